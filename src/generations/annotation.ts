@@ -7,6 +7,12 @@
  *
  * Payload: `RVLT`, one version byte (1), JSON in UTF-8, then the xxHash32 of all that, little-endian.
  */
+
+import { z } from 'zod';
+import { RivuletError } from '../base/errors.ts';
+import { xxhash32 } from '../codec/xxhash32.ts';
+import { INDEX_MAX, isGeneration } from './names.ts';
+
 export interface SegmentAnnotation {
   readonly kind: 'segment';
   readonly generation: string;
@@ -28,3 +34,84 @@ export interface SnapshotAnnotation {
 }
 
 export type Annotation = SegmentAnnotation | SnapshotAnnotation;
+
+const MAGIC = Buffer.from('RVLT', 'latin1');
+const VERSION = 1;
+const HEADER_BYTES = MAGIC.length + 1;
+const CHECKSUM_BYTES = 4;
+
+const count = z.int().nonnegative();
+const word = count.max(0xffffffff);
+const place = { generation: z.string().refine(isGeneration), index: count.max(INDEX_MAX) };
+const segment = z.strictObject({
+  kind: z.literal('segment'),
+  ...place,
+  previousEndBytes: count.optional(),
+});
+const snapshot = z.strictObject({
+  kind: z.literal('snapshot'),
+  ...place,
+  offsetBytes: count,
+  pageSizeBytes: count,
+  pageCount: count,
+  salts: z.tuple([word, word]).readonly().optional(),
+});
+const annotation = z.discriminatedUnion('kind', [segment, snapshot]);
+
+/** The payload of the skippable frame that carries `value`. */
+export function encodeAnnotation(value: Annotation): Uint8Array {
+  const json = Buffer.from(JSON.stringify(annotation.parse(value)), 'utf8');
+  const bytes = Buffer.alloc(HEADER_BYTES + json.length + CHECKSUM_BYTES);
+  MAGIC.copy(bytes);
+  bytes[MAGIC.length] = VERSION;
+  json.copy(bytes, HEADER_BYTES);
+  const body = bytes.length - CHECKSUM_BYTES;
+  bytes.writeUInt32LE(xxhash32(bytes.subarray(0, body)), body);
+  return bytes;
+}
+
+function isOurs(bytes: Uint8Array): boolean {
+  return bytes.length >= HEADER_BYTES + CHECKSUM_BYTES && MAGIC.equals(bytes.subarray(0, MAGIC.length));
+}
+
+function invalid(what: string, reason: string): RivuletError {
+  return new RivuletError('REPLICA_INVALID', `${what}: its annotation is damaged (${reason})`);
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid(what, 'no JSON');
+  }
+}
+
+/**
+ * Reads the payload of a skippable frame.
+ *
+ * @param what - the object's key, for the message
+ * @returns undefined when this is not an annotation, or one of a kind or version that this program does not know
+ * @throws RivuletError `REPLICA_INVALID` when its checksum does not match or a known kind is malformed
+ */
+export function decodeAnnotation(payload: Uint8Array, what: string = 'the object'): Annotation | undefined {
+  if (!isOurs(payload)) return undefined;
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const body = bytes.length - CHECKSUM_BYTES;
+  if (bytes.readUInt32LE(body) !== xxhash32(bytes.subarray(0, body))) throw invalid(what, 'checksum');
+  if (bytes[MAGIC.length] !== VERSION) return undefined;
+  const value = parseJson(bytes.toString('utf8', HEADER_BYTES, body), what);
+  const kind = z.looseObject({ kind: z.string() }).safeParse(value).data?.kind;
+  if (kind !== 'segment' && kind !== 'snapshot') return undefined;
+  const parsed = annotation.safeParse(value);
+  if (!parsed.success) throw invalid(what, z.prettifyError(parsed.error));
+  return parsed.data as Annotation;
+}
+
+/** The first annotation among the payloads of an object's skippable frames, or undefined. */
+export function findAnnotation(payloads: readonly Uint8Array[], what: string): Annotation | undefined {
+  for (const payload of payloads) {
+    const value = decodeAnnotation(payload, what);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}

@@ -92,5 +92,7 @@ export function parseSegmentName(name: string): Position | undefined {
   const match = SEGMENT.exec(name);
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
   const offsetBytes = Number.parseInt(match[2], 16);
-  return Number.isSafeInteger(offsetBytes) ? { index: Number.parseInt(match[1], 16), offsetBytes } : undefined;
+  return Number.isSafeInteger(offsetBytes)
+    ? { index: Number.parseInt(match[1], 16), offsetBytes }
+    : undefined;
 }

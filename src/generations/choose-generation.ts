@@ -1,0 +1,111 @@
+/** Which generation a target means. */
+import type { GenerationInventory, Inventory } from './inventory.ts';
+import { generationOf } from './inventory.ts';
+import { snapshotKey } from './names.ts';
+import type { PlanFailure } from './plan-outcome.ts';
+import { type RestoreTarget, formatTime } from './restore-target.ts';
+
+type Choice =
+  | { readonly chosen: GenerationInventory; readonly failure?: never }
+  | { readonly failure: PlanFailure; readonly chosen?: never };
+
+/** Oldest snapshot to newest object, as an error shows it. */
+export function formatRange(generations: readonly GenerationInventory[]): string {
+  const snapshots = generations.flatMap((generation) => generation.snapshots);
+  if (snapshots.length === 0) return 'no snapshot at all';
+  let from = Number.POSITIVE_INFINITY;
+  for (const { createdAt } of snapshots) from = Math.min(from, createdAt);
+  let to = from;
+  for (const { updatedAt } of generations) to = Math.max(to, updatedAt);
+  return `${formatTime(from)} to ${formatTime(to)}`;
+}
+
+/** When the generation was last seen alive at `timeMs`; undefined when it had nothing yet. */
+function aliveAt(generation: GenerationInventory, timeMs: number): number | undefined {
+  if (generation.updatedAt <= timeMs) return generation.updatedAt;
+  if (generation.startedAt > timeMs) return undefined;
+  let last = generation.startedAt;
+  for (const { createdAt } of generation.snapshots)
+    if (createdAt <= timeMs && createdAt > last) last = createdAt;
+  for (const { createdAt } of generation.segments)
+    if (createdAt <= timeMs && createdAt > last) last = createdAt;
+  return last;
+}
+
+/** The generation whose data was the live one at `timeMs`: the one with the newest object not after it. */
+function liveAt(
+  generations: readonly GenerationInventory[],
+  timeMs: number,
+): GenerationInventory | undefined {
+  let live: GenerationInventory | undefined;
+  let liveTime = Number.NEGATIVE_INFINITY;
+  // They come in the order in which they began, so of two with the same last moment the younger one wins.
+  for (const generation of generations) {
+    const time = aliveAt(generation, timeMs);
+    if (time === undefined || time < liveTime) continue;
+    live = generation;
+    liveTime = time;
+  }
+  return live;
+}
+
+function missingSnapshot(chosen: GenerationInventory): PlanFailure {
+  const first = chosen.segments[0] ?? chosen.ends[0];
+  const position = { index: first?.index ?? 0, offsetBytes: 0 };
+  const key = snapshotKey(chosen.generation, position.index);
+  return {
+    code: 'CHAIN_BROKEN',
+    message: `${key} is missing: generation ${chosen.generation} holds data but no snapshot to start from`,
+    key,
+    generation: chosen.generation,
+    position,
+  };
+}
+
+function tooEarly(generations: readonly GenerationInventory[], timeMs: number): PlanFailure {
+  return {
+    code: 'TARGET_UNAVAILABLE',
+    message: `nothing can be restored as of ${formatTime(timeMs)}: the replica reaches from ${formatRange(generations)}`,
+  };
+}
+
+/** Explains a generation that had data at `timeMs` but no snapshot. */
+function noSnapshotYet(chosen: GenerationInventory, timeMs: number): PlanFailure {
+  const first = chosen.segments[0];
+  const startsAtSnapshot = chosen.snapshots.some(
+    (snapshot) => first === undefined || snapshot.index <= first.index,
+  );
+  return startsAtSnapshot ? tooEarly([chosen], timeMs) : missingSnapshot(chosen);
+}
+
+function unknownGeneration(inventory: Inventory, name: string): PlanFailure {
+  const known = inventory.generations.map(({ generation }) => generation).join(', ');
+  return {
+    code: 'TARGET_UNAVAILABLE',
+    message: `there is no generation ${name} in the replica; it holds ${known}`,
+  };
+}
+
+/**
+ * The generation that was live at the target's moment, or that was written last when no moment is given. Its data
+ * decides, not its snapshots: one that has lost its snapshot is an error, never a reason to take an older one.
+ */
+export function chooseGeneration(inventory: Inventory, target: RestoreTarget): Choice {
+  if (inventory.generations.length === 0) {
+    return {
+      failure: { code: 'REPLICA_EMPTY', message: 'the replica holds nothing that could be restored' },
+    };
+  }
+  const named = target.generation === undefined ? undefined : generationOf(inventory, target.generation);
+  if (target.generation !== undefined && named === undefined) {
+    return { failure: unknownGeneration(inventory, target.generation) };
+  }
+  const candidates = named === undefined ? inventory.generations : [named];
+  const timeMs = target.timestampMs ?? Number.POSITIVE_INFINITY;
+  const chosen = liveAt(candidates, timeMs);
+  if (chosen === undefined) return { failure: tooEarly(candidates, timeMs) };
+  if (chosen.snapshots.some(({ createdAt }) => createdAt <= timeMs)) return { chosen };
+  return {
+    failure: chosen.snapshots.length === 0 ? missingSnapshot(chosen) : noSnapshotYet(chosen, timeMs),
+  };
+}

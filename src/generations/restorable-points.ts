@@ -1,0 +1,133 @@
+/** States that can still be restored when the one asked for cannot, and the flags that restore them. */
+import type { GenerationInventory, Inventory, SegmentEntry } from './inventory.ts';
+import { assembleGeneration, assembleInventory } from './inventory.ts';
+import { type Generation, type Position, comparePositions } from './names.ts';
+import type { RestorePlan } from './plan-outcome.ts';
+import { tryPlanRestore } from './restore-plan.ts';
+import { type RestoreTarget, formatTargetFlags, formatTime } from './restore-target.ts';
+
+export interface RestorePoint {
+  readonly target: RestoreTarget;
+  readonly plan: RestorePlan;
+  readonly timeMs: number;
+  /** What to give `restore` to get it. */
+  readonly flags: string;
+}
+
+/** What is known to be broken, so that no suggestion runs into it again. */
+export interface Breakage {
+  readonly generation: Generation;
+  /** No chain from a snapshot of this index or before gets to a segment here or later. */
+  readonly from?: Position | undefined;
+  /** Objects that cannot be used, or claims that cannot be met. */
+  readonly keys: ReadonlySet<string>;
+}
+
+/** Suggestions are a help, not a search: enough for a replica with this many separate holes per generation. */
+const ATTEMPTS_MAX = 64;
+const GENERATIONS_MAX = 16;
+
+function passesBreak(plan: RestorePlan, { generation, from }: Breakage): boolean {
+  const last = plan.segments.at(-1);
+  if (from === undefined || last === undefined || plan.generation !== generation) return false;
+  return plan.snapshot.index <= from.index && comparePositions(last, from) >= 0;
+}
+
+function usesBroken({ promise, witness }: RestorePlan, { keys }: Breakage): boolean {
+  return keys.has(promise?.key ?? '') || keys.has(witness?.key ?? '');
+}
+
+/** The inventory without snapshots that are known to be damaged. */
+export function withoutSnapshots(inventory: Inventory, keys: ReadonlySet<string>): Inventory {
+  const left = inventory.generations.map((generation) =>
+    assembleGeneration(generation.generation, {
+      snapshots: generation.snapshots.filter(({ key }) => !keys.has(key)),
+      segments: [...generation.segments],
+      ends: [...generation.ends],
+    }),
+  );
+  return assembleInventory(left, inventory.strangers);
+}
+
+/** Targets that end with segment `at`: its index when it is the last of it, and its moment. */
+function targetsEndingAt(from: GenerationInventory, at: number): RestoreTarget[] {
+  const { generation, segments } = from;
+  const segment = segments[at] as SegmentEntry;
+  const byTime = { generation, timestampMs: segment.createdAt };
+  return segments[at + 1]?.index === segment.index
+    ? [byTime]
+    : [{ generation, index: segment.index }, byTime];
+}
+
+/** The last segment before `position`, as its place in the list; -1 when there is none. */
+function lastBefore(segments: readonly SegmentEntry[], position: Position): number {
+  return segments.findLastIndex((segment) => comparePositions(segment, position) < 0);
+}
+
+type Attempt = { readonly point: RestorePoint } | { readonly blockedAt: Position | undefined };
+
+function attempt(inventory: Inventory, target: RestoreTarget, breakage: Breakage): Attempt {
+  const { plan, failure } = tryPlanRestore(inventory, target);
+  if (plan === undefined) return { blockedAt: failure.position };
+  if (passesBreak(plan, breakage)) return { blockedAt: breakage.from };
+  if (usesBroken(plan, breakage)) return { blockedAt: undefined };
+  return { point: { target, plan, timeMs: plan.resultingTimeMs, flags: formatTargetFlags(target) } };
+}
+
+function firstPoint(
+  inventory: Inventory,
+  targets: readonly RestoreTarget[],
+  breakage: Breakage,
+): RestorePoint | { blockedAt: Position | undefined } {
+  let blockedAt: Position | undefined;
+  for (const target of targets) {
+    const outcome = attempt(inventory, target, breakage);
+    if ('point' in outcome) return outcome.point;
+    blockedAt = outcome.blockedAt ?? blockedAt;
+  }
+  return { blockedAt };
+}
+
+/** Walks back over the chain; a break rules out everything behind it at once. */
+function newestOf(
+  inventory: Inventory,
+  from: GenerationInventory,
+  breakage: Breakage,
+): RestorePoint | undefined {
+  const { generation, segments, snapshots } = from;
+  const latest = attempt(inventory, { generation }, breakage);
+  if ('point' in latest) return latest.point;
+  let at = segments.length - 1;
+  for (let attempts = 0; at >= 0 && attempts < ATTEMPTS_MAX; attempts += 1) {
+    const outcome = firstPoint(inventory, targetsEndingAt(from, at), breakage);
+    if ('plan' in outcome) return outcome;
+    const before = outcome.blockedAt === undefined ? at : lastBefore(segments, outcome.blockedAt);
+    at = Math.min(at - 1, before);
+  }
+  const moments = snapshots.map(({ createdAt }) => ({ generation, timestampMs: createdAt })).toReversed();
+  const outcome = firstPoint(inventory, moments.slice(0, ATTEMPTS_MAX), breakage);
+  return 'plan' in outcome ? outcome : undefined;
+}
+
+/**
+ * The newest state that names and `breakage` leave restorable, over all generations; undefined when there is none.
+ * Each suggestion was planned with its own flags, so they lead to what is promised unless more is broken.
+ */
+export function newestRestorablePoint(inventory: Inventory, breakage: Breakage): RestorePoint | undefined {
+  const usable = withoutSnapshots(inventory, breakage.keys);
+  const newestFirst = [...usable.generations]
+    .sort((a, b) => b.updatedAt - a.updatedAt)
+    .slice(0, GENERATIONS_MAX);
+  let newest: RestorePoint | undefined;
+  for (const generation of newestFirst) {
+    const point = newestOf(usable, generation, breakage);
+    if (point !== undefined && (newest === undefined || point.timeMs > newest.timeMs)) newest = point;
+  }
+  return newest;
+}
+
+/** One sentence that names the newest restorable point. */
+export function describePoint(point: RestorePoint | undefined): string {
+  if (point === undefined) return 'nothing else in the replica can be restored';
+  return `the newest restorable point is ${formatTime(point.timeMs)} (${point.flags})`;
+}

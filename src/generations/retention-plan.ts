@@ -1,0 +1,106 @@
+/**
+ * What a replica may forget. The window rolls: every moment of the last `retention` stays restorable, so besides
+ * what is younger the plan keeps the newest snapshot that is older than the window, and everything behind it.
+ */
+import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEntry } from './inventory.ts';
+import { generationOf } from './inventory.ts';
+import type { Generation } from './names.ts';
+import { tryPlanRestore } from './restore-plan.ts';
+
+export interface RetentionPlan {
+  /** Keys to delete in this order: snapshots first, so that what is left half-done is never a chain without its end. */
+  readonly keys: readonly string[];
+  readonly snapshots: readonly SnapshotEntry[];
+  readonly segments: readonly SegmentEntry[];
+  /** Generations of which nothing is kept. */
+  readonly generations: readonly Generation[];
+  readonly bytes: number;
+}
+
+interface Doomed {
+  readonly snapshots: readonly SnapshotEntry[];
+  readonly segments: readonly SegmentEntry[];
+  readonly ends: readonly EndEntry[];
+}
+
+/**
+ * Whether another generation was the live one during the whole window: it had a snapshot newer than all of this
+ * one's data when the window began, and its names show no hole.
+ */
+function isSuperseded(inventory: Inventory, old: GenerationInventory, windowStartMs: number): boolean {
+  if (old.updatedAt >= windowStartMs) return false;
+  return inventory.generations.some(
+    (other) =>
+      other !== old &&
+      other.snapshots.some(({ createdAt }) => createdAt > old.updatedAt && createdAt <= windowStartMs) &&
+      tryPlanRestore(inventory, { generation: other.generation }).plan !== undefined,
+  );
+}
+
+/** The oldest index that must stay, and whether a snapshot older than the window begins it. */
+function oldestKept({ snapshots }: GenerationInventory, windowStartMs: number): number | undefined {
+  const anchor = snapshots.findLast(({ createdAt }) => createdAt <= windowStartMs);
+  return anchor?.index;
+}
+
+/** Segments before every snapshot serve nothing, but wait until they leave the window. */
+function orphans({ snapshots, segments }: GenerationInventory, windowStartMs: number): SegmentEntry[] {
+  const first = snapshots[0]?.index;
+  if (first === undefined) return [];
+  return segments.filter(({ index, createdAt }) => index < first && createdAt < windowStartMs);
+}
+
+function doomedOf(inventory: Inventory, from: GenerationInventory, windowStartMs: number): Doomed {
+  if (isSuperseded(inventory, from, windowStartMs)) return from;
+  const keep = oldestKept(from, windowStartMs);
+  if (keep === undefined) return { snapshots: [], segments: orphans(from, windowStartMs), ends: [] };
+  return {
+    snapshots: from.snapshots.filter(({ index }) => index < keep),
+    segments: from.segments.filter(({ index }) => index < keep),
+    // The furthest promise stays, whatever its index: it is the only witness of the chain's end.
+    ends: from.ends.slice(0, -1).filter(({ index }) => index < keep),
+  };
+}
+
+/**
+ * Decides what to delete; pure.
+ *
+ * @param retentionMs - length of the window; 0 or less keeps everything
+ */
+export function planRetention(inventory: Inventory, retentionMs: number, nowMs: number): RetentionPlan {
+  const windowStartMs = retentionMs > 0 ? nowMs - retentionMs : Number.NEGATIVE_INFINITY;
+  const doomed = inventory.generations.map((from) => ({ from, ...doomedOf(inventory, from, windowStartMs) }));
+  const snapshots = doomed.flatMap((one) => one.snapshots);
+  const segments = doomed.flatMap((one) => one.segments);
+  const ends = doomed.flatMap((one) => one.ends);
+  let bytes = 0;
+  for (const { sizeBytes } of [...snapshots, ...segments, ...ends]) bytes += sizeBytes;
+  return {
+    keys: [...snapshots, ...segments, ...ends].map(({ key }) => key),
+    snapshots,
+    segments,
+    generations: doomed
+      .filter((one) => one.snapshots === one.from.snapshots)
+      .map((one) => one.from.generation),
+    bytes,
+  };
+}
+
+/**
+ * Whether a new snapshot is due, timed by what the replica holds, so that a restart does not restart the clock: when
+ * the newest one of `generation` is older than the interval, or than the retention when no interval is set.
+ *
+ * @param snapshotIntervalMs - undefined or 0 when not set
+ */
+export function isSnapshotDue(
+  inventory: Inventory,
+  generation: Generation,
+  timing: { snapshotIntervalMs: number | undefined; retentionMs: number; nowMs: number },
+): boolean {
+  const newest = generationOf(inventory, generation)?.snapshots.at(-1);
+  if (newest === undefined) return true;
+  const { snapshotIntervalMs, retentionMs, nowMs } = timing;
+  const intervalMs =
+    snapshotIntervalMs !== undefined && snapshotIntervalMs > 0 ? snapshotIntervalMs : retentionMs;
+  return intervalMs > 0 && nowMs - newest.createdAt >= intervalMs;
+}
