@@ -1,0 +1,171 @@
+/**
+ * Objects as files below a directory, as Litestream's file replica has them. An object's folder is made when it is
+ * first needed and removed with its last object. Its time is the file's modification time, by the clock of the machine
+ * that holds the file system.
+ */
+import type { Dirent } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
+import { systemCode } from '../../base/errors.ts';
+import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
+import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../object-store.ts';
+import { fileFailed } from '../storage-error.ts';
+import { orAbandon, orAbort } from './abandon.ts';
+import { rmdir, unlink } from './file-system.ts';
+import { readDirectory, statFiles } from './list-directory.ts';
+import type { FileOwnership } from './ownership.ts';
+import { readFileChunks, readWholeFile } from './read-file.ts';
+import type { FilePlace } from './read-file.ts';
+import { isOwnTemporary, isTemporary } from './temporary-name.ts';
+import { writeFileSafely } from './write-file.ts';
+
+export interface FileObjectStoreOptions extends FileOwnership {
+  readonly clock?: Clock;
+}
+
+/** Removals at once; the thread pool has four threads. */
+const REMOVALS_AT_ONCE = 8;
+
+export class FileObjectStore implements ObjectStore {
+  readonly type = 'file';
+  readonly location: string;
+  readonly #ownership: FileOwnership;
+  readonly #clock: Clock;
+
+  /** @param root the directory; made, with its parents, by the first write */
+  constructor(root: string, options: FileObjectStoreOptions = {}) {
+    this.location = resolve(root);
+    this.#ownership = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
+    assertFolderPrefix(prefix);
+    for await (const folder of this.#walk(prefix, options.signal)) {
+      const names = folder.entries.filter(mayBeObject).map((entry) => entry.name);
+      const found = await orAbort(statFiles(folder.path, names, options.signal), options.signal);
+      for (const { name, stats } of found) {
+        yield { key: folder.prefix + name, sizeBytes: stats.size, modifiedAt: stats.mtime };
+      }
+    }
+  }
+
+  async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
+    assertFolderPrefix(prefix);
+    options.signal?.throwIfAborted();
+    const entries = await orAbort(readDirectory(join(this.location, prefix)), options.signal);
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  }
+
+  read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    return readFileChunks(this.#placeOf(key), options.offsetBytes ?? 0, options.signal);
+  }
+
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
+    const reading = readWholeFile(this.#placeOf(key), options.sizeHintBytes, options.signal);
+    return orAbandon(reading, options.signal);
+  }
+
+  async write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: CallOptions = {},
+  ): Promise<ObjectInfo> {
+    const { path } = this.#placeOf(key);
+    const writing = writeFileSafely(path, body, this.#ownership, options.signal);
+    const stats = await orAbandon(writing, options.signal);
+    return { key, sizeBytes: stats.size, modifiedAt: stats.mtime };
+  }
+
+  async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    const paths = keys.map((key) => this.#placeOf(key).path);
+    await orAbandon(this.#removeFiles(paths, options.signal), options.signal);
+  }
+
+  /**
+   * Removes temporary files that a killed process left behind. Younger ones may be another process's work under way.
+   * @returns how many there were
+   */
+  async removeStaleTemporaries(olderThanMs: number, options: CallOptions = {}): Promise<number> {
+    const stale: string[] = [];
+    for await (const folder of this.#walk('', options.signal)) {
+      const names = folder.entries.map((entry) => entry.name).filter(isOwnTemporary);
+      for (const { name, stats } of await statFiles(folder.path, names, options.signal)) {
+        if (this.#clock.now() - stats.mtimeMs > olderThanMs) stale.push(join(folder.path, name));
+      }
+    }
+    await orAbandon(this.#removeFiles(stale, options.signal), options.signal);
+    return stale.length;
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held between calls.
+  }
+
+  #placeOf(key: string): FilePlace {
+    assertObjectKey(key);
+    if (isTemporary(key)) throw new RangeError(`an object cannot have the name of a temporary file: ${key}`);
+    return { path: join(this.location, key), key, location: this.location };
+  }
+
+  /** A folder and those below it, each with its entries. Links to directories are not followed. */
+  async *#walk(prefix: string, signal: AbortSignal | undefined): AsyncGenerator<Folder, void, undefined> {
+    const pending = [prefix];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      signal?.throwIfAborted();
+      const path = join(this.location, next);
+      const entries = await orAbort(readDirectory(path), signal);
+      for (const entry of entries) if (entry.isDirectory()) pending.push(`${next}${entry.name}/`);
+      yield { prefix: next, path, entries };
+    }
+  }
+
+  /** Tries every path, then throws the first failure. */
+  async #removeFiles(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    const failures: unknown[] = [];
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < paths.length) {
+        signal?.throwIfAborted();
+        const path = paths[next++]!;
+        await removeFile(path).catch((error: unknown) => failures.push(error));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(REMOVALS_AT_ONCE, paths.length) }, work));
+    signal?.throwIfAborted();
+    for (const directory of new Set(paths.map((path) => dirname(path))))
+      await this.#removeEmptyParents(directory);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Removes a directory that is empty, then its parents that became so, up to the root, which stays. */
+  async #removeEmptyParents(directory: string): Promise<void> {
+    for (let at = directory; at !== this.location; at = dirname(at)) {
+      try {
+        await rmdir(at);
+      } catch (error) {
+        // Not empty is the usual end; that an empty directory stays for another reason harms nobody.
+        if (systemCode(error) !== 'ENOENT') return;
+      }
+    }
+  }
+}
+
+interface Folder {
+  readonly prefix: string;
+  readonly path: string;
+  readonly entries: Dirent[];
+}
+
+function mayBeObject(entry: Dirent): boolean {
+  return (entry.isFile() || entry.isSymbolicLink()) && !isTemporary(entry.name);
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw fileFailed('remove', path, error);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * The system calls that the file backend makes, each one trip to the thread pool: a directory that is slow or hangs
+ * (a network mount) must never stop the event loop. Callbacks under promises, because they cost half of what
+ * `fs/promises` does for small files.
+ */
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
+
+export const open: (path: string, flags: number, mode?: number) => Promise<number> = promisify(fs.open);
+export const close: (fd: number) => Promise<void> = promisify(fs.close);
+export const fsync: (fd: number) => Promise<void> = promisify(fs.fsync);
+export const fstat: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
+export const stat: (path: string) => Promise<fs.Stats> = promisify(fs.stat);
+export const lstat: (path: string) => Promise<fs.Stats> = promisify(fs.lstat);
+export const fchmod: (fd: number, mode: number) => Promise<void> = promisify(fs.fchmod);
+export const fchown: (fd: number, uid: number, gid: number) => Promise<void> = promisify(fs.fchown);
+export const chmod: (path: string, mode: number) => Promise<void> = promisify(fs.chmod);
+export const chown: (path: string, uid: number, gid: number) => Promise<void> = promisify(fs.chown);
+export const rename: (from: string, to: string) => Promise<void> = promisify(fs.rename);
+export const unlink: (path: string) => Promise<void> = promisify(fs.unlink);
+export const rmdir: (path: string) => Promise<void> = promisify(fs.rmdir);
+export const mkdir: (path: string, mode: number) => Promise<void> = promisify(fs.mkdir);
+
+/** The entries of a directory with their types. */
+export async function readdir(path: string): Promise<fs.Dirent[]> {
+  return new Promise((resolve, reject) => {
+    fs.readdir(path, { withFileTypes: true }, (error, entries) => {
+      if (error === null) resolve(entries);
+      else reject(error);
+    });
+  });
+}
+
+/** Reads up to `length` bytes; fewer than asked for may come before the end, none at it. */
+export async function read(
+  fd: number,
+  into: Uint8Array,
+  at: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, into, at, length, position, (error, bytesRead) => {
+      if (error === null) resolve(bytesRead);
+      else reject(error);
+    });
+  });
+}
+
+/** Writes all of `bytes` at the descriptor's place. */
+export async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  let at = 0;
+  while (at < bytes.length) at += await writeSome(fd, bytes, at);
+}
+
+async function writeSome(fd: number, bytes: Uint8Array, at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, at, bytes.length - at, null, (error, written) => {
+      if (error === null) resolve(written);
+      else reject(error);
+    });
+  });
+}
+
+/** Makes what happened to the names in a directory safe. Windows cannot open a directory, and needs no such thing. */
+export async function fsyncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const fd = await open(path, fs.constants.O_RDONLY);
+  try {
+    await fsync(fd);
+  } finally {
+    await close(fd);
+  }
+}
+
+/** Runs `cleanup` steps whose own failure changes nothing. */
+export async function ignoringErrors(cleanup: Promise<void>): Promise<void> {
+  try {
+    await cleanup;
+  } catch {
+    // The error that led here matters, not this one.
+  }
+}

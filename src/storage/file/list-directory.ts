@@ -1,0 +1,82 @@
+import type { Dirent, Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import { fileFailed } from '../storage-error.ts';
+import { lstat, readdir, stat } from './file-system.ts';
+
+/** The thread pool has four threads; a few more keep its queue filled. */
+const STATS_AT_ONCE = 16;
+
+/**
+ * The entries of a directory; none when it does not exist. "Does not exist" must be the truth: a path that ends in
+ * nothing because a symbolic link on it leads nowhere (a disk that is not mounted) is a failure, for an empty replica
+ * is something that is acted upon.
+ */
+export async function readDirectory(path: string): Promise<Dirent[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT' || !(await isReallyAbsent(path)))
+      throw fileFailed('list', path, error);
+    return [];
+  }
+}
+
+/** Goes up to the nearest thing that exists and looks whether it is a directory to be absent from. */
+async function isReallyAbsent(path: string): Promise<boolean> {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      await lstat(at);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT' && dirname(at) !== at) continue;
+      throw fileFailed('list', at, error);
+    }
+    return isDirectory(at);
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** What was found about one entry; undefined when it vanished meanwhile. */
+export interface FoundFile {
+  readonly name: string;
+  readonly stats: Stats;
+}
+
+/**
+ * Sizes and times of the regular files among `names`, a bounded number at once. What vanishes meanwhile, or turns out
+ * to be something else, is left out.
+ */
+export async function statFiles(
+  directory: string,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<FoundFile[]> {
+  const found: FoundFile[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < names.length) {
+      const name = names[next++]!;
+      const stats = await statUnlessGone(join(directory, name));
+      signal?.throwIfAborted();
+      if (stats?.isFile() === true) found.push({ name, stats });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(STATS_AT_ONCE, names.length) }, work));
+  return found;
+}
+
+async function statUnlessGone(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw fileFailed('list', path, error);
+  }
+}

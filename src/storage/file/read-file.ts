@@ -1,0 +1,109 @@
+import { constants } from 'node:fs';
+import { systemCode } from '../../base/errors.ts';
+import { fileFailed, objectNotFound } from '../storage-error.ts';
+import { close, fstat, open, read } from './file-system.ts';
+
+/** Large enough that the trips to the thread pool do not count, small enough for many readers at once. */
+export const READ_CHUNK_BYTES: number = 1024 * 1024;
+
+/** An object's place: the path for the system, the rest for messages. */
+export interface FilePlace {
+  readonly path: string;
+  readonly key: string;
+  readonly location: string;
+}
+
+/** A file whole. With the right `sizeHintBytes` that is open, read, close; a wrong one only costs more reads. */
+export async function readWholeFile(
+  place: FilePlace,
+  sizeHintBytes: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  signal?.throwIfAborted();
+  const fd = await openForReading(place);
+  try {
+    signal?.throwIfAborted();
+    return await readToEnd(fd, sizeHintBytes ?? (await fstat(fd)).size, signal);
+  } catch (error) {
+    throw signal?.aborted === true && error === signal.reason ? error : fileFailed('read', place.path, error);
+  } finally {
+    await close(fd);
+  }
+}
+
+/**
+ * One byte more than expected is asked for, so that an answer of exactly the expected size shows the end as well. Any
+ * other answer is followed by more reads until one says that this is the end: a short read is not the end.
+ */
+async function readToEnd(
+  fd: number,
+  expectedBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  let buffer = Buffer.allocUnsafeSlow(expectedBytes + 1);
+  let filled = 0;
+  for (;;) {
+    const got = await read(fd, buffer, filled, buffer.length - filled, filled);
+    signal?.throwIfAborted();
+    filled += got;
+    if (got === 0 || filled === expectedBytes) return buffer.subarray(0, filled);
+    if (filled === buffer.length) buffer = Buffer.concat([buffer], Math.max(2 * filled, READ_CHUNK_BYTES));
+  }
+}
+
+/** The chunks of a file from an offset, the next one read while the present one is used. */
+export async function* readFileChunks(
+  place: FilePlace,
+  offsetBytes: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted();
+  const fd = await openForReading(place);
+  let ahead: Promise<Uint8Array> | undefined;
+  try {
+    const { size } = await fstat(fd);
+    let at = offsetBytes;
+    if (at < size) ahead = handled(readChunk(fd, at, size));
+    while (ahead !== undefined) {
+      const chunk = await ahead;
+      signal?.throwIfAborted();
+      at += chunk.length;
+      ahead = at < size ? handled(readChunk(fd, at, size)) : undefined;
+      yield chunk;
+      signal?.throwIfAborted();
+    }
+  } catch (error) {
+    throw signal?.aborted === true && error === signal.reason ? error : fileFailed('read', place.path, error);
+  } finally {
+    // A descriptor must not be closed, and its number given to another file, under a read.
+    await ahead?.catch(() => undefined);
+    await close(fd);
+  }
+}
+
+async function readChunk(fd: number, at: number, size: number): Promise<Uint8Array> {
+  const wanted = Math.min(READ_CHUNK_BYTES, size - at);
+  const chunk = Buffer.allocUnsafeSlow(wanted);
+  let filled = 0;
+  while (filled < wanted) {
+    const got = await read(fd, chunk, filled, wanted - filled, at + filled);
+    if (got === 0) throw new Error(`it ends at byte ${at + filled}, expected ${size} bytes`);
+    filled += got;
+  }
+  return chunk;
+}
+
+async function openForReading(place: FilePlace): Promise<number> {
+  try {
+    return await open(place.path, constants.O_RDONLY);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') throw objectNotFound(place.location, place.key, error);
+    throw fileFailed('read', place.path, error);
+  }
+}
+
+/** Keeps a failure that nobody waits for any more from ending the process. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}

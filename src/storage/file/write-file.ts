@@ -1,0 +1,131 @@
+import { constants } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import { fileFailed } from '../storage-error.ts';
+import { orAbort } from './abandon.ts';
+import {
+  close,
+  fsync,
+  fsyncDirectory,
+  fstat,
+  ignoringErrors,
+  open,
+  rename,
+  unlink,
+  writeAll,
+} from './file-system.ts';
+import { makeDirectory } from './make-directory.ts';
+import { FILE_MODE, applyToFile } from './ownership.ts';
+import type { FileOwnership } from './ownership.ts';
+import { temporaryName } from './temporary-name.ts';
+
+/** Retention may remove a folder, empty at that moment, between its making and its use; not many times in a row. */
+const DIRECTORY_ATTEMPTS = 5;
+
+/**
+ * Writes a file so that it appears whole and safe, or not at all: under a temporary name, to the disk, renamed, and
+ * the directory to the disk. On any error the temporary file is removed.
+ * @returns what the file is like once it is there
+ */
+export async function writeFileSafely(
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  ownership: FileOwnership,
+  signal: AbortSignal | undefined,
+): Promise<Stats> {
+  signal?.throwIfAborted();
+  const temporary = temporaryName(path);
+  const fd = await openTemporary(temporary, ownership, path);
+  try {
+    const stats = await fillAndClose(fd, temporary, body, ownership, signal);
+    signal?.throwIfAborted();
+    await failingAs('rename to', path, rename(temporary, path));
+    await failingAs('make safe', dirname(path), fsyncDirectory(dirname(path)));
+    return stats;
+  } catch (error) {
+    await ignoringErrors(unlink(temporary));
+    throw error;
+  }
+}
+
+async function openTemporary(temporary: string, ownership: FileOwnership, path: string): Promise<number> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await open(temporary, flags, ownership.fileMode ?? FILE_MODE);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || attempt === DIRECTORY_ATTEMPTS)
+        throw fileFailed('write', path, error);
+      await failingAs('make the directory', dirname(path), makeDirectory(dirname(path), ownership));
+    }
+  }
+}
+
+async function fillAndClose(
+  fd: number,
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  ownership: FileOwnership,
+  signal: AbortSignal | undefined,
+): Promise<Stats> {
+  let isOpen = true;
+  try {
+    await failingAs('set the owner and mode of', path, applyToFile(fd, ownership));
+    await writeBody(fd, path, body, signal);
+    await failingAs('write', path, fsync(fd));
+    const stats = await failingAs('write', path, fstat(fd));
+    isOpen = false;
+    // A network file system may tell only now that the disk is full.
+    await failingAs('write', path, close(fd));
+    return stats;
+  } finally {
+    if (isOpen) await ignoringErrors(close(fd));
+  }
+}
+
+async function writeBody(
+  fd: number,
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (body instanceof Uint8Array) return failingAs('write', path, writeAll(fd, body));
+  for await (const chunk of untilAborted(body, signal)) await failingAs('write', path, writeAll(fd, chunk));
+}
+
+/** `body`, ended by the signal's reason even while it has nothing to give. Its own errors pass through unchanged. */
+async function* untilAborted(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = body[Symbol.asyncIterator]();
+  let isDone = false;
+  try {
+    for (;;) {
+      const next = await orAbort(iterator.next(), signal);
+      isDone = next.done === true;
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: a body that hangs would never answer.
+    if (!isDone) void closeQuietly(iterator);
+  }
+}
+
+async function closeQuietly(iterator: AsyncIterator<Uint8Array>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    // Whatever ended the writing is what is reported.
+  }
+}
+
+async function failingAs<T>(action: string, path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw fileFailed(action, path, error);
+  }
+}

@@ -1,0 +1,65 @@
+import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from './object-store.ts';
+
+export type OperationKind = 'PUT' | 'GET' | 'DELETE' | 'LIST';
+
+/** Where the counts go. */
+export interface StoreMeter {
+  /** A call was made; `DELETE` counts once for each object. Failed calls count: they cost money too. */
+  operation(kind: OperationKind, count: number): void;
+  /** Bytes of object content that went out (`PUT`) or came in (`GET`), also those of a call that then failed. */
+  bytes(kind: 'PUT' | 'GET', count: number): void;
+}
+
+/** `store`, with its operations and bytes told to `meter`. */
+export function meteredStore(store: ObjectStore, meter: StoreMeter): ObjectStore {
+  return {
+    type: store.type,
+    location: store.location,
+    list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {
+      meter.operation('LIST', 1);
+      return store.list(prefix, options);
+    },
+    async listFolders(prefix: string, options?: CallOptions): Promise<string[]> {
+      meter.operation('LIST', 1);
+      return store.listFolders(prefix, options);
+    },
+    read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array> {
+      meter.operation('GET', 1);
+      return counted(store.read(key, options), (count) => meter.bytes('GET', count));
+    },
+    async readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array> {
+      meter.operation('GET', 1);
+      const bytes = await store.readBytes(key, options);
+      meter.bytes('GET', bytes.length);
+      return bytes;
+    },
+    async write(key, body, options?: CallOptions): Promise<ObjectInfo> {
+      meter.operation('PUT', 1);
+      if (!(body instanceof Uint8Array)) {
+        return store.write(
+          key,
+          counted(body, (count) => meter.bytes('PUT', count)),
+          options,
+        );
+      }
+      const info = await store.write(key, body, options);
+      meter.bytes('PUT', body.length);
+      return info;
+    },
+    async remove(keys: readonly string[], options?: CallOptions): Promise<void> {
+      if (keys.length > 0) meter.operation('DELETE', keys.length);
+      await store.remove(keys, options);
+    },
+    close: async () => store.close(),
+  };
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    count(chunk.length);
+    yield chunk;
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * What every object store must do, whatever lies behind it. A backend's test is one line that calls this, plus its own
+ * faults.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, it } from 'node:test';
+import type { ObjectInfo, ObjectStore } from '../../src/storage/object-store.ts';
+
+export interface StoreUnderTest {
+  readonly store: ObjectStore;
+  /** Removes everything the store holds and lets go of it. */
+  dispose(): Promise<void>;
+}
+
+export interface ConformanceOptions {
+  /** How far the store's clock may be from this machine's. */
+  readonly clockToleranceMs?: number;
+}
+
+/** Declares the suite; `makeStore` gives each test an empty store of its own. */
+export function conformance(
+  name: string,
+  makeStore: () => Promise<StoreUnderTest>,
+  options: ConformanceOptions = {},
+): void {
+  const clockToleranceMs = options.clockToleranceMs ?? 5_000;
+  const test = (title: string, run: (store: ObjectStore) => Promise<void>): void => {
+    it(title, async () => {
+      const made = await makeStore();
+      try {
+        await run(made.store);
+      } finally {
+        await made.dispose();
+      }
+    });
+  };
+
+  describe(`${name}: object store`, () => {
+    test('is empty at first', async (store) => {
+      assert.deepEqual(await listed(store, ''), []);
+      assert.deepEqual(await listed(store, 'a/b/'), []);
+      assert.deepEqual(await store.listFolders(''), []);
+      assert.deepEqual(await store.listFolders('a/b/'), []);
+    });
+
+    test('says what it is', async (store) => {
+      assert.match(store.type, /^[a-z0-9]+$/);
+      assert.ok(store.location.length > 0);
+    });
+
+    test('gives back what was written, whole and streamed', async (store) => {
+      for (const bytes of [Buffer.from('hello'), Buffer.alloc(0), randomBytes(3 * 1024 * 1024 + 17)]) {
+        await store.write('a/whole', bytes);
+        await store.write('a/streamed', chunks(bytes, 700_001));
+        for (const key of ['a/whole', 'a/streamed']) {
+          assert.ok(Buffer.from(await store.readBytes(key)).equals(bytes));
+          assert.ok((await readAll(store, key)).equals(bytes));
+          const right = await store.readBytes(key, { sizeHintBytes: bytes.length });
+          assert.ok(Buffer.from(right).equals(bytes));
+        }
+      }
+    });
+
+    test('reads whole objects even when the size hint is wrong', async (store) => {
+      const bytes = randomBytes(10_000);
+      await store.write('object', bytes);
+      for (const sizeHintBytes of [0, 1, 9_999, 10_001, 50_000]) {
+        assert.ok(
+          Buffer.from(await store.readBytes('object', { sizeHintBytes })).equals(bytes),
+          `${sizeHintBytes}`,
+        );
+      }
+    });
+
+    test('reads from an offset to the end', async (store) => {
+      const bytes = randomBytes(1_500_000);
+      await store.write('object', bytes);
+      for (const offsetBytes of [0, 1, 1_048_576, 1_499_999, 1_500_000]) {
+        assert.ok(
+          (await readAll(store, 'object', offsetBytes)).equals(bytes.subarray(offsetBytes)),
+          `${offsetBytes}`,
+        );
+      }
+    });
+
+    test('lets a reader stop early', async (store) => {
+      await store.write('object', randomBytes(3 * 1024 * 1024));
+      for await (const chunk of store.read('object')) {
+        assert.ok(chunk.length > 0);
+        break;
+      }
+    });
+
+    test('says that an object does not exist', async (store) => {
+      const notFound = { name: 'RivuletError', code: 'STORAGE_NOT_FOUND' };
+      await assert.rejects(store.readBytes('missing'), notFound);
+      await assert.rejects(store.readBytes('missing', { sizeHintBytes: 5 }), notFound);
+      await assert.rejects(readAll(store, 'missing'), notFound);
+      await assert.rejects(readAll(store, 'no/such/folder'), notFound);
+    });
+
+    test('lists what is below a prefix, and only that', async (store) => {
+      const keys = ['a/1', 'a/b/2', 'a/b/c/3', 'ab/4', 'b/5', 'top'];
+      await writeAll(store, keys);
+      assert.deepEqual(await listed(store, ''), [...keys].sort());
+      assert.deepEqual(await listed(store, 'a/'), ['a/1', 'a/b/2', 'a/b/c/3']);
+      assert.deepEqual(await listed(store, 'a/b/'), ['a/b/2', 'a/b/c/3']);
+      assert.deepEqual(await listed(store, 'c/'), []);
+    });
+
+    test('lists the folders directly under a prefix', async (store) => {
+      await writeAll(store, ['a/1', 'a/b/2', 'a/b/c/3', 'ab/4', 'top']);
+      assert.deepEqual((await store.listFolders('')).sort(), ['a', 'ab']);
+      assert.deepEqual((await store.listFolders('a/')).sort(), ['b']);
+      assert.deepEqual(await store.listFolders('a/b/c/'), []);
+    });
+
+    test('lists more than one page of keys, each once', async (store) => {
+      const keys = Array.from({ length: 1_203 }, (_, i) => `many/${i.toString(16).padStart(8, '0')}`);
+      await writeAll(store, keys);
+      assert.deepEqual(await listed(store, 'many/'), keys);
+      assert.deepEqual(await store.listFolders(''), ['many']);
+      await store.remove(keys);
+      assert.deepEqual(await listed(store, ''), []);
+    });
+
+    test('takes odd names', async (store) => {
+      const keys = [
+        'a b/c d',
+        'percent%20/100%',
+        'plus+&=?#',
+        'größe/Ω/漢字',
+        'quote\'"`$(x)',
+        '.hidden',
+        'a..b',
+        '-rf',
+      ];
+      await writeAll(store, keys);
+      assert.deepEqual(await listed(store, ''), [...keys].sort());
+      for (const key of keys) assert.equal(Buffer.from(await store.readBytes(key)).toString(), key);
+      await store.remove(keys);
+      assert.deepEqual(await listed(store, ''), []);
+    });
+
+    test('refuses keys and prefixes that could lead out of it', async (store) => {
+      for (const key of ['', '/a', 'a/', 'a//b', '../a', 'a/../b', './a', 'a\0b']) {
+        await assert.rejects(async () => store.write(key, Buffer.alloc(1)), RangeError, key);
+        await assert.rejects(async () => store.readBytes(key), RangeError, key);
+        await assert.rejects(async () => store.remove([key]), RangeError, key);
+      }
+      await assert.rejects(async () => listed(store, 'a'), RangeError);
+      await assert.rejects(async () => store.listFolders('../'), RangeError);
+    });
+
+    test('replaces an object', async (store) => {
+      await store.write('object', Buffer.from('a first and longer content'));
+      await store.write('object', Buffer.from('second'));
+      assert.equal(Buffer.from(await store.readBytes('object')).toString(), 'second');
+      assert.equal((await infos(store))[0]?.sizeBytes, 6);
+    });
+
+    test('tells size and time as a listing does', async (store) => {
+      const before = Date.now();
+      const small = await store.write('small', Buffer.from('12345'));
+      const streamed = await store.write('streamed', chunks(Buffer.alloc(100_000), 999));
+      const after = Date.now();
+      const listing = new Map((await infos(store)).map((info) => [info.key, info]));
+      for (const info of [small, streamed]) {
+        assert.deepEqual(listing.get(info.key), info);
+        assert.ok(info.modifiedAt.getTime() >= before - clockToleranceMs, 'too early');
+        assert.ok(info.modifiedAt.getTime() <= after + clockToleranceMs, 'too late');
+      }
+      assert.deepEqual([small.sizeBytes, streamed.sizeBytes], [5, 100_000]);
+    });
+
+    test('leaves nothing when the body throws midway, and throws the same error', async (store) => {
+      const failure = new Error('the source broke');
+      async function* broken(): AsyncGenerator<Uint8Array> {
+        yield randomBytes(100_000);
+        throw failure;
+      }
+      await assert.rejects(store.write('a/b/object', broken()), (error) => error === failure);
+      assert.deepEqual(await listed(store, ''), []);
+      await store.write('kept', Buffer.from('old'));
+      await assert.rejects(store.write('kept', broken()), (error) => error === failure);
+      assert.equal(Buffer.from(await store.readBytes('kept')).toString(), 'old');
+    });
+
+    test('stops when it is aborted, with the reason of the signal', async (store) => {
+      await store.write('a/object', Buffer.from('x'));
+      const reason = new Error('enough');
+      const signal = AbortSignal.abort(reason);
+      const isReason = (error: unknown): boolean => error === reason;
+      await assert.rejects(store.write('b', Buffer.from('x'), { signal }), isReason);
+      await assert.rejects(store.readBytes('a/object', { signal }), isReason);
+      await assert.rejects(readAll(store, 'a/object', 0, signal), isReason);
+      await assert.rejects(listed(store, '', signal), isReason);
+      await assert.rejects(store.listFolders('', { signal }), isReason);
+      await assert.rejects(store.remove(['a/object'], { signal }), isReason);
+      assert.deepEqual(await listed(store, ''), ['a/object']);
+    });
+
+    test('leaves nothing when it is aborted while the body hangs', async (store) => {
+      const controller = new AbortController();
+      const reason = new Error('enough');
+      async function* hanging(): AsyncGenerator<Uint8Array> {
+        yield randomBytes(10_000);
+        setTimeout(() => controller.abort(reason), 20);
+        await new Promise<never>(() => undefined);
+      }
+      const writing = store.write('a/object', hanging(), { signal: controller.signal });
+      await assert.rejects(writing, (error) => error === reason);
+      assert.deepEqual(await listed(store, ''), []);
+    });
+
+    test('removes objects; one that is not there counts as removed', async (store) => {
+      await writeAll(store, ['a/1', 'a/2', 'b/3']);
+      await store.remove(['a/1', 'b/3', 'never/was']);
+      assert.deepEqual(await listed(store, ''), ['a/2']);
+      await store.remove(['a/1']);
+      await store.remove([]);
+      await assert.rejects(store.readBytes('a/1'), { code: 'STORAGE_NOT_FOUND' });
+    });
+
+    test('keeps one whole object of many written to the same key at once', async (store) => {
+      const bodies = Array.from({ length: 8 }, (_, i) => Buffer.alloc(200_000 + i, i));
+      await Promise.all(
+        bodies.map(async (body, i) => store.write('a/same', i % 2 === 0 ? body : chunks(body, 50_000))),
+      );
+      const stored = Buffer.from(await store.readBytes('a/same'));
+      assert.ok(bodies.some((body) => body.equals(stored)));
+      assert.deepEqual(await listed(store, ''), ['a/same']);
+    });
+
+    test('can be listed while objects come and go', async (store) => {
+      await writeAll(
+        store,
+        Array.from({ length: 20 }, (_, i) => `kept/${i}`),
+      );
+      const churn = async (): Promise<void> => {
+        for (let i = 0; i < 20; i++) {
+          await store.write(`churn/${i}/object`, Buffer.from('x'));
+          await store.remove([`churn/${i}/object`]);
+        }
+      };
+      const churning = churn();
+      for (let i = 0; i < 5; i++) {
+        const kept = (await listed(store, '')).filter((key) => key.startsWith('kept/'));
+        assert.equal(kept.length, 20);
+      }
+      await churning;
+    });
+  });
+}
+
+/** Everything that `source` gives. */
+export async function gather<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of source) all.push(item);
+  return all;
+}
+
+async function infos(store: ObjectStore, prefix = '', signal?: AbortSignal): Promise<ObjectInfo[]> {
+  return gather(store.list(prefix, { signal }));
+}
+
+/** Sorted: a listing may come in any order. */
+async function listed(store: ObjectStore, prefix: string, signal?: AbortSignal): Promise<string[]> {
+  return (await infos(store, prefix, signal)).map((info) => info.key).sort();
+}
+
+async function readAll(
+  store: ObjectStore,
+  key: string,
+  offsetBytes = 0,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  return Buffer.concat(await gather(store.read(key, { offsetBytes, signal })));
+}
+
+/** Writes each key with itself as content, a few at once. */
+async function writeAll(store: ObjectStore, keys: readonly string[]): Promise<void> {
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < keys.length) {
+      const key = keys[next++]!;
+      await store.write(key, Buffer.from(key));
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, work));
+}
+
+async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}

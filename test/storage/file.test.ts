@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { conformance, gather } from './conformance.ts';
+
+const isRoot = process.getuid?.() === 0;
+
+async function withDirectory(run: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
+  try {
+    await run(directory);
+  } finally {
+    await fs.rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function keysOf(store: FileObjectStore): Promise<string[]> {
+  return (await gather(store.list(''))).map((info) => info.key).sort();
+}
+
+conformance('file', async () => {
+  const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
+  const store = new FileObjectStore(join(directory, 'not', 'there', 'yet'));
+  return {
+    store,
+    async dispose() {
+      await store.close();
+      await fs.rm(directory, { recursive: true });
+    },
+  };
+});
+
+describe('file: object store', () => {
+  it('leaves no temporary file, also on errors', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      async function* broken(): AsyncGenerator<Uint8Array> {
+        yield Buffer.alloc(10);
+        throw new Error('broken');
+      }
+      await assert.rejects(store.write('a/object', broken()));
+      await store.write('a/object', Buffer.alloc(1));
+      // Something that a file cannot be renamed over.
+      await fs.mkdir(join(directory, 'a', 'taken', 'by'), { recursive: true });
+      await assert.rejects(store.write('a/taken', Buffer.alloc(1)), { code: 'STORAGE_FAILED' });
+      assert.deepEqual((await fs.readdir(join(directory, 'a'))).sort(), ['object', 'taken']);
+    });
+  });
+
+  it('passes over temporary files, its own and those of Litestream', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      await store.write('wal/00000000_00000000.wal.lz4', Buffer.from('x'));
+      await fs.writeFile(join(directory, 'wal', '00000000_00001000.wal.lz4.tmp'), 'half');
+      await fs.writeFile(join(directory, 'wal', '00000000_00001000.wal.lz4.tmp-0123456789abcdef'), 'half');
+      assert.deepEqual(await keysOf(store), ['wal/00000000_00000000.wal.lz4']);
+      await assert.rejects(store.readBytes('a.tmp'), RangeError);
+      await assert.rejects(async () => store.write('a.tmp', Buffer.alloc(1)), RangeError);
+    });
+  });
+
+  it('sweeps stale temporary files and leaves everything else', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      await store.write('a/object', Buffer.from('x'));
+      const old = join(directory, 'a', 'object.tmp-0123456789abcdef');
+      const young = join(directory, 'a', 'object.tmp-fedcba9876543210');
+      const foreign = join(directory, 'a', 'object.tmp');
+      for (const path of [old, young, foreign]) await fs.writeFile(path, 'half');
+      const hourAgo = new Date(Date.now() - 3_600_000);
+      for (const path of [old, foreign]) await fs.utimes(path, hourAgo, hourAgo);
+      assert.equal(await store.removeStaleTemporaries(60_000), 1);
+      assert.deepEqual((await fs.readdir(join(directory, 'a'))).sort(), [
+        'object',
+        'object.tmp',
+        'object.tmp-fedcba9876543210',
+      ]);
+      assert.equal(await new FileObjectStore(join(directory, 'absent')).removeStaleTemporaries(0), 0);
+    });
+  });
+
+  it('gives objects and new directories the wanted mode, whatever the umask', async () => {
+    await withDirectory(async (directory) => {
+      const modeOf = async (...parts: string[]): Promise<number> => {
+        return (await fs.stat(join(directory, ...parts))).mode & 0o777;
+      };
+      await new FileObjectStore(join(directory, 'default')).write('a/b', Buffer.alloc(1));
+      assert.equal(await modeOf('default', 'a', 'b'), 0o600);
+      assert.equal(await modeOf('default', 'a'), 0o700);
+      assert.equal(await modeOf('default'), 0o700);
+      const open = new FileObjectStore(join(directory, 'open'), { fileMode: 0o666, dirMode: 0o777 });
+      await open.write('a/b', Buffer.alloc(1));
+      assert.equal(await modeOf('open', 'a', 'b'), 0o666);
+      assert.equal(await modeOf('open', 'a'), 0o777);
+    });
+  });
+
+  it('gives objects away when it may', { skip: !isRoot && 'only root may' }, async () => {
+    await withDirectory(async (directory) => {
+      await new FileObjectStore(join(directory, 'r'), { uid: 1234, gid: 2345 }).write('a/b', Buffer.alloc(1));
+      for (const path of ['r', 'r/a', 'r/a/b']) {
+        const { uid, gid } = await fs.stat(join(directory, path));
+        assert.deepEqual({ uid, gid }, { uid: 1234, gid: 2345 }, path);
+      }
+    });
+  });
+
+  it('makes the root again when it was removed under it', async () => {
+    await withDirectory(async (directory) => {
+      const root = join(directory, 'root');
+      const store = new FileObjectStore(root);
+      await store.write('a/1', Buffer.from('x'));
+      await fs.rm(root, { recursive: true });
+      assert.deepEqual(await keysOf(store), []);
+      await store.write('a/2', Buffer.from('y'));
+      assert.deepEqual(await keysOf(store), ['a/2']);
+    });
+  });
+
+  it('removes folders with their last object, but never the root', async () => {
+    await withDirectory(async (directory) => {
+      const root = join(directory, 'root');
+      const store = new FileObjectStore(root);
+      await store.write('g/1/wal/x', Buffer.alloc(1));
+      await store.write('g/2/wal/y', Buffer.alloc(1));
+      await store.remove(['g/1/wal/x']);
+      assert.deepEqual(await fs.readdir(join(root, 'g')), ['2']);
+      await store.remove(['g/2/wal/y', 'g/1/wal/x']);
+      assert.deepEqual(await fs.readdir(root), []);
+    });
+  });
+
+  it('says clearly that the root is a file', async () => {
+    await withDirectory(async (directory) => {
+      const root = join(directory, 'root');
+      await fs.writeFile(root, 'I am a file');
+      const store = new FileObjectStore(root);
+      const failed = { code: 'STORAGE_FAILED', message: /root.*is a file, expected a directory/ };
+      await assert.rejects(keysOf(store), failed);
+      await assert.rejects(store.listFolders('a/'), failed);
+      await assert.rejects(store.write('a/b', Buffer.alloc(1)), failed);
+      await assert.rejects(store.readBytes('a/b'), failed);
+      await assert.rejects(store.remove(['a/b']), failed);
+      await assert.rejects(store.removeStaleTemporaries(0), failed);
+    });
+  });
+
+  it('fails, rather than being empty, when the root is a link to nowhere', async () => {
+    await withDirectory(async (directory) => {
+      await fs.symlink(join(directory, 'unmounted'), join(directory, 'link'));
+      for (const root of ['link', 'link/below']) {
+        const store = new FileObjectStore(join(directory, root));
+        await assert.rejects(keysOf(store), { code: 'STORAGE_FAILED', hint: /mounted/ });
+        await assert.rejects(store.listFolders('generations/'), { code: 'STORAGE_FAILED' });
+      }
+      await fs.mkdir(join(directory, 'unmounted'));
+      assert.deepEqual(await keysOf(new FileObjectStore(join(directory, 'link'))), []);
+    });
+  });
+
+  it('fails when a directory cannot be read', { skip: isRoot && 'root may read everything' }, async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      await store.write('a/b', Buffer.alloc(1));
+      await fs.chmod(join(directory, 'a'), 0o000);
+      await assert.rejects(keysOf(store), { code: 'STORAGE_FAILED', hint: /owner or the mode/ });
+      await assert.rejects(store.write('a/c', Buffer.alloc(1)), { code: 'STORAGE_FAILED' });
+      await fs.chmod(join(directory, 'a'), 0o700);
+    });
+  });
+
+  it('fails when a file gets shorter while it is read', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      await store.write('object', Buffer.alloc(4 * 1024 * 1024));
+      const reading = async (): Promise<void> => {
+        for await (const _ of store.read('object')) await fs.truncate(join(directory, 'object'), 1000);
+      };
+      await assert.rejects(reading(), {
+        code: 'STORAGE_FAILED',
+        message: /ends at byte \d+, expected 4194304/,
+      });
+    });
+  });
+
+  it('fails on a directory where an object should be', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      await store.write('a/b', Buffer.alloc(1));
+      await assert.rejects(store.readBytes('a'), { code: 'STORAGE_FAILED' });
+      await assert.rejects(gather(store.read('a')), { code: 'STORAGE_FAILED' });
+      await assert.rejects(store.remove(['a']), { code: 'STORAGE_FAILED' });
+    });
+  });
+
+  it('keeps an object readable while it is replaced', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      const size = 2_500_000;
+      await store.write('object', Buffer.alloc(size, 1));
+      const seen: Uint8Array[] = [];
+      for await (const chunk of store.read('object')) {
+        if (seen.length === 0) await store.write('object', Buffer.alloc(size, 2));
+        seen.push(chunk);
+      }
+      assert.ok(Buffer.concat(seen).equals(Buffer.alloc(size, 1)));
+    });
+  });
+});
