@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   STATE_INVALID: 'the local state cannot be used',
   EXEC_FAILED: 'the child process could not be started',
   FINAL_SYNC_FAILED: 'not everything was stored at the destination before the end',
+  UNSUPPORTED: 'this version does not have what was asked for',
   CANCELLED: 'the operation was cancelled',
 } as const;
 

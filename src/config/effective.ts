@@ -1,0 +1,71 @@
+import { stringify } from 'yaml';
+
+import type { KeySpec, KeySpecs, ScalarKind } from './key-spec.ts';
+import { SCALAR_KINDS } from './scalar-kinds.ts';
+import type { ScalarKindRules } from './scalar-kinds.ts';
+import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
+import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
+
+/** Stands for every secret. */
+export const MASK = '********';
+
+/** A section as a file would have it. */
+type FileSection = Record<string, unknown>;
+
+/**
+ * The configuration that is in effect, in the keys of the file: defaults filled in, paths absolute, URLs taken apart,
+ * secrets masked. Ready for `JSON.stringify`.
+ */
+export function effectiveConfig(config: Config): FileSection {
+  return {
+    ...scalars(ROOT_KEYS, config),
+    logging: scalars(LOGGING_KEYS, config.logging),
+    dbs: config.databases.map(databaseSection),
+  };
+}
+
+/** The same as YAML. Without secrets in it, the text loads to the same configuration again. */
+export function effectiveConfigYaml(config: Config): string {
+  return stringify(escapeDollars(effectiveConfig(config)), { lineWidth: 0 });
+}
+
+function databaseSection(database: DatabaseSettings): FileSection {
+  return { ...scalars(DATABASE_KEYS, database), replicas: database.replicas.map(replicaSection) };
+}
+
+function replicaSection(replica: ReplicaSettings): FileSection {
+  const section = scalars(REPLICA_KEYS, { ...replica, ...replica.destination });
+  return replica.age === undefined ? section : { ...section, age: scalars(AGE_KEYS, replica.age) };
+}
+
+/** The scalar keys of a section in the order of the schema; what has no value is left out. */
+function scalars(specs: KeySpecs, values: object): FileSection {
+  const known = new Map<string, unknown>(Object.entries(values));
+  const entries = Object.entries(specs)
+    .filter(([property, spec]) => isScalar(spec) && isPresent(known.get(property)))
+    .map(([property, spec]) => [spec.key, shown(spec, known.get(property))] as const);
+  return Object.fromEntries(entries);
+}
+
+function isScalar(spec: KeySpec): boolean {
+  return spec.kind !== 'section' && spec.kind !== 'sections';
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== '' && !(Array.isArray(value) && value.length === 0);
+}
+
+function shown(spec: KeySpec, value: unknown): unknown {
+  if (Array.isArray(value)) return spec.secret === true ? value.map(() => MASK) : value;
+  if (spec.secret === true) return MASK;
+  const rules = SCALAR_KINDS[spec.kind as ScalarKind] as ScalarKindRules<unknown>;
+  return rules.format(value);
+}
+
+/** A `$` in a file begins a variable, so it is written twice. */
+function escapeDollars(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('$', '$$$$');
+  if (Array.isArray(value)) return value.map(escapeDollars);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, escapeDollars(inner)]));
+}

@@ -1,0 +1,99 @@
+import { homedir } from 'node:os';
+
+import { Places } from './places.ts';
+import type { Place } from './places.ts';
+import { configInvalid } from './problems.ts';
+import type { Problem } from './problems.ts';
+import { readRoot } from './read-section.ts';
+import type { Reading } from './read-section.ts';
+import { resolveConfig } from './resolve-config.ts';
+import type { Config } from './settings.ts';
+import type { Settling } from './settle.ts';
+import { parseYaml } from './yaml-source.ts';
+
+export interface ParseOptions {
+  /** The file's name, for messages. */
+  readonly file: string;
+  /** Replace `$NAME` and `${NAME}` in values; default true. */
+  readonly expandsEnvironment?: boolean;
+  /** Default `process.env`. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Where relative paths start; default the working directory. */
+  readonly cwd?: string;
+  /** What `~` is; default the user's home directory. */
+  readonly home?: string;
+}
+
+export interface ParsedConfig {
+  readonly config: Config;
+  /** What is probably not meant but not wrong either, as unset variables; same shape as problems. */
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * The settings that a configuration file's text describes.
+ *
+ * @throws RivuletError CONFIG_INVALID with all problems of the text, each with its line and column.
+ */
+export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
+  const environment = options.environment ?? process.env;
+  const source = parseYaml(text, options.expandsEnvironment ?? true);
+  const notes = new Notes(options.file);
+  for (const { message, ...position } of source.syntaxProblems)
+    notes.problem({ ...position, path: '' }, message);
+  if (!source.isUsable) throw configInvalid(notes.problems);
+
+  const places = new Places();
+  const reading: Reading = {
+    source,
+    environment,
+    places,
+    problem: (place, message) => notes.problem(place, message),
+    warning: (place, message) => notes.warning(place, message),
+  };
+  const given = readRoot(reading);
+  const config = resolveConfig(given, settlingFor(options, environment, places, notes));
+  if (notes.problems.length > 0) throw configInvalid(notes.problems);
+  return { config, warnings: notes.warnings };
+}
+
+function settlingFor(
+  options: ParseOptions,
+  environment: NodeJS.ProcessEnv,
+  places: Places,
+  notes: Notes,
+): Settling {
+  return {
+    cwd: options.cwd ?? process.cwd(),
+    home: options.home ?? homedir(),
+    environment,
+    has: (section, property) => places.has(section, property),
+    wasReported: (section, property) => notes.hasProblemAt(places.of(section, property).path),
+    describe: (section) => places.of(section).path,
+    problem: (section, property, message) => notes.problem(places.of(section, property), message),
+    warning: (section, property, message) => notes.warning(places.of(section, property), message),
+  };
+}
+
+/** Collects what is said about one file. */
+class Notes {
+  readonly problems: Problem[] = [];
+  readonly warnings: Problem[] = [];
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  problem(place: Place, message: string): void {
+    this.problems.push({ file: this.#file, ...place, message });
+  }
+
+  warning(place: Place, message: string): void {
+    this.warnings.push({ file: this.#file, ...place, message });
+  }
+
+  hasProblemAt(path: string): boolean {
+    return this.problems.some((problem) => problem.path === path);
+  }
+}

@@ -1,0 +1,30 @@
+import { RivuletError } from '../base/errors.ts';
+
+/** Something wrong in a configuration file, and where. Lines and columns start at 1. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** The key it is about, `dbs[0].replicas[1].retention`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** `file:line:column: path: message`, which editors and terminals can open. */
+export function formatProblem(problem: Problem): string {
+  const about = problem.path === '' ? '' : `${problem.path}: `;
+  return `${problem.file}:${problem.line}:${problem.column}: ${about}${problem.message}`;
+}
+
+/**
+ * One error for all problems of a file, in the order of the file, one line each.
+ *
+ * @returns a `RivuletError` CONFIG_INVALID; `details.list` holds the problems.
+ */
+export function configInvalid(problems: readonly Problem[]): RivuletError {
+  const list = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  return new RivuletError('CONFIG_INVALID', list.map(formatProblem).join('\n'), {
+    hint: 'Correct the file; docs/configuration.md lists every key.',
+    details: { list },
+  });
+}

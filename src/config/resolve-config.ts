@@ -1,0 +1,97 @@
+import { parseAddress } from './address.ts';
+import { reportClashes } from './clashes.ts';
+import type { Given } from './key-spec.ts';
+import { absolutePath, defaultMetaPath } from './paths.ts';
+import type { SharedCredentials } from './resolve-destination.ts';
+import { resolveReplica } from './resolve-replica.ts';
+import { ROOT_KEYS } from './schema.ts';
+import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
+import { settle } from './settle.ts';
+import type { Settling } from './settle.ts';
+
+/** Each part of the settings with what it was made from, so that checks across parts can say where. */
+export interface ResolvedReplica {
+  readonly given: Given<'replica'>;
+  readonly settings: ReplicaSettings;
+}
+export interface ResolvedDatabase {
+  readonly given: Given<'database'>;
+  readonly settings: DatabaseSettings;
+  readonly replicas: readonly ResolvedReplica[];
+}
+
+/**
+ * Fills in defaults, makes paths absolute, completes destinations and checks what no single key can tell. Problems are
+ * reported through `settling`; the result means something only when there were none.
+ */
+export function resolveConfig(given: Given<'root'>, settling: Settling): Config {
+  const { accessKeyId: _id, secretAccessKey: _secret, ...settled } = settle('root', given);
+  const shared = sharedCredentials(given, settling.environment);
+  const databases = (given.databases ?? [])
+    .map((database) => resolveDatabase(database, shared, settling))
+    .filter((database) => database !== undefined);
+  reportClashes(databases, settling);
+  if (settled.addr !== undefined && parseAddress(settled.addr) === undefined) {
+    settling.problem(given, 'addr', `expected host:port or :port, not ${JSON.stringify(settled.addr)}`);
+  }
+  return { ...settled, databases: databases.map(({ settings }) => settings) };
+}
+
+/** Litestream's variables count only where the file has neither key and AWS's own variables are not set. */
+function sharedCredentials(given: Given<'root'>, environment: NodeJS.ProcessEnv): SharedCredentials {
+  const { accessKeyId, secretAccessKey } = given;
+  if (accessKeyId !== undefined || secretAccessKey !== undefined) return { accessKeyId, secretAccessKey };
+  if (environment['AWS_ACCESS_KEY_ID'] || environment['AWS_SECRET_ACCESS_KEY']) return {};
+  return {
+    accessKeyId: environment[ROOT_KEYS.accessKeyId.environment] || undefined,
+    secretAccessKey: environment[ROOT_KEYS.secretAccessKey.environment] || undefined,
+  };
+}
+
+function resolveDatabase(
+  given: Given<'database'>,
+  shared: SharedCredentials,
+  settling: Settling,
+): ResolvedDatabase | undefined {
+  const replicas = replicasOf(given, settling)
+    .map((replica) => ({ given: replica, settings: resolveReplica(replica, shared, settling) }))
+    .filter((replica): replica is ResolvedReplica => replica.settings !== undefined);
+  if (given.path === undefined) return undefined;
+  const { replica: _replica, ...settled } = settle('database', { ...given, path: given.path });
+  const path = absolutePath(given.path, settling);
+  const settings = {
+    ...settled,
+    ...checkpointPageCounts(given, settled, settling),
+    path,
+    metaPath: given.metaPath === undefined ? defaultMetaPath(path) : absolutePath(given.metaPath, settling),
+    replicas: replicas.map((replica) => replica.settings),
+  };
+  return { given, settings, replicas };
+}
+
+function replicasOf(given: Given<'database'>, settling: Settling): readonly Given<'replica'>[] {
+  if (given.replica === undefined) return given.replicas ?? [];
+  if (settling.has(given, 'replicas')) {
+    settling.problem(given, 'replica', 'cannot be given beside `replicas`; put it into the list');
+  }
+  return [given.replica, ...(given.replicas ?? [])];
+}
+
+type PageCounts = Pick<DatabaseSettings, 'minCheckpointPageCount' | 'maxCheckpointPageCount'>;
+
+/** A limit that the file does not give yields to the one that it gives; two given ones must fit. */
+function checkpointPageCounts(given: Given<'database'>, settled: PageCounts, settling: Settling): PageCounts {
+  const { minCheckpointPageCount: min, maxCheckpointPageCount: max } = settled;
+  if (max === 0 || max >= min) return { minCheckpointPageCount: min, maxCheckpointPageCount: max };
+  if (given.maxCheckpointPageCount === undefined) {
+    return { minCheckpointPageCount: min, maxCheckpointPageCount: min };
+  }
+  if (given.minCheckpointPageCount !== undefined) {
+    settling.problem(
+      given,
+      'maxCheckpointPageCount',
+      `is ${max}, less than min-checkpoint-page-count, which is ${min}; 0 switches it off`,
+    );
+  }
+  return { minCheckpointPageCount: max, maxCheckpointPageCount: max };
+}

@@ -1,0 +1,38 @@
+import type { Given } from './key-spec.ts';
+import { resolveDestination } from './resolve-destination.ts';
+import type { SharedCredentials } from './resolve-destination.ts';
+import type { AgeSettings, ReplicaSettings } from './settings.ts';
+import { settle } from './settle.ts';
+import type { Settling } from './settle.ts';
+
+/** One replica with its defaults; undefined when its destination has problems, which are reported. */
+export function resolveReplica(
+  given: Given<'replica'>,
+  shared: SharedCredentials,
+  settling: Settling,
+): ReplicaSettings | undefined {
+  const destination = resolveDestination(given, shared, settling);
+  if (destination === undefined) return undefined;
+  const settled = settle('replica', given);
+  return {
+    name: settled.name ?? destination.type,
+    retentionMs: settled.retentionMs,
+    retentionCheckIntervalMs: checkIntervalMs(settled.retentionCheckIntervalMs, settled.retentionMs),
+    syncIntervalMs: settled.syncIntervalMs,
+    snapshotIntervalMs: settled.snapshotIntervalMs,
+    validationIntervalMs: settled.validationIntervalMs,
+    age: ageSettings(given),
+    destination,
+  };
+}
+
+/** A retention shorter than the pause between two checks could not be kept. */
+function checkIntervalMs(intervalMs: number, retentionMs: number): number {
+  return retentionMs > 0 ? Math.min(intervalMs, retentionMs) : intervalMs;
+}
+
+/** An `age` section without keys still asks for encryption, so it must not read as "none". */
+function ageSettings(given: Given<'replica'>): AgeSettings | undefined {
+  if (given.age === undefined) return undefined;
+  return { identities: given.age.identities ?? [], recipients: given.age.recipients ?? [] };
+}

@@ -1,0 +1,321 @@
+/**
+ * Every key of the configuration file, described once. The program's types, the checks, the JSON Schema, the table in
+ * `docs/configuration.md` and the masking of secrets are derived from these tables; to add a key, add it here.
+ *
+ * Names and defaults are those of Litestream v0.3.13 unless `compat` says otherwise.
+ */
+import type { KeySpecs, SectionName } from './key-spec.ts';
+
+export const ROOT_KEYS = {
+  addr: {
+    key: 'addr',
+    kind: 'text',
+    help: 'Address of the HTTP server with metrics and health, `host:port`; `:9090` listens on all interfaces.',
+    defaultNote: 'no server',
+    compat: 'A missing port is an error before anything starts.',
+  },
+  exec: {
+    key: 'exec',
+    kind: 'text',
+    help: 'Command to run beside replication; when it ends, Rivulet ends. `-exec` on the command line wins.',
+    defaultNote: 'none',
+  },
+  shutdownTimeoutMs: {
+    key: 'shutdown-timeout',
+    kind: 'duration',
+    default: '30s',
+    help: 'The longest that the final sync may take when Rivulet is asked to stop.',
+    compat: 'Rivulet only.',
+  },
+  accessKeyId: {
+    key: 'access-key-id',
+    kind: 'text',
+    types: ['s3'],
+    environment: 'LITESTREAM_ACCESS_KEY_ID',
+    help: 'S3 access key for every s3 replica that has none of its own.',
+    defaultNote: 'the usual AWS sources',
+  },
+  secretAccessKey: {
+    key: 'secret-access-key',
+    kind: 'text',
+    secret: true,
+    types: ['s3'],
+    environment: 'LITESTREAM_SECRET_ACCESS_KEY',
+    help: 'The secret that belongs to `access-key-id`.',
+    defaultNote: 'the usual AWS sources',
+  },
+  logging: { key: 'logging', kind: 'section', of: 'logging', help: 'What is logged, how and where.' },
+  databases: { key: 'dbs', kind: 'sections', of: 'database', help: 'The databases to replicate.' },
+} as const;
+
+export const LOGGING_KEYS = {
+  level: {
+    key: 'level',
+    kind: 'choice',
+    choices: ['debug', 'info', 'warn', 'error'],
+    synonyms: { warning: 'warn' },
+    default: 'info',
+    help: 'The least important messages to show; `warning` is read as `warn`.',
+    compat: 'An unknown level is an error; Litestream takes it as `info`.',
+  },
+  type: {
+    key: 'type',
+    kind: 'choice',
+    choices: ['text', 'json'],
+    default: 'text',
+    help: 'One readable line, or one JSON object, for each message.',
+    compat: 'An unknown type is an error; Litestream panics.',
+  },
+  stderr: {
+    key: 'stderr',
+    kind: 'boolean',
+    default: 'false',
+    help: 'Write to standard error instead of standard output.',
+  },
+} as const;
+
+export const DATABASE_KEYS = {
+  path: {
+    key: 'path',
+    kind: 'text',
+    required: true,
+    help: 'The database file. `~` is the home directory; a relative path starts at the working directory.',
+  },
+  metaPath: {
+    key: 'meta-path',
+    kind: 'text',
+    help: 'Directory for the local state of this database.',
+    defaultNote: '`.NAME-rivulet` beside the database',
+    compat: 'Litestream uses `.NAME-litestream`; Rivulet never writes there. `~` is expanded.',
+  },
+  monitorIntervalMs: {
+    key: 'monitor-interval',
+    kind: 'duration',
+    default: '1s',
+    help: 'How often to look for changes when the file system announced none.',
+    compat: '0 is an error; with Litestream it switches replication off silently.',
+  },
+  checkpointIntervalMs: {
+    key: 'checkpoint-interval',
+    kind: 'duration',
+    default: '1m',
+    zero: 'no checkpoints by time',
+    help: 'Checkpoint at least this often when something was written.',
+  },
+  minCheckpointPageCount: {
+    key: 'min-checkpoint-page-count',
+    kind: 'count',
+    default: '1000',
+    help: 'Checkpoint when the WAL holds this many pages.',
+  },
+  maxCheckpointPageCount: {
+    key: 'max-checkpoint-page-count',
+    kind: 'count',
+    default: '10000',
+    zero: 'no such limit',
+    help: 'Checkpoint with priority when the WAL holds this many pages; not less than `min-checkpoint-page-count`.',
+  },
+  busyTimeoutMs: {
+    key: 'busy-timeout',
+    kind: 'duration',
+    default: '1s',
+    zero: 'do not wait',
+    help: 'How long to wait for a lock that another process holds on the database.',
+    compat: 'Rivulet only; Litestream always waits 1s.',
+  },
+  walLimitBytes: {
+    key: 'wal-limit',
+    kind: 'size',
+    default: '256MiB',
+    help: 'When a destination is behind and the WAL is larger than this, finished segments are spooled to disk.',
+    compat: 'Rivulet only.',
+  },
+  spoolLimitBytes: {
+    key: 'spool-limit',
+    kind: 'size',
+    default: '1GiB',
+    zero: 'never spool',
+    help: 'The most that the spool may take on disk.',
+    compat: 'Rivulet only.',
+  },
+  replicas: {
+    key: 'replicas',
+    kind: 'sections',
+    of: 'replica',
+    help: 'Where the database is replicated to; several are allowed, each under its own `name`.',
+  },
+  replica: {
+    key: 'replica',
+    kind: 'section',
+    of: 'replica',
+    help: 'The only replica, instead of a list of one.',
+    compat: 'As in Litestream v0.5; v0.3.13 ignores it.',
+  },
+} as const;
+
+export const REPLICA_KEYS = {
+  type: {
+    key: 'type',
+    kind: 'choice',
+    choices: ['file', 's3', 'gcs', 'abs', 'sftp'],
+    help: 'Kind of destination. With a `url`, its scheme decides.',
+    defaultNote: 'the scheme of `url`, else `file`',
+    compat: 'This version replicates to `file` only; the others are checked and then refused.',
+  },
+  name: {
+    key: 'name',
+    kind: 'text',
+    help: 'Name of the replica, unique within its database.',
+    defaultNote: 'the type',
+  },
+  url: {
+    key: 'url',
+    kind: 'text',
+    help: 'The whole destination in one text, instead of `path`, `bucket` or `host`.',
+  },
+  path: {
+    key: 'path',
+    kind: 'text',
+    help: 'Directory of a file or sftp replica; prefix inside the bucket for the others.',
+  },
+  retentionMs: {
+    key: 'retention',
+    kind: 'duration',
+    default: '24h',
+    zero: 'keep everything',
+    help: 'How far back the database can be restored; older snapshots and WAL files are deleted.',
+    compat: 'The window rolls: the snapshot that its beginning needs is kept too.',
+  },
+  retentionCheckIntervalMs: {
+    key: 'retention-check-interval',
+    kind: 'duration',
+    default: '1h',
+    help: 'How often to look for what retention may delete; never less often than `retention`.',
+  },
+  syncIntervalMs: {
+    key: 'sync-interval',
+    kind: 'duration',
+    default: '1s',
+    help: 'How long changes may be collected before they are stored.',
+    compat: '0 is an error; Litestream panics.',
+  },
+  snapshotIntervalMs: {
+    key: 'snapshot-interval',
+    kind: 'duration',
+    default: '0s',
+    zero: 'off',
+    help: 'How often to store a full copy.',
+  },
+  validationIntervalMs: {
+    key: 'validation-interval',
+    kind: 'duration',
+    default: '0s',
+    zero: 'off',
+    help: 'How often to restore the replica and compare it with the database.',
+  },
+  age: {
+    key: 'age',
+    kind: 'section',
+    of: 'age',
+    help: 'Encryption with age.',
+    compat: 'Not in this version: a replica with age keys is refused, never stored in the clear.',
+  },
+  bucket: {
+    key: 'bucket',
+    kind: 'text',
+    types: ['s3', 'gcs', 'abs'],
+    help: 'Bucket (for abs: container).',
+  },
+  region: {
+    key: 'region',
+    kind: 'text',
+    types: ['s3'],
+    help: 'Region of the bucket.',
+    defaultNote: 'looked up; us-east-1 with an `endpoint`',
+  },
+  endpoint: {
+    key: 'endpoint',
+    kind: 'text',
+    types: ['s3', 'abs'],
+    help: 'URL of the service when it is not the provider’s own.',
+  },
+  accessKeyId: {
+    key: 'access-key-id',
+    kind: 'text',
+    types: ['s3'],
+    help: 'S3 access key of this replica.',
+    defaultNote: 'the top-level key',
+  },
+  secretAccessKey: {
+    key: 'secret-access-key',
+    kind: 'text',
+    secret: true,
+    types: ['s3'],
+    help: 'The secret that belongs to `access-key-id`.',
+    defaultNote: 'the top-level key',
+  },
+  forcePathStyle: {
+    key: 'force-path-style',
+    kind: 'boolean',
+    types: ['s3'],
+    help: 'Name the bucket in the path of requests instead of in the host name.',
+    defaultNote: 'true with an `endpoint`',
+  },
+  skipVerify: {
+    key: 'skip-verify',
+    kind: 'boolean',
+    default: 'false',
+    types: ['s3'],
+    help: 'Accept any TLS certificate.',
+  },
+  accountName: {
+    key: 'account-name',
+    kind: 'text',
+    types: ['abs'],
+    help: 'Azure storage account.',
+  },
+  accountKey: {
+    key: 'account-key',
+    kind: 'text',
+    secret: true,
+    types: ['abs'],
+    environment: 'LITESTREAM_AZURE_ACCOUNT_KEY',
+    help: 'Shared key of the storage account.',
+  },
+  host: { key: 'host', kind: 'text', types: ['sftp'], help: 'Server, `host` or `host:port`.' },
+  user: { key: 'user', kind: 'text', types: ['sftp'], help: 'User on the server.' },
+  password: { key: 'password', kind: 'text', secret: true, types: ['sftp'], help: 'Password of the user.' },
+  keyPath: { key: 'key-path', kind: 'text', types: ['sftp'], help: 'Private key file of the user.' },
+} as const;
+
+export const AGE_KEYS = {
+  identities: {
+    key: 'identities',
+    kind: 'texts',
+    secret: true,
+    help: 'Secret keys that decrypt; each text may hold several lines.',
+  },
+  recipients: {
+    key: 'recipients',
+    kind: 'texts',
+    help: 'Public keys to encrypt to; each text may hold several lines.',
+  },
+} as const;
+
+/** The sections by name, for code that walks all keys. */
+export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
+  root: ROOT_KEYS,
+  logging: LOGGING_KEYS,
+  database: DATABASE_KEYS,
+  replica: REPLICA_KEYS,
+  age: AGE_KEYS,
+};
+
+/** Where each section is written in the file. */
+export const SECTION_PLACES: Readonly<Record<SectionName, string>> = {
+  root: '',
+  logging: 'logging',
+  database: 'dbs[]',
+  replica: 'dbs[].replicas[]',
+  age: 'dbs[].replicas[].age',
+};
