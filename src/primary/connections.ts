@@ -1,0 +1,260 @@
+/**
+ * The SQLite connections on one live database, and the only lock-taking calls made on it.
+ *
+ * Two read-only connections take turns in holding a read transaction, so that the log cannot be restarted over
+ * frames that have not been read. A third takes the write lock for moments, a fourth runs PASSIVE checkpoints.
+ * The read-only ones are opened last and closed last: a read-only closer leaves the log where it is, so the same
+ * generation continues at the next start (sqlite.org/wal.html, "Persistence of WAL mode").
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { messageOf, RivuletError } from '../base/errors.ts';
+
+const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+const SQLITE_NOTADB = 26;
+const SQLITE_CORRUPT = 11;
+const SQLITE_PRIMARY_MASK = 0xff;
+/** Connections only read the schema and take locks; a small page cache is plenty. Kibibytes, negative by SQLite's rule. */
+const CACHE_SETTING = -100;
+
+/** What `PRAGMA wal_checkpoint` answers. */
+export interface CheckpointResult {
+  /** Another connection kept the checkpoint from completing or from running at all. */
+  readonly busy: boolean;
+  /** Frames in the log, and how many of them are in the database file now; -1 when not known. */
+  readonly logFrames: number;
+  readonly checkpointedFrames: number;
+}
+
+function sqliteCode(error: unknown): number | undefined {
+  if (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number') {
+    return error.errcode & SQLITE_PRIMARY_MASK;
+  }
+  return undefined;
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === SQLITE_BUSY || code === SQLITE_LOCKED;
+}
+
+/** Turns what SQLite throws into a sentence with a code. */
+export function explainSqliteError(error: unknown, path: string): RivuletError {
+  if (error instanceof RivuletError) return error;
+  const code = sqliteCode(error);
+  if (code === SQLITE_NOTADB) {
+    return new RivuletError('DB_INVALID', `${path} is not a SQLite database, or it is encrypted`, { cause: error });
+  }
+  if (code === SQLITE_CORRUPT) {
+    return new RivuletError('DB_INVALID', `${path} is corrupt: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Check it with: sqlite3 FILE "PRAGMA integrity_check", and restore it from a replica if need be.',
+    });
+  }
+  if (isBusy(error)) {
+    return new RivuletError('DB_BUSY', `${path} is locked by another process`, { cause: error });
+  }
+  return new RivuletError('DB_UNREADABLE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
+}
+
+function open(path: string, readOnly: boolean, busyTimeoutMs: number): DatabaseSync {
+  const connection = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs, allowExtension: false });
+  connection.exec(`PRAGMA cache_size=${CACHE_SETTING}; PRAGMA mmap_size=0`);
+  return connection;
+}
+
+function beginRead(connection: DatabaseSync): void {
+  connection.exec('BEGIN');
+  try {
+    connection.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get();
+  } catch (error) {
+    connection.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+export class Connections {
+  readonly #path: string;
+  readonly #writer: DatabaseSync;
+  readonly #checkpointer: DatabaseSync;
+  #holder: DatabaseSync;
+  #spare: DatabaseSync;
+  #holding = false;
+
+  /**
+   * @param path - the database file, which must exist
+   * @param busyTimeoutMs - how long one call may wait for a lock; the process stands still meanwhile
+   * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE` or `DB_BUSY`
+   */
+  constructor(path: string, busyTimeoutMs: number) {
+    this.#path = path;
+    const opened: DatabaseSync[] = [];
+    const track = (connection: DatabaseSync): DatabaseSync => {
+      opened.push(connection);
+      return connection;
+    };
+    try {
+      this.#writer = track(open(path, false, busyTimeoutMs));
+      this.#requireWalMode();
+      this.#writer.exec('PRAGMA wal_autocheckpoint=0');
+      this.#checkpointer = track(open(path, false, 0));
+      this.#checkpointer.exec('PRAGMA wal_autocheckpoint=0');
+      this.#holder = track(open(path, true, busyTimeoutMs));
+      this.#spare = track(open(path, true, busyTimeoutMs));
+    } catch (error) {
+      for (const connection of opened) connection.close();
+      throw explainSqliteError(error, path);
+    }
+  }
+
+  /** Whether the constructor had to switch the database from a rollback journal to a write-ahead log. */
+  switchedToWal = false;
+
+  #requireWalMode(): void {
+    const before = this.#journalMode('PRAGMA journal_mode');
+    if (before === 'wal') return;
+    const after = this.#journalMode('PRAGMA journal_mode=wal');
+    if (after !== 'wal') {
+      throw new RivuletError('DB_UNREADABLE', `${this.#path} cannot be switched to WAL mode: it stays in "${after}"`, {
+        hint: 'In-memory, read-only and some network file systems cannot hold a write-ahead log.',
+      });
+    }
+    this.switchedToWal = true;
+  }
+
+  #journalMode(sql: string): unknown {
+    return this.#writer.prepare(sql).get()?.['journal_mode'];
+  }
+
+  /** Whether a read transaction is open that keeps the log from being restarted over unread frames. */
+  get holding(): boolean {
+    return this.#holding;
+  }
+
+  /** Begins the read transaction; a no-op when it is open. */
+  hold(): void {
+    if (this.#holding) return;
+    beginRead(this.#holder);
+    this.#holding = true;
+  }
+
+  /**
+   * Moves the read transaction forward: begins a new one, runs `whileBothHold`, then ends the old one. When
+   * `whileBothHold` answers false the old one stays and the new one is given up.
+   */
+  moveHold(whileBothHold: () => boolean): boolean {
+    beginRead(this.#spare);
+    let moved = false;
+    try {
+      moved = whileBothHold();
+    } finally {
+      if (!moved) this.#spare.exec('ROLLBACK');
+    }
+    if (moved) this.#swapHolders();
+    return moved;
+  }
+
+  #swapHolders(): void {
+    const old = this.#holder;
+    if (this.#holding) old.exec('ROLLBACK');
+    this.#holder = this.#spare;
+    this.#spare = old;
+    this.#holding = true;
+  }
+
+  /**
+   * Ends the hold, runs `between`, and holds again. Only safe under the write lock and when everything in the
+   * log has been captured: nothing may append or restart meanwhile.
+   */
+  rehold(between: () => void): void {
+    if (this.#holding) this.#holder.exec('ROLLBACK');
+    this.#holding = false;
+    try {
+      between();
+    } finally {
+      this.hold();
+    }
+  }
+
+  /**
+   * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
+   * write lock was not to be had within the busy timeout.
+   */
+  withWriteLock<T>(section: () => T): T | undefined {
+    try {
+      this.#writer.exec('BEGIN IMMEDIATE');
+    } catch (error) {
+      if (isBusy(error)) return undefined;
+      throw explainSqliteError(error, this.#path);
+    }
+    try {
+      return section();
+    } finally {
+      this.#writer.exec('ROLLBACK');
+    }
+  }
+
+  /** One PASSIVE checkpoint: never waits for anybody, never blocks anybody. */
+  checkpointPassive(): CheckpointResult {
+    try {
+      const row = this.#checkpointer.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+      return {
+        busy: Number(row?.['busy'] ?? 1) !== 0,
+        logFrames: Number(row?.['log'] ?? -1),
+        checkpointedFrames: Number(row?.['checkpointed'] ?? -1),
+      };
+    } catch (error) {
+      if (isBusy(error)) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
+      throw explainSqliteError(error, this.#path);
+    }
+  }
+
+  /**
+   * Appends one frame that changes nothing (`user_version` gets its present value), so that a log with a header
+   * exists. Answers false when the write lock was not to be had.
+   */
+  forceFrame(): boolean {
+    try {
+      this.#writer.exec('BEGIN IMMEDIATE');
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw explainSqliteError(error, this.#path);
+    }
+    try {
+      const version = Number(this.#writer.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+      this.#writer.exec(`PRAGMA user_version=${version}; COMMIT`);
+      return true;
+    } catch (error) {
+      this.#writer.exec('ROLLBACK');
+      if (isBusy(error)) return false;
+      throw explainSqliteError(error, this.#path);
+    }
+  }
+
+  /** Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. */
+  openReader(): { end(): void } {
+    const connection = open(this.#path, true, 0);
+    try {
+      beginRead(connection);
+    } catch (error) {
+      connection.close();
+      throw explainSqliteError(error, this.#path);
+    }
+    return {
+      end: () => {
+        connection.exec('ROLLBACK');
+        connection.close();
+      },
+    };
+  }
+
+  /** Closes everything and leaves the log in place. */
+  close(): void {
+    this.#writer.close();
+    this.#checkpointer.close();
+    this.#spare.close();
+    if (this.#holding) this.#holder.exec('ROLLBACK');
+    this.#holding = false;
+    this.#holder.close();
+  }
+}

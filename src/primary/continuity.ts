@@ -1,0 +1,90 @@
+/**
+ * May the present log continue the generation that the local state describes? Pure: facts in, verdict out.
+ *
+ * Everything committed before must be in hand, and nothing can have been committed and lost in between. Where that
+ * cannot be proven, a new generation begins; guessing would join two histories that do not belong together.
+ */
+import { INDEX_MAX } from '../generations/names.ts';
+import { type Chain, frameBytes, type FrameScan, startChain } from '../wal/frames.ts';
+import { checksumsEqual } from '../wal/checksum.ts';
+import { isNextLog, parseWalHeader, type WalHeader } from '../wal/wal-header.ts';
+import { type FileIdentity, sameFile } from './database-file.ts';
+import type { HeaderReading } from './live-wal.ts';
+import type { LocalState, StateReading } from './state-file.ts';
+
+export type Verdict =
+  | { readonly kind: 'same-log'; readonly index: number }
+  /** The log was restarted exactly once, and the remains of the old one show that nothing had been appended to it. */
+  | { readonly kind: 'next-log'; readonly index: number }
+  | { readonly kind: 'new-generation'; readonly reason: string };
+
+export interface ContinuityFacts {
+  readonly reading: StateReading;
+  readonly identity: FileIdentity;
+  /** Header of the present log; undefined when there is none. */
+  readonly log: HeaderReading | undefined;
+  /** The chain of the present log at the state's tail offset, or undefined when it does not reach that far. */
+  readonly chainAtStateTail: Chain | undefined;
+  /** What the bytes after the old log's tail show, when the present log is another one. */
+  readonly remains: LogRemains | undefined;
+}
+
+/** Evidence about the previous log, from the part of the file that the new log has not overwritten. */
+export interface LogRemains {
+  readonly fileBytes: number;
+  /** End of the new log's valid frames. */
+  readonly newLogEndBytes: number;
+  /** Result of trying to continue the old chain at its known tail. */
+  readonly continuation: Pick<FrameScan, 'validBytes'>;
+}
+
+function startAnew(reason: string): Verdict {
+  return { kind: 'new-generation', reason };
+}
+
+export function decideContinuity(facts: ContinuityFacts): Verdict {
+  const { reading, identity, log } = facts;
+  if (reading.kind === 'none') return startAnew('no local state');
+  if (reading.kind === 'damaged') return startAnew(`the local state is damaged (${reading.why})`);
+  const { state } = reading;
+  if (!sameFile(state.identity, identity)) return startAnew('the database file was replaced by another one');
+  if (log === undefined) return startAnew('the write-ahead log is gone');
+  if (Buffer.compare(log.bytes, state.header) === 0) return decideSameLog(facts, state);
+  return decideOtherLog(facts, state, log.header);
+}
+
+function decideSameLog(facts: ContinuityFacts, state: LocalState): Verdict {
+  const chain = facts.chainAtStateTail;
+  if (chain === undefined) return startAnew('the write-ahead log is shorter than it was');
+  if (!checksumsEqual(chain.checksum, state.tailChecksum)) return startAnew('the write-ahead log was overwritten');
+  return { kind: 'same-log', index: state.index };
+}
+
+function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHeader): Verdict {
+  const previous = parseWalHeader(state.header);
+  if (!isNextLog(previous, next)) return startAnew('the write-ahead log was restarted while nobody was watching');
+  if (state.index + 1 > INDEX_MAX) return startAnew('the index has reached its maximum');
+  if (facts.remains === undefined || !oldLogEndedAtTail(facts.remains, state.tailBytes, previous.pageSizeBytes)) {
+    return startAnew('the write-ahead log was restarted, and its end cannot be proven to have been read');
+  }
+  return { kind: 'next-log', index: state.index + 1 };
+}
+
+/**
+ * True when the place where the old log would have continued is still there, untouched by the new log, and holds
+ * no frame that continues it. A file cut off inside that place (`journal_size_limit` does this) shows nothing.
+ */
+export function oldLogEndedAtTail(remains: LogRemains, tailBytes: number, pageSizeBytes: number): boolean {
+  const slotIsWhole =
+    remains.fileBytes === tailBytes || remains.fileBytes >= tailBytes + frameBytes(pageSizeBytes);
+  return slotIsWhole && remains.newLogEndBytes <= tailBytes && remains.continuation.validBytes === 0;
+}
+
+/** The chain at the state's tail, for trying to continue the old log. */
+export function chainAtTail(state: LocalState): Chain {
+  return {
+    header: startChain(parseWalHeader(state.header)).header,
+    offsetBytes: state.tailBytes,
+    checksum: state.tailChecksum,
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * Keeps looking at one database: at once when something stirs, a little later while it keeps stirring, and slowly
+ * when it is quiet. A busy writer costs ten looks a second, whatever its number of commits.
+ */
+import type { Clock } from '../base/clock.ts';
+import { SignalEvent } from '../base/signal-event.ts';
+import { ChangeWatch } from './change-watch.ts';
+import type { Primary } from './primary.ts';
+
+/** Spacing of looks while each one finds something. */
+const BUSY_SPACING_MS = 100;
+/** First spacing of looks after a file event that brought no commit yet; the events of one commit come together. */
+const STIR_SPACING_MS = 2;
+/** Share of the time that may go into looking for the end of a long transaction: a half. */
+const EFFORT_FACTOR = 1;
+
+export interface FollowOptions {
+  readonly primary: Primary;
+  readonly clock: Clock;
+  /** Spacing of looks when nothing stirs. */
+  readonly pollIntervalMs: number;
+  /** A look failed; how long to wait before the next one. Called for each failure. */
+  readonly onFailure: (error: unknown) => number;
+  readonly onSuccess: () => void;
+  readonly signal: AbortSignal;
+}
+
+export async function follow(options: FollowOptions): Promise<void> {
+  const { primary, signal, pollIntervalMs } = options;
+  const stirred = new SignalEvent();
+  let pending = true;
+  const onChange = (): void => {
+    pending = true;
+    stirred.fire();
+  };
+  const watch = new ChangeWatch({ path: primary.settings.path, pollIntervalMs, onChange });
+  watch.start();
+  try {
+    while (!signal.aborted) {
+      if (!pending) await nextStir(stirred, options);
+      pending = false;
+      await lookUntilQuiet(options, watch);
+    }
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Resolves at the next stir, or after the poll interval: a checkpoint may be due although nothing stirs. */
+async function nextStir(stirred: SignalEvent, { clock, pollIntervalMs, signal }: FollowOptions): Promise<void> {
+  const quiet = new AbortController();
+  const either = AbortSignal.any([signal, quiet.signal]);
+  const waits = [stirred.wait(either), clock.sleep(pollIntervalMs, either)];
+  await Promise.race(waits).catch(() => undefined);
+  quiet.abort();
+  await Promise.allSettled(waits);
+}
+
+/** Looks again and again, deaf to file events in between, until two looks in a row find nothing new. */
+async function lookUntilQuiet(options: FollowOptions, watch: ChangeWatch): Promise<void> {
+  const { clock, signal } = options;
+  for (let found = true; found && !signal.aborted; ) {
+    const first = await look(options);
+    watch.pause();
+    await clock.sleep(spacingAfter(first), signal).catch(() => undefined);
+    watch.resume();
+    found = (await look(options)).found || first.found;
+  }
+}
+
+interface Look {
+  readonly found: boolean;
+  readonly elapsedMs: number;
+  /** Set when the look failed: how long to wait. */
+  readonly retryMs?: number;
+}
+
+function spacingAfter(look: Look): number {
+  if (look.retryMs !== undefined) return look.retryMs;
+  return look.found ? BUSY_SPACING_MS : Math.max(STIR_SPACING_MS, look.elapsedMs * EFFORT_FACTOR);
+}
+
+async function look({ primary, clock, onFailure, onSuccess, signal }: FollowOptions): Promise<Look> {
+  if (signal.aborted) return { found: false, elapsedMs: 0 };
+  const startedMs = clock.monotonicMs();
+  try {
+    const found = await primary.refresh();
+    onSuccess();
+    return { found, elapsedMs: clock.monotonicMs() - startedMs };
+  } catch (error) {
+    return { found: false, elapsedMs: 0, retryMs: onFailure(error) };
+  }
+}

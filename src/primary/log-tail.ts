@@ -1,0 +1,107 @@
+/**
+ * The end of what is committed in the live log. It moves forward over valid, committed frames only; "same size"
+ * or "same time" is never taken for "no change" (SQLite reuses the file after a restart of the log).
+ */
+import type { Position } from '../generations/names.ts';
+import { type Chain, frameBytes, scanFrames, startChain } from '../wal/frames.ts';
+import type { Cursor } from './cursor.ts';
+import type { HeaderReading, LiveWal } from './live-wal.ts';
+
+/** Bytes looked at in one step; bounds memory and the time that other work waits. */
+const STEP_BYTES = 4 * 1024 * 1024;
+const FIRST_READ_BYTES = 64 * 1024;
+
+export type TailChange = 'none' | 'grew' | 'restarted';
+
+export class LogTail {
+  readonly #wal: LiveWal;
+  readonly index: number;
+  readonly headerBytes: Uint8Array;
+  #committed: Chain;
+  #commitPageCount = 0;
+
+  constructor(wal: LiveWal, index: number, reading: HeaderReading) {
+    this.#wal = wal;
+    this.index = index;
+    this.headerBytes = reading.bytes;
+    this.#committed = startChain(reading.header);
+  }
+
+  get chain(): Chain {
+    return this.#committed;
+  }
+
+  get position(): Position {
+    return { index: this.index, offsetBytes: this.#committed.offsetBytes };
+  }
+
+  get cursor(): Cursor {
+    return { index: this.index, chain: this.#committed };
+  }
+
+  get pageSizeBytes(): number {
+    return this.#committed.header.pageSizeBytes;
+  }
+
+  /** Database size in pages at the tail; 0 when no commit has been seen in this log. */
+  get commitPageCount(): number {
+    return this.#commitPageCount;
+  }
+
+  /** Whether the file still begins with this log's header. */
+  isSameLog(): boolean {
+    const now = this.#wal.header();
+    return now !== undefined && Buffer.compare(now.bytes, this.headerBytes) === 0;
+  }
+
+  /**
+   * Moves over everything committed since. A transaction of any size is looked through in steps, with `pause`
+   * between them; memory stays at one step.
+   *
+   * @returns whether the tail moved
+   */
+  async advance(pause: () => Promise<void>): Promise<boolean> {
+    const before = this.#committed.offsetBytes;
+    let chain = this.#committed;
+    for (;;) {
+      const step = this.#step(chain);
+      chain = step.chain;
+      if (step.ended) return this.#committed.offsetBytes > before;
+      await pause();
+    }
+  }
+
+  /** The same in one go, for short stretches under a lock. Answers false when more than `maxBytes` are ahead. */
+  advanceNow(maxBytes: number): boolean {
+    let chain = this.#committed;
+    for (let seen = 0; seen <= maxBytes; ) {
+      const step = this.#step(chain);
+      seen += step.chain.offsetBytes - chain.offsetBytes;
+      chain = step.chain;
+      if (step.ended) return true;
+    }
+    return false;
+  }
+
+  #step(chain: Chain): { chain: Chain; ended: boolean } {
+    const ahead = this.#wal.sizeBytes() - chain.offsetBytes;
+    const size = frameBytes(this.pageSizeBytes);
+    if (ahead < size) return { chain, ended: true };
+    const first = new Uint8Array(Math.min(ahead, Math.max(size, FIRST_READ_BYTES)));
+    const scan = this.#scan(chain, first);
+    if (scan.ended || ahead <= first.length) return scan;
+    const rest = new Uint8Array(Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)));
+    if (rest.length < size) return scan;
+    return this.#scan(scan.chain, rest);
+  }
+
+  #scan(chain: Chain, into: Uint8Array): { chain: Chain; ended: boolean } {
+    const length = this.#wal.read(into, chain.offsetBytes);
+    const scan = scanFrames(chain, into, 0, length);
+    if (scan.committedBytes > 0) {
+      this.#committed = scan.committedChain;
+      this.#commitPageCount = scan.commitPageCount;
+    }
+    return { chain: scan.chain, ended: scan.stop !== 'end' || scan.validBytes === 0 || length < into.length };
+  }
+}

@@ -1,0 +1,64 @@
+/** Everything that is open while one live database file is being followed; acquired and released as one. */
+import { RivuletError } from '../base/errors.ts';
+import { Connections, explainSqliteError } from './connections.ts';
+import { DatabaseFile } from './database-file.ts';
+import { type HeaderReading, LiveWal } from './live-wal.ts';
+import { LogTail } from './log-tail.ts';
+
+/** How often a log that is restarted under the first look is looked at again. */
+const FIRST_LOOK_ATTEMPTS = 10;
+
+export interface OpenDatabase {
+  readonly file: DatabaseFile;
+  readonly connections: Connections;
+  readonly wal: LiveWal;
+  close(): void;
+}
+
+/**
+ * Opens the file, then the connections, then begins the read transaction that pins the log.
+ *
+ * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_BUSY`; nothing stays open then
+ */
+export function openDatabase(path: string, busyTimeoutMs: number): OpenDatabase {
+  const file = new DatabaseFile(path);
+  let connections: Connections | undefined;
+  const wal = new LiveWal(`${path}-wal`);
+  const close = (): void => {
+    wal.close();
+    connections?.close();
+    file.close();
+  };
+  try {
+    connections = new Connections(path, busyTimeoutMs);
+    connections.hold();
+  } catch (error) {
+    close();
+    throw explainSqliteError(error, path);
+  }
+  return { file, connections, wal, close };
+}
+
+/** The log's header; a frame that changes nothing is written when there is no log yet. @throws `DB_BUSY` */
+export function requireLog(database: OpenDatabase): HeaderReading {
+  for (let attempt = 0; attempt < FIRST_LOOK_ATTEMPTS; attempt++) {
+    const reading = database.wal.header();
+    if (reading !== undefined) return reading;
+    database.connections.forceFrame();
+    database.wal.refresh();
+  }
+  throw new RivuletError('DB_BUSY', `${database.file.path} has no write-ahead log, and the write lock is not to be had`);
+}
+
+/** Reads the whole present log from its start, again if it is restarted meanwhile. */
+export async function readLog(
+  database: OpenDatabase,
+  index: number,
+  pause: () => Promise<void>,
+): Promise<LogTail> {
+  for (;;) {
+    const tail = new LogTail(database.wal, index, requireLog(database));
+    await tail.advance(pause);
+    if (tail.isSameLog()) return tail;
+  }
+}

@@ -1,0 +1,32 @@
+/** From the last segment that a destination holds to the place where the next one begins. Pure. */
+import type { Position } from '../generations/names.ts';
+import { type Chain, frameBytes, viewOf } from '../wal/frames.ts';
+import { parseWalHeader, WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
+
+/**
+ * The chain behind a segment, read from its last frame: a frame's header carries the salts and the checksum of
+ * everything before it (sqlite.org/fileformat2.html, section 4.1).
+ *
+ * @param present - the present log's header; gives page size and byte order, which a database does not change
+ * @returns undefined when the bytes are not whole frames
+ */
+export function chainAfterSegment(present: WalHeader, start: Position, bytes: Uint8Array): Chain | undefined {
+  const size = frameBytes(present.pageSizeBytes);
+  const headerBytes = start.offsetBytes === 0 ? WAL_HEADER_BYTES : 0;
+  if (bytes.length < headerBytes || (bytes.length - headerBytes) % size !== 0) return undefined;
+  const offsetBytes = start.offsetBytes + bytes.length;
+  if (bytes.length === headerBytes) return headerOnly(bytes, offsetBytes);
+  const view = viewOf(bytes);
+  const last = bytes.length - size;
+  return {
+    header: { ...present, salt1: view.getUint32(last + 8), salt2: view.getUint32(last + 12) },
+    offsetBytes,
+    checksum: [view.getUint32(last + 16), view.getUint32(last + 20)],
+  };
+}
+
+function headerOnly(bytes: Uint8Array, offsetBytes: number): Chain | undefined {
+  if (bytes.length !== WAL_HEADER_BYTES) return undefined;
+  const header = parseWalHeader(bytes);
+  return { header, offsetBytes, checksum: header.checksum };
+}

@@ -1,0 +1,135 @@
+/**
+ * A bounded copy on disk of log bytes that the log itself will not keep: what a destination has not confirmed
+ * when the log is about to be restarted. Files are LZ4 frames named `<index>_<offset>_<length>.lz4`; what is read
+ * back is checked by the reader's checksum chain, so a damaged file is noticed, never shipped.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemCode } from '../base/errors.ts';
+import { decodeFrame } from '../codec/decode-frame.ts';
+import { encodeFrame } from '../codec/encode-frame.ts';
+import { comparePositions, type Position } from '../generations/names.ts';
+
+const NAME = /^([0-9a-f]{8})_([0-9a-f]{8,16})_([0-9a-f]{8})\.lz4$/;
+
+interface Entry extends Position {
+  readonly lengthBytes: number;
+  readonly fileBytes: number;
+  readonly path: string;
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}
+
+function parseEntry(directory: string, name: string): Entry | undefined {
+  const match = NAME.exec(name);
+  if (match === null) return undefined;
+  const [index, offsetBytes, lengthBytes] = match.slice(1).map((part) => Number.parseInt(part, 16));
+  const path = join(directory, name);
+  const fileBytes = statSync(path, { throwIfNoEntry: false })?.size;
+  if (fileBytes === undefined) return undefined;
+  return { index: index ?? 0, offsetBytes: offsetBytes ?? 0, lengthBytes: lengthBytes ?? 0, fileBytes, path };
+}
+
+function listNames(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+export class Spool {
+  readonly #directory: string;
+  #entries: Entry[];
+  #cached: { path: string; bytes: Uint8Array } | undefined;
+
+  /** @param directory - belongs to the spool alone; made when first needed */
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.#entries = [];
+    for (const name of listNames(directory)) {
+      const entry = parseEntry(directory, name);
+      if (entry === undefined) rmSync(join(directory, name), { force: true, recursive: true });
+      else this.#entries.push(entry);
+    }
+    this.#entries.sort(comparePositions);
+  }
+
+  get sizeBytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.fileBytes, 0);
+  }
+
+  /** End of the unbroken stretch of log `index` that begins at or before `from`; undefined when `from` is not in it. */
+  coveredUntil(from: Position): number | undefined {
+    let reached = from.offsetBytes;
+    let found = false;
+    for (const entry of this.#entries) {
+      if (entry.index !== from.index || entry.offsetBytes > reached) continue;
+      const end = entry.offsetBytes + entry.lengthBytes;
+      if (end <= reached) continue;
+      reached = end;
+      found = true;
+    }
+    return found ? reached : undefined;
+  }
+
+  /** Keeps `bytes`, which lie at `position`. The file appears whole or not at all. */
+  append(position: Position, bytes: Uint8Array): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const name = `${hex(position.index)}_${hex(position.offsetBytes)}_${hex(bytes.length)}.lz4`;
+    const path = join(this.#directory, name);
+    const encoded = encodeFrame(bytes);
+    const temporary = `${path}.tmp`;
+    try {
+      writeFileSync(temporary, encoded, { mode: 0o600 });
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+    this.#entries = this.#entries.filter((entry) => entry.path !== path);
+    this.#entries.push({ ...position, lengthBytes: bytes.length, fileBytes: encoded.length, path });
+    this.#entries.sort(comparePositions);
+  }
+
+  /** Fills `into` from the spooled copy of log `index`; answers how many bytes there were. */
+  read(index: number, into: Uint8Array, offsetBytes: number): number {
+    let done = 0;
+    while (done < into.length) {
+      const at = offsetBytes + done;
+      const entry = this.#entries.find(
+        (e) => e.index === index && e.offsetBytes <= at && at < e.offsetBytes + e.lengthBytes,
+      );
+      if (entry === undefined) break;
+      const bytes = this.#content(entry);
+      const piece = bytes.subarray(at - entry.offsetBytes, at - entry.offsetBytes + into.length - done);
+      if (piece.length === 0) break;
+      into.set(piece, done);
+      done += piece.length;
+    }
+    return done;
+  }
+
+  #content(entry: Entry): Uint8Array {
+    if (this.#cached?.path === entry.path) return this.#cached.bytes;
+    const bytes = decodeFrame(readFileSync(entry.path), { maxBytes: entry.lengthBytes }).content;
+    this.#cached = { path: entry.path, bytes };
+    return bytes;
+  }
+
+  /** Removes what lies wholly before `position`; everything when it is undefined. */
+  prune(position: Position | undefined): void {
+    const isDone = (entry: Entry): boolean =>
+      position === undefined ||
+      entry.index < position.index ||
+      (entry.index === position.index && entry.offsetBytes + entry.lengthBytes <= position.offsetBytes);
+    const done = this.#entries.filter(isDone);
+    if (done.length === 0) return;
+    for (const entry of done) rmSync(entry.path, { force: true });
+    this.#entries = this.#entries.filter((entry) => !isDone(entry));
+    this.#cached = undefined;
+  }
+}

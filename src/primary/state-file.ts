@@ -1,0 +1,119 @@
+/**
+ * What a restart needs to know to continue the same generation: one small file, replaced atomically. It is only
+ * ever believed after the live log has been compared with it.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { systemCode } from '../base/errors.ts';
+import { type Generation, isGeneration, type Position } from '../generations/names.ts';
+import type { Checksum } from '../wal/checksum.ts';
+import type { FileIdentity } from './database-file.ts';
+
+const VERSION = 1;
+
+export interface LocalState {
+  readonly generation: Generation;
+  readonly identity: FileIdentity;
+  readonly index: number;
+  /** The 32 header bytes of log `index`. */
+  readonly header: Uint8Array;
+  /** End of what is known to be committed in log `index`, and the checksum there. */
+  readonly tailBytes: number;
+  readonly tailChecksum: Checksum;
+  /** Final sizes of earlier logs that a destination may still need. */
+  readonly ends: ReadonlyMap<number, number>;
+  /** Last position that each destination confirmed. */
+  readonly confirmed: ReadonlyMap<string, Position>;
+}
+
+export type StateReading =
+  | { readonly kind: 'state'; readonly state: LocalState }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'damaged'; readonly why: string };
+
+export function encodeState(state: LocalState): string {
+  return `${JSON.stringify({
+    version: VERSION,
+    generation: state.generation,
+    identity: state.identity,
+    index: state.index,
+    header: Buffer.from(state.header).toString('hex'),
+    tailBytes: state.tailBytes,
+    tailChecksum: state.tailChecksum,
+    ends: [...state.ends],
+    confirmed: [...state.confirmed],
+  })}\n`;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function requirePart(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new TypeError(`${what} is not as expected`);
+}
+
+/** @throws Error when the text is not a state file of this version */
+export function decodeState(text: string): LocalState {
+  const raw = JSON.parse(text) as Record<string, unknown>;
+  requirePart(raw['version'] === VERSION, 'version');
+  const { generation, identity, index, header, tailBytes, tailChecksum, ends, confirmed } = raw;
+  requirePart(typeof generation === 'string' && isGeneration(generation), 'generation');
+  const id = identity as Partial<FileIdentity> | null;
+  requirePart(typeof id?.device === 'string' && typeof id.inode === 'string', 'identity');
+  requirePart(isCount(index) && isCount(tailBytes), 'position');
+  requirePart(typeof header === 'string' && /^[0-9a-f]{64}$/.test(header), 'header');
+  requirePart(Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount), 'checksum');
+  requirePart(Array.isArray(ends) && Array.isArray(confirmed), 'lists');
+  return {
+    generation,
+    identity: { device: id.device, inode: id.inode },
+    index,
+    header: Buffer.from(header, 'hex'),
+    tailBytes,
+    tailChecksum: tailChecksum as unknown as Checksum,
+    ends: new Map(ends as [number, number][]),
+    confirmed: new Map(confirmed as [string, Position][]),
+  };
+}
+
+export function readState(path: string): StateReading {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return { kind: 'none' };
+    throw error;
+  }
+  try {
+    return { kind: 'state', state: decodeState(text) };
+  } catch (error) {
+    return { kind: 'damaged', why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/**
+ * Replaces the file. `durable` also makes it survive a power cut; without it, only the death of this process.
+ * After a power cut an older state is harmless: the log is compared with it, and what does not fit is a new generation.
+ */
+export function writeState(path: string, state: LocalState, options: { durable: boolean }): void {
+  const temporary = `${path}.tmp`;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    writeFileSync(temporary, encodeState(state), { mode: 0o600 });
+    if (options.durable) syncFile(temporary);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function syncFile(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Where a destination stands in the present generation, by what it really holds: the newest snapshot, an unbroken
+ * row of logs from there, and the last segment, whose bytes must be what the live log has at that place.
+ */
+import { isRivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { decodeFrame } from '../codec/lz4-frame.ts';
+import type { GenerationInventory, SegmentEntry, SnapshotEntry } from '../generations/inventory.ts';
+import type { Cursor } from '../primary/cursor.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+
+/** The last segment is read whole to learn its length; one larger than this was not written by this program. */
+const LAST_SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface FoundPosition {
+  readonly cursor: Cursor;
+  readonly snapshot: SnapshotEntry;
+}
+
+/** The logs from the snapshot's on: each one there and beginning at its start, none missing between. */
+function logsAreUnbroken(segments: readonly SegmentEntry[], snapshot: SnapshotEntry): boolean {
+  let index = snapshot.index - 1;
+  for (const segment of segments) {
+    if (segment.index === index) continue;
+    if (segment.index !== index + 1 || segment.offsetBytes !== 0) return false;
+    index = segment.index;
+  }
+  return true;
+}
+
+/**
+ * @returns undefined when the destination needs a fresh snapshot; why is logged
+ * @throws RivuletError when the destination cannot be read
+ */
+export async function findPosition(
+  parts: { primary: Primary; store: ObjectStore; logger: Logger; signal?: AbortSignal | undefined },
+  held: GenerationInventory | undefined,
+): Promise<FoundPosition | undefined> {
+  const snapshot = held?.snapshots.at(-1);
+  if (held === undefined || snapshot === undefined) return undefined;
+  const segments = held.segments.filter((segment) => segment.index >= snapshot.index);
+  if (!logsAreUnbroken(segments, snapshot)) {
+    parts.logger.warn('the destination has a gap after its newest snapshot', { generation: held.generation });
+    return undefined;
+  }
+  const last = segments.at(-1);
+  const cursor =
+    last === undefined
+      ? await parts.primary.resumeAtStart(held.generation, snapshot.index)
+      : await cursorAfter(parts, held, last);
+  if (cursor === undefined) {
+    parts.logger.warn('what follows the destination\'s last segment is not at hand', {
+      generation: held.generation,
+      last: last?.key ?? snapshot.key,
+    });
+    return undefined;
+  }
+  return { cursor, snapshot };
+}
+
+async function cursorAfter(
+  parts: { primary: Primary; store: ObjectStore; logger: Logger; signal?: AbortSignal | undefined },
+  held: GenerationInventory,
+  last: SegmentEntry,
+): Promise<Cursor | undefined> {
+  const object = await parts.store.readBytes(last.key, { signal: parts.signal, sizeHintBytes: last.sizeBytes });
+  try {
+    const { content } = decodeFrame(object, { maxBytes: LAST_SEGMENT_BYTES_MAX });
+    return await parts.primary.resumeAfter(held.generation, last, content);
+  } catch (error) {
+    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_UNSUPPORTED', 'WAL_INVALID')) throw error;
+    parts.logger.warn('the destination\'s last segment is damaged', { key: last.key, error });
+    return undefined;
+  }
+}

@@ -1,0 +1,19 @@
+/** Facts that a replica tells as they happen; the daemon turns them into metrics and health. */
+import type { Position } from '../generations/names.ts';
+
+export interface ReplicaObserver {
+  /** So many log bytes were stored; everything before `position` is confirmed now. */
+  onSegment(bytes: number, position: Position): void;
+  onSnapshot(databaseBytes: number, objectBytes: number): void;
+  onValidation(ok: boolean): void;
+  onFailure(error: unknown): void;
+  onRecovery(): void;
+}
+
+export const noReplicaObserver: ReplicaObserver = {
+  onSegment: () => undefined,
+  onSnapshot: () => undefined,
+  onValidation: () => undefined,
+  onFailure: () => undefined,
+  onRecovery: () => undefined,
+};

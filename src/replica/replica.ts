@@ -1,0 +1,479 @@
+/**
+ * One destination of one database, at its own pace: finds out where it stands, ships what is committed, takes
+ * snapshots when they are due, lets go of what is older than the window, and proves itself now and then.
+ *
+ *     primary --take--> segment --write--> destination --confirm--> primary
+ *
+ * Whatever fails is tried again with growing waits, for ever; the database and other destinations never notice.
+ */
+import type { Backoff } from '../base/backoff.ts';
+import { exponentialBackoff } from '../base/backoff.ts';
+import type { Clock } from '../base/clock.ts';
+import { messageOf, RivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { SignalEvent } from '../base/signal-event.ts';
+import { encodeEnd, endKey } from '../generations/ends.ts';
+import { generationOf, readInventory } from '../generations/inventory.ts';
+import { comparePositions, formatIndex, formatPosition, type Generation, type Position } from '../generations/names.ts';
+import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
+import type { Primary, Taken } from '../primary/primary.ts';
+import type { Snapshot } from '../primary/snapshot-source.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { findPosition } from './find-position.ts';
+import type { ReplicaObserver } from './replica-observer.ts';
+import { enforceRetention } from './retention.ts';
+import { nextDuty, type Schedule, type ScheduleSettings } from './schedule.ts';
+import { uploadSegment, uploadSegmentStream } from './upload-segment.ts';
+import { uploadSnapshot } from './upload-snapshot.ts';
+import { readValidatedAt, validateReplica, writeValidatedAt } from './validation.ts';
+
+/** Most log bytes in one segment; bounds the memory of one destination to a few times this. */
+const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
+/** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
+const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 30_000;
+/** While a destination stays away, one line in the log each so often. */
+const REMIND_MS = 5 * 60_000;
+
+export interface ReplicaSettings extends ScheduleSettings {
+  /** Unique among the destinations of one database. */
+  readonly name: string;
+  /** Least spacing between uploads. */
+  readonly syncIntervalMs: number;
+  readonly retentionMs: number;
+  /** Directory for temporary databases and small notes; belongs to Rivulet. */
+  readonly metaPath: string;
+}
+
+export interface ReplicaParts {
+  readonly primary: Primary;
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observer: ReplicaObserver;
+}
+
+export interface ReplicaStatus {
+  readonly name: string;
+  readonly state: 'starting' | 'snapshotting' | 'streaming' | 'failing';
+  readonly generation: Generation | undefined;
+  /** Everything before this is stored at the destination. */
+  readonly confirmed: Position | undefined;
+  /** When the destination last held everything that was committed, in milliseconds since 1970. */
+  readonly caughtUpAtMs: number | undefined;
+  readonly lastError: string | undefined;
+}
+
+/** What is known of the destination for the present generation. */
+interface Session {
+  readonly generation: Generation;
+  cursor: Cursor;
+  /** Index from which on this destination holds every log of the generation. */
+  readonly firstIndex: number;
+  /** The first segment after a first snapshot must reach this offset in one object; see `#takeFirst`. */
+  reachBytes: number;
+  /** Position of the newest snapshot; nothing new since then means that no further one is due. */
+  snapshotPosition: Position | undefined;
+}
+
+export class Replica {
+  readonly settings: ReplicaSettings;
+  readonly #parts: ReplicaParts;
+  readonly #logger: Logger;
+  readonly #backoff: Backoff = exponentialBackoff(RETRY_FIRST_MS, RETRY_MAX_MS);
+  readonly #confirmed = new SignalEvent();
+  #session: Session | undefined;
+  #schedule: Schedule;
+  #state: ReplicaStatus['state'] = 'starting';
+  #caughtUpAtMs: number | undefined;
+  #lastUploadMs = Number.NEGATIVE_INFINITY;
+  #failure: { sinceMs: number; remindedMs: number; message: string } | undefined;
+  #snapshotting: Promise<void> | undefined;
+
+  constructor(settings: ReplicaSettings, parts: ReplicaParts) {
+    this.settings = settings;
+    this.#parts = parts;
+    this.#logger = parts.logger.child({ replica: settings.name });
+    this.#schedule = {
+      snapshotAtMs: undefined,
+      retentionCheckedAtMs: undefined,
+      retentionIsIdle: false,
+      validatedAtMs: readValidatedAt(settings.metaPath, settings.name) ?? parts.clock.now(),
+    };
+  }
+
+  get status(): ReplicaStatus {
+    return {
+      name: this.settings.name,
+      state: this.#failure === undefined ? this.#state : 'failing',
+      generation: this.#session?.generation,
+      confirmed: this.#session === undefined ? undefined : positionOf(this.#session.cursor),
+      caughtUpAtMs: this.#caughtUpAtMs,
+      lastError: this.#failure?.message,
+    };
+  }
+
+  /** Whether the destination holds everything that the primary knows to be committed. */
+  get isCaughtUp(): boolean {
+    const { primary } = this.#parts;
+    if (primary.status === 'waiting') return true;
+    if (this.#session === undefined || this.#session.generation !== primary.generation) return false;
+    return primary.position !== undefined && this.#backlogBytes(this.#session.cursor, primary.position) === 0;
+  }
+
+  /** Runs until `signal` aborts; then resolves once nothing is under way. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const changed = this.#parts.primary.waitForChange(signal).catch(() => undefined);
+        await this.#spacing(signal);
+        await this.syncOnce(signal);
+        await this.#duties(signal);
+        await Promise.race([changed, this.#untilNextDuty(signal)]);
+      } catch (error) {
+        if (!signal.aborted) await this.#wait(this.#failed(error), signal);
+      }
+    }
+    await this.#snapshotting;
+  }
+
+  /**
+   * Ships everything that is committed now; takes a first snapshot if the destination has none.
+   *
+   * @throws RivuletError as the destination does; everything confirmed before stays confirmed
+   */
+  async syncOnce(signal?: AbortSignal): Promise<void> {
+    if (this.#parts.primary.generation === undefined) return;
+    if (this.#session === undefined || this.#session.generation !== this.#parts.primary.generation) {
+      this.#session = await this.#establish(this.#parts.primary.generation, signal);
+    }
+    await this.#ship(this.#session, signal);
+    this.#recovered();
+  }
+
+  /**
+   * For the end: ships what is left, tries again until `deadlineMs` (monotonic) has passed, and leaves a promise
+   * that the chain reaches this far.
+   *
+   * @throws RivuletError `FINAL_SYNC_FAILED`
+   */
+  async finish(deadlineMs: number, signal?: AbortSignal): Promise<void> {
+    const { clock, primary } = this.#parts;
+    for (;;) {
+      try {
+        await primary.refresh();
+        await this.syncOnce(signal);
+        await this.#promiseEnd(signal);
+        if (this.isCaughtUp) return;
+      } catch (error) {
+        const waitMs = this.#failed(error);
+        if (signal?.aborted === true || clock.monotonicMs() + waitMs >= deadlineMs) throw this.#finalSyncFailed(error);
+        await this.#wait(waitMs, signal);
+      }
+      if (clock.monotonicMs() >= deadlineMs) throw this.#finalSyncFailed(undefined);
+    }
+  }
+
+  #finalSyncFailed(cause: unknown): RivuletError {
+    const why = cause === undefined ? 'writers were faster than the destination' : messageOf(cause);
+    return new RivuletError(
+      'FINAL_SYNC_FAILED',
+      `not everything was stored at ${this.#parts.store.location} before the end: ${why}`,
+      { cause, hint: 'The write-ahead log was kept; the next start continues from there.' },
+    );
+  }
+
+  // ---- finding the position ----------------------------------------------------------------------------------
+
+  async #establish(generation: Generation, signal: AbortSignal | undefined): Promise<Session> {
+    const { primary, store } = this.#parts;
+    this.#state = 'starting';
+    const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
+    const held = generationOf(inventory, generation);
+    const found = await findPosition({ primary, store, logger: this.#logger, signal }, held);
+    if (found === undefined) return await this.#firstSnapshot(generation, signal);
+    this.#schedule = { ...this.#schedule, snapshotAtMs: found.snapshot.createdAt };
+    primary.confirm(this.settings.name, positionOf(found.cursor));
+    this.#logger.info('continuing where the destination stands', {
+      generation,
+      position: formatPosition(positionOf(found.cursor)),
+      destination: store.location,
+    });
+    const firstIndex = found.snapshot.index;
+    return { generation, cursor: found.cursor, firstIndex, reachBytes: 0, snapshotPosition: undefined };
+  }
+
+  /** A destination that holds nothing of this generation: a snapshot first, then the log from its start. */
+  async #firstSnapshot(generation: Generation, signal: AbortSignal | undefined): Promise<Session> {
+    const { primary } = this.#parts;
+    this.#state = 'snapshotting';
+    const { name } = this.settings;
+    try {
+      await primary.attach(name);
+      const snapshot = await primary.openSnapshot();
+      if (primary.generation !== generation) {
+        snapshot.close();
+        throw new RivuletError('CANCELLED', 'the generation changed while a snapshot began');
+      }
+      const cursor = startOfLog(snapshot.position.index);
+      primary.confirm(name, positionOf(cursor));
+      await this.#upload(generation, snapshot, async () => undefined, signal);
+      const { index, offsetBytes } = snapshot.position;
+      return { generation, cursor, firstIndex: index, reachBytes: offsetBytes, snapshotPosition: snapshot.position };
+    } catch (error) {
+      primary.drop(name);
+      throw error;
+    }
+  }
+
+  async #upload(
+    generation: Generation,
+    snapshot: Snapshot,
+    beforeLastByte: () => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { store, clock, observer } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    let databaseBytes = 0;
+    try {
+      const onBytes = (bytes: number): void => void (databaseBytes += bytes);
+      const info = await uploadSnapshot({ store, generation, snapshot, beforeLastByte, onBytes, signal });
+      observer.onSnapshot(databaseBytes, info.sizeBytes);
+      this.#schedule = { ...this.#schedule, snapshotAtMs: info.modifiedAt.getTime(), retentionIsIdle: false };
+      this.#logger.info('snapshot written', {
+        generation,
+        index: formatIndex(snapshot.position.index),
+        databaseBytes,
+        objectBytes: info.sizeBytes,
+        elapsedMs: Math.round(clock.monotonicMs() - startedMs),
+      });
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  // ---- shipping ----------------------------------------------------------------------------------------------
+
+  async #ship(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    this.#state = 'streaming';
+    for (;;) {
+      signal?.throwIfAborted();
+      if (this.#parts.primary.generation !== session.generation) return;
+      const taken = await this.#parts.primary.take(session.cursor, SEGMENT_BYTES_MAX);
+      if (taken.kind === 'caught-up') break;
+      if (taken.kind === 'lost') {
+        this.#lost(taken.why);
+        return;
+      }
+      this.#lastUploadMs = this.#parts.clock.monotonicMs();
+      await this.#shipOne(session, taken, signal);
+    }
+    this.#caughtUpAtMs = this.#parts.clock.now();
+  }
+
+  #lost(why: string): void {
+    this.#logger.warn('the chain to this destination is broken; it gets a fresh snapshot', { why });
+    this.#session = undefined;
+    this.#parts.primary.drop(this.settings.name);
+    throw new RivuletError('CHAIN_BROKEN', `the chain to this destination is broken: ${why}`);
+  }
+
+  async #shipOne(
+    session: Session,
+    taken: Extract<Taken, { kind: 'bytes' }>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { store, observer, primary } = this.#parts;
+    const place = {
+      generation: session.generation,
+      from: taken.from,
+      previousEndBytes: taken.from.index > session.firstIndex ? taken.previousEndBytes : undefined,
+    };
+    let next = taken.cursor;
+    if (taken.from.offsetBytes === 0 && positionOf(next).offsetBytes < session.reachBytes) {
+      await uploadSegmentStream(store, place, this.#takeThrough(taken, session.reachBytes, (c) => (next = c)), signal);
+    } else {
+      await uploadSegment(store, place, taken.bytes, signal);
+    }
+    session.cursor = next;
+    session.reachBytes = 0;
+    const position = positionOf(next);
+    primary.confirm(this.settings.name, position);
+    this.#confirmed.fire();
+    observer.onSegment(position.offsetBytes - taken.from.offsetBytes, position);
+    this.#schedule = { ...this.#schedule, retentionIsIdle: false };
+    this.#logger.debug('segment written', { position: formatPosition(taken.from), bytes: taken.bytes.length });
+  }
+
+  /**
+   * A first snapshot holds what its log held before the snapshot's position. Replaying half of that over it would
+   * give a mixture, so this part of the log appears at the destination in one object, or not at all.
+   */
+  async *#takeThrough(
+    first: Extract<Taken, { kind: 'bytes' }>,
+    reachBytes: number,
+    onCursor: (cursor: Cursor) => void,
+  ): AsyncIterable<Uint8Array> {
+    let taken: Taken = first;
+    for (;;) {
+      if (taken.kind !== 'bytes') throw new RivuletError('CHAIN_BROKEN', 'the log under the first snapshot is gone');
+      onCursor(taken.cursor);
+      yield taken.bytes;
+      if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
+      taken = await this.#parts.primary.take(taken.cursor, SEGMENT_BYTES_MAX);
+    }
+  }
+
+  async #promiseEnd(signal: AbortSignal | undefined): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const position = positionOf(session.cursor);
+    if (position.offsetBytes === 0) return;
+    await this.#parts.store.write(endKey(session.generation, position), encodeEnd(position), { signal });
+  }
+
+  // ---- duties beside shipping ---------------------------------------------------------------------------------
+
+  async #duties(signal: AbortSignal): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const nowMs = this.#parts.clock.now();
+    const duty = nextDuty(this.#schedule, this.settings, this.#hasNews(session));
+    if (duty === undefined || duty.atMs > nowMs) return;
+    if (duty.kind === 'snapshot') this.#startSnapshot(session, signal);
+    if (duty.kind === 'retention') await this.#enforceRetention(signal);
+    if (duty.kind === 'validation') await this.#validate(session, signal);
+  }
+
+  #hasNews(session: Session): boolean {
+    if (this.#snapshotting !== undefined) return false;
+    const { snapshotPosition } = session;
+    return snapshotPosition === undefined || comparePositions(positionOf(session.cursor), snapshotPosition) > 0;
+  }
+
+  /** Goes on beside the shipping: the snapshot may only appear when the log before its position has been shipped. */
+  #startSnapshot(session: Session, signal: AbortSignal): void {
+    this.#snapshotting = this.#takeSnapshot(session, signal)
+      .catch((error: unknown) => {
+        this.#schedule = { ...this.#schedule, snapshotAtMs: undefined };
+        if (!signal.aborted) this.#failed(error);
+      })
+      .finally(() => {
+        this.#snapshotting = undefined;
+      });
+  }
+
+  async #takeSnapshot(session: Session, signal: AbortSignal): Promise<void> {
+    const snapshot = await this.#parts.primary.openSnapshot();
+    const stored = async (): Promise<void> => await this.#confirmedThrough(session, snapshot.position, signal);
+    await this.#upload(session.generation, snapshot, stored, signal);
+    session.snapshotPosition = snapshot.position;
+  }
+
+  async #confirmedThrough(session: Session, position: Position, signal: AbortSignal): Promise<void> {
+    while (this.#session === session) {
+      if (comparePositions(positionOf(session.cursor), position) >= 0) return;
+      await this.#confirmed.wait(signal);
+    }
+    throw new RivuletError('CANCELLED', 'the generation changed while a snapshot was written');
+  }
+
+  async #enforceRetention(signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { isIdle } = await enforceRetention({
+      store,
+      retentionMs: this.settings.retentionMs,
+      nowMs: clock.now(),
+      logger: this.#logger,
+      signal,
+    });
+    this.#schedule = { ...this.#schedule, retentionCheckedAtMs: clock.now(), retentionIsIdle: isIdle };
+  }
+
+  async #validate(session: Session, signal: AbortSignal): Promise<void> {
+    const { primary, store, clock, observer } = this.#parts;
+    const outcome = await validateReplica({
+      primary,
+      store,
+      generation: session.generation,
+      temporaryDirectory: this.settings.metaPath,
+      logger: this.#logger,
+      signal,
+      shipThrough: async (position) => {
+        await primary.refresh();
+        await this.#ship(session, signal);
+        return comparePositions(positionOf(session.cursor), position) >= 0;
+      },
+    });
+    this.#schedule = { ...this.#schedule, validatedAtMs: clock.now() };
+    writeValidatedAt(this.settings.metaPath, this.settings.name, clock.now());
+    if (outcome !== 'inconclusive') observer.onValidation(outcome === 'equal');
+  }
+
+  // ---- pace and failures --------------------------------------------------------------------------------------
+
+  /** Waits until the sync interval since the last upload has passed; a large backlog does not wait. */
+  async #spacing(signal: AbortSignal): Promise<void> {
+    const { clock, primary } = this.#parts;
+    for (;;) {
+      const waitMs = this.#lastUploadMs + this.settings.syncIntervalMs - clock.monotonicMs();
+      if (waitMs <= 0 || this.#isUrgent()) return;
+      await Promise.race([
+        primary.waitForChange(signal).catch(() => undefined),
+        this.#wait(waitMs, signal),
+      ]);
+      signal.throwIfAborted();
+    }
+  }
+
+  #isUrgent(): boolean {
+    const { primary } = this.#parts;
+    if (this.#session === undefined || primary.position === undefined) return false;
+    if (this.#session.generation !== primary.generation) return true;
+    return this.#backlogBytes(this.#session.cursor, primary.position) >= URGENT_BACKLOG_BYTES;
+  }
+
+  /** Log bytes between a cursor and the tail; across logs at least what the present one holds. */
+  #backlogBytes(cursor: Cursor, tail: Position): number {
+    const at = positionOf(cursor);
+    return this.#parts.primary.bytesBetween(at, tail);
+  }
+
+  async #untilNextDuty(signal: AbortSignal): Promise<void> {
+    const session = this.#session;
+    const duty =
+      session === undefined ? undefined : nextDuty(this.#schedule, this.settings, this.#hasNews(session));
+    const waitMs = duty === undefined ? 60_000 : Math.max(0, duty.atMs - this.#parts.clock.now());
+    await this.#wait(Math.min(waitMs, 60_000), signal);
+  }
+
+  async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#parts.clock.sleep(ms, signal).catch(() => undefined);
+  }
+
+  /** Notes a failure and answers how long to wait. One line when it begins, and one now and then. */
+  #failed(error: unknown): number {
+    const nowMs = this.#parts.clock.now();
+    const waitMs = this.#backoff.next();
+    this.#parts.observer.onFailure(error);
+    const first = this.#failure === undefined;
+    this.#failure ??= { sinceMs: nowMs, remindedMs: nowMs, message: messageOf(error) };
+    this.#failure.message = messageOf(error);
+    const reminderDue = nowMs - this.#failure.remindedMs >= REMIND_MS;
+    if (reminderDue) this.#failure.remindedMs = nowMs;
+    const fields = { error, retryInMs: Math.round(waitMs), failingForMs: nowMs - this.#failure.sinceMs };
+    if (first || reminderDue) this.#logger.warn('the destination failed; trying again', fields);
+    else this.#logger.debug('the destination failed again', fields);
+    return waitMs;
+  }
+
+  #recovered(): void {
+    this.#backoff.reset();
+    if (this.#failure === undefined) return;
+    const failedForMs = this.#parts.clock.now() - this.#failure.sinceMs;
+    this.#failure = undefined;
+    this.#parts.observer.onRecovery();
+    this.#logger.info('the destination works again', { failedForMs });
+  }
+}

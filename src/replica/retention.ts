@@ -1,0 +1,41 @@
+/** Carries out a retention plan at one destination. */
+import type { Logger } from '../base/log.ts';
+import { readInventory } from '../generations/inventory.ts';
+import { planRetention } from '../generations/retention-plan.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+
+/** Objects removed with one call; S3 takes a thousand at most. */
+const REMOVE_BATCH = 1000;
+
+export interface RetentionParts {
+  readonly store: ObjectStore;
+  readonly retentionMs: number;
+  readonly nowMs: number;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Looks at everything that the destination holds and removes what the plan lets go of.
+ *
+ * @returns isIdle: nothing of what is there can expire before something new is written
+ * @throws RivuletError `STORAGE_FAILED`; what could not be removed is found again at the next check
+ */
+export async function enforceRetention(parts: RetentionParts): Promise<{ removed: number; isIdle: boolean }> {
+  const { store, logger, signal } = parts;
+  const inventory = await readInventory(store, signal === undefined ? {} : { signal });
+  const plan = planRetention(inventory, parts.retentionMs, parts.nowMs);
+  for (let at = 0; at < plan.keys.length; at += REMOVE_BATCH) {
+    await store.remove(plan.keys.slice(at, at + REMOVE_BATCH), { signal });
+  }
+  if (plan.keys.length > 0) {
+    logger.info('removed what is older than the retention', {
+      snapshots: plan.snapshots.length,
+      segments: plan.segments.length,
+      generations: plan.generations.length,
+      bytes: plan.bytes,
+    });
+  }
+  const snapshotsLeft = inventory.generations.reduce((sum, { snapshots }) => sum + snapshots.length, 0) - plan.snapshots.length;
+  return { removed: plan.keys.length, isIdle: snapshotsLeft <= 1 };
+}

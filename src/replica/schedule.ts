@@ -1,0 +1,42 @@
+/** What is due when at one destination. Pure, and timed by what the destination holds, not by when we started. */
+
+export interface ScheduleSettings {
+  /** Age of the newest snapshot at which another is taken; undefined means at `retentionMs`. */
+  readonly snapshotIntervalMs: number | undefined;
+  /** Length of the window that stays restorable; 0 keeps everything for ever. */
+  readonly retentionMs: number;
+  readonly retentionCheckIntervalMs: number;
+  readonly validationIntervalMs: number | undefined;
+}
+
+export interface Schedule {
+  /** When the newest snapshot of the generation got there; undefined when not known, then one is due at once. */
+  readonly snapshotAtMs: number | undefined;
+  /** Undefined when not checked since the start. */
+  readonly retentionCheckedAtMs: number | undefined;
+  /** At the last check there was nothing that could expire later, and nothing has been written since. */
+  readonly retentionIsIdle: boolean;
+  readonly validatedAtMs: number;
+}
+
+export interface Duty {
+  readonly kind: 'snapshot' | 'retention' | 'validation';
+  readonly atMs: number;
+}
+
+/** @param hasNews - whether a snapshot taken now would hold anything that the newest one does not */
+export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews: boolean): Duty | undefined {
+  const duties: Duty[] = [];
+  const snapshotEveryMs = settings.snapshotIntervalMs ?? settings.retentionMs;
+  if (hasNews && snapshotEveryMs > 0) {
+    duties.push({ kind: 'snapshot', atMs: (schedule.snapshotAtMs ?? Number.NEGATIVE_INFINITY) + snapshotEveryMs });
+  }
+  if (settings.retentionMs > 0 && !schedule.retentionIsIdle) {
+    const everyMs = Math.min(settings.retentionCheckIntervalMs, settings.retentionMs);
+    duties.push({ kind: 'retention', atMs: (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs });
+  }
+  if (settings.validationIntervalMs !== undefined && settings.validationIntervalMs > 0) {
+    duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + settings.validationIntervalMs });
+  }
+  return duties.reduce<Duty | undefined>((first, duty) => (first === undefined || duty.atMs < first.atMs ? duty : first), undefined);
+}

@@ -1,0 +1,49 @@
+/** One stretch of log bytes -> one object: LZ4 frame, annotation in the first segment of a log, name by position. */
+import { encodeAnnotation } from '../generations/annotation.ts';
+import { type Generation, type Position, segmentKey } from '../generations/names.ts';
+import { encodeFrame, encodeFrameAsync, encodeFrameStream } from '../codec/lz4-frame.ts';
+import type { ObjectInfo, ObjectStore } from '../storage/object-store.ts';
+
+/** Up to this size the compression takes less time than a trip through the thread pool. */
+const SYNC_BYTES = 128 * 1024;
+
+export interface SegmentPlace {
+  readonly generation: Generation;
+  readonly from: Position;
+  /** Where the log before ended, if this destination holds that log. */
+  readonly previousEndBytes: number | undefined;
+}
+
+function annotationOf(place: SegmentPlace): { annotation?: Uint8Array } {
+  if (place.from.offsetBytes !== 0) return {};
+  return {
+    annotation: encodeAnnotation({
+      kind: 'segment',
+      generation: place.generation,
+      index: place.from.index,
+      ...(place.previousEndBytes === undefined ? {} : { previousEndBytes: place.previousEndBytes }),
+    }),
+  };
+}
+
+export async function uploadSegment(
+  store: ObjectStore,
+  place: SegmentPlace,
+  bytes: Uint8Array,
+  signal?: AbortSignal,
+): Promise<ObjectInfo> {
+  const options = annotationOf(place);
+  const body = bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
+  return await store.write(segmentKey(place.generation, place.from), body, { signal });
+}
+
+/** The same for a stretch that is too long to be held in memory. */
+export async function uploadSegmentStream(
+  store: ObjectStore,
+  place: SegmentPlace,
+  pieces: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<ObjectInfo> {
+  const body = encodeFrameStream(pieces, annotationOf(place));
+  return await store.write(segmentKey(place.generation, place.from), body, { signal });
+}
