@@ -1,0 +1,91 @@
+/** One attempt to build the database from a plan: snapshot, segments, and the checks on where the chain ended. */
+import { ftruncateSync } from 'node:fs';
+import type { Logger } from '../base/log.ts';
+import type { Position } from '../generations/names.ts';
+import type { RestorePlan } from '../generations/plan-outcome.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { applySegments } from './apply-segments.ts';
+import { ChainApplier } from './chain-applier.ts';
+import { SnapshotAhead } from './faults.ts';
+import { type LoadedSnapshot, loadSnapshot } from './load-snapshot.ts';
+import type { Output } from './output.ts';
+import type { ProgressMeter } from './progress.ts';
+import { verifyChain } from './verify-chain.ts';
+
+export interface BuildContext {
+  readonly store: ObjectStore;
+  readonly output: Output;
+  readonly parallelism: number;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly meter: ProgressMeter;
+}
+
+export interface Built {
+  readonly plan: RestorePlan;
+  readonly position: Position | undefined;
+  readonly databaseBytes: number;
+  readonly unprovenReasons: readonly string[];
+}
+
+function positionOf(applier: ChainApplier, snapshot: LoadedSnapshot): Position | undefined {
+  if (applier.committed !== undefined) return applier.committed;
+  const { annotation, entry } = snapshot;
+  return annotation === undefined ? undefined : { index: entry.index, offsetBytes: annotation.offsetBytes };
+}
+
+async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Built> {
+  const { store, output, signal, logger, meter } = context;
+  ftruncateSync(output.fd, 0);
+  meter.begin(plan);
+  meter.enter('snapshot');
+  const snapshot = await loadSnapshot(store, plan.generation, plan.snapshot, {
+    fd: output.fd,
+    signal,
+    onBytes: (bytes) => meter.add(bytes, 0),
+  });
+  meter.add(0, 1);
+  meter.enter('segments');
+  using applier = new ChainApplier(plan.generation, snapshot, output);
+  await applySegments(applier, plan.segments, {
+    store,
+    parallelism: context.parallelism,
+    signal,
+    onSegment: (segment) => meter.add(segment.sizeBytes, 1),
+  });
+  const reasons = await verifyChain(plan, snapshot, applier.reached, { store, logger, signal });
+  applier.finish();
+  return {
+    plan,
+    position: positionOf(applier, snapshot),
+    databaseBytes: applier.sizeBytes,
+    unprovenReasons: [...applier.unprovenReasons, ...reasons],
+  };
+}
+
+/** The plan without segments: the snapshot is exact by itself and stands for a moment before all that was left out. */
+function bare(plan: RestorePlan): RestorePlan {
+  const { snapshot } = plan;
+  return {
+    ...plan,
+    segments: [],
+    witness: undefined,
+    objects: 1,
+    bytes: snapshot.sizeBytes,
+    resultingTimeMs: snapshot.createdAt,
+  };
+}
+
+/**
+ * Builds the database of `plan` in the temporary file.
+ *
+ * @throws SnapshotFault, ChainFault; a system error when the output cannot be written
+ */
+export async function build(plan: RestorePlan, context: BuildContext): Promise<Built> {
+  try {
+    return await buildOnce(plan, context);
+  } catch (error) {
+    if (!(error instanceof SnapshotAhead)) throw error;
+    return buildOnce(bare(plan), context);
+  }
+}

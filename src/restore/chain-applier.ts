@@ -1,0 +1,248 @@
+/**
+ * Applies the chain of segments to the database file, strictly in order. Nothing is taken on trust: each segment must
+ * begin where the one before ended, each log must follow the one before, and each frame must have its log's salts
+ * and continue its checksum. Only whole transactions reach the file.
+ */
+import type { Annotation, SegmentAnnotation } from '../generations/annotation.ts';
+import type { SegmentEntry } from '../generations/inventory.ts';
+import { type Generation, type Position, formatPosition } from '../generations/names.ts';
+import { messageOf } from '../base/errors.ts';
+import {
+  type Chain,
+  FRAME_HEADER_BYTES,
+  type FrameScan,
+  frameBytes,
+  framePage,
+  scanFrames,
+  startChain,
+  viewOf,
+} from '../wal/frames.ts';
+import { WAL_HEADER_BYTES, type WalHeader, parseWalHeader } from '../wal/wal-header.ts';
+import { ChainFault } from './faults.ts';
+import {
+  type PreviousLog,
+  checkFirstLog,
+  checkNextLog,
+  checkPlace,
+  checkSegmentAnnotation,
+} from './links.ts';
+import type { LoadedSnapshot } from './load-snapshot.ts';
+import { PageFile } from './page-file.ts';
+import { TransactionStage } from './transaction-stage.ts';
+
+/**
+ * Decoded bytes that pages may be held in before they are written, counting whole segments: a page keeps its
+ * segment's memory alive. Larger saves more writes of pages that change often; this many fit beside a prefetch window.
+ */
+const HELD_BYTES_MAX = 24 * 1024 * 1024;
+
+/** The segment that is being applied. */
+interface Current {
+  readonly segment: SegmentEntry;
+  readonly annotation: SegmentAnnotation | undefined;
+  /** Bytes of a header or frame that the next piece completes. */
+  carry: Uint8Array;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export class ChainApplier implements Disposable {
+  readonly #generation: Generation;
+  readonly #snapshot: LoadedSnapshot;
+  readonly #file: PageFile;
+  readonly #stage: TransactionStage;
+  readonly #unproven: string[] = [];
+  readonly #seenSalts = new Set<string>();
+  #previous: PreviousLog | undefined;
+  #index: number;
+  #chain: Chain | undefined;
+  #committed: Position | undefined;
+  #current: Current | undefined;
+  #heldBytes = 0;
+
+  constructor(generation: Generation, snapshot: LoadedSnapshot, output: { fd: number; spoolPath: string }) {
+    this.#generation = generation;
+    this.#snapshot = snapshot;
+    this.#index = snapshot.entry.index;
+    this.#file = new PageFile(output.fd, snapshot.pageSizeBytes, snapshot.pageCount);
+    this.#stage = new TransactionStage(output.spoolPath, snapshot.pageSizeBytes);
+  }
+
+  /** Where the chain ends so far, with frames of a transaction that is not complete. */
+  get reached(): Position {
+    return { index: this.#index, offsetBytes: this.#chain?.offsetBytes ?? 0 };
+  }
+
+  /** Behind the last commit; undefined while no transaction was applied. */
+  get committed(): Position | undefined {
+    return this.#committed;
+  }
+
+  /** Links that nothing in the replica could prove. */
+  get unprovenReasons(): readonly string[] {
+    return this.#unproven;
+  }
+
+  get sizeBytes(): number {
+    return this.#file.sizeBytes;
+  }
+
+  /** Starts a segment. Throws `ChainFault` when it cannot be the next one. */
+  begin(segment: SegmentEntry, annotation: Annotation | undefined): void {
+    if (segment.index !== this.#index) this.#finishLog(segment);
+    checkPlace(this.#generation, segment, this.reached);
+    this.#current = {
+      segment,
+      annotation: checkSegmentAnnotation(this.#generation, segment, annotation),
+      carry: NOTHING,
+    };
+  }
+
+  /** Takes the next bytes of the segment; they must not change afterwards. */
+  feed(bytes: Uint8Array): void {
+    const current = this.#openSegment();
+    const joined = current.carry.length === 0 ? bytes : Buffer.concat([current.carry, bytes]);
+    current.carry = NOTHING;
+    let at = 0;
+    if (this.#chain === undefined) {
+      if (joined.length < WAL_HEADER_BYTES) {
+        current.carry = joined;
+        return;
+      }
+      this.#chain = this.#startLog(current, joined);
+      at = WAL_HEADER_BYTES;
+    }
+    current.carry = this.#applyFrames(current.segment, this.#chain, joined, at);
+    this.#hold(bytes.length);
+  }
+
+  /** Ends the segment. Throws `ChainFault` when it stops inside a frame. */
+  end(): void {
+    const { segment, carry } = this.#openSegment();
+    this.#current = undefined;
+    if (this.#chain === undefined) {
+      throw new ChainFault(
+        segment.key,
+        segment,
+        `${segment.key} is too short to hold a write-ahead log's header`,
+      );
+    }
+    if (carry.length === 0) return;
+    const at = formatPosition(this.reached);
+    throw new ChainFault(segment.key, segment, `${segment.key} ends inside a frame, at ${at}`);
+  }
+
+  /** Writes what is held and gives the file its final size; frames without a commit are left out. */
+  finish(): void {
+    this.#stage.drop();
+    this.#file.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stage[Symbol.dispose]();
+  }
+
+  #openSegment(): Current {
+    if (this.#current === undefined) throw new Error('no segment has begun');
+    return this.#current;
+  }
+
+  /** Turns to the next index. A transaction that its log did not finish can never be finished: SQLite drops it too. */
+  #finishLog(segment: SegmentEntry): void {
+    if (this.#chain === undefined || segment.index !== this.#index + 1) {
+      throw new Error(`the plan has a gap before ${segment.key}`);
+    }
+    this.#previous = { end: this.reached, header: this.#chain.header };
+    this.#stage.drop();
+    this.#file.trim();
+    this.#index = segment.index;
+    this.#chain = undefined;
+  }
+
+  #startLog({ segment, annotation }: Current, bytes: Uint8Array): Chain {
+    const header = this.#readHeader(segment, bytes);
+    const previous = this.#previous;
+    const reason =
+      previous === undefined
+        ? checkFirstLog(segment, header, {
+            key: this.#snapshot.entry.key,
+            annotation: this.#snapshot.annotation,
+          })
+        : checkNextLog(this.#generation, segment, { header, annotation }, previous);
+    if (reason !== undefined) this.#unproven.push(reason);
+    return startChain(header);
+  }
+
+  #readHeader(segment: SegmentEntry, bytes: Uint8Array): WalHeader {
+    const header = parseHeader(segment, bytes);
+    const expected = this.#snapshot.pageSizeBytes;
+    if (header.pageSizeBytes !== expected) {
+      const problem = `its pages have ${header.pageSizeBytes} bytes, those of the snapshot ${expected}`;
+      throw new ChainFault(segment.key, segment, `${segment.key} does not belong there: ${problem}`);
+    }
+    const salts = `${header.salt1} ${header.salt2}`;
+    if (this.#seenSalts.has(salts)) {
+      throw new ChainFault(segment.key, segment, `${segment.key} is the copy of a log that came earlier`);
+    }
+    this.#seenSalts.add(salts);
+    return header;
+  }
+
+  /** Checks and takes the whole frames from `bytes[at]` on; returns what is left of them. */
+  #applyFrames(segment: SegmentEntry, chain: Chain, bytes: Uint8Array, at: number): Uint8Array {
+    const scan = scanFrames(chain, bytes, at);
+    if (scan.stop !== 'end') throw this.#badFrame(segment, scan);
+    this.#takePages(bytes, at, scan);
+    this.#chain = scan.chain;
+    if (scan.commitPageCount !== 0) {
+      this.#committed = { index: this.#index, offsetBytes: scan.committedChain.offsetBytes };
+    }
+    return bytes.subarray(at + scan.validBytes);
+  }
+
+  #takePages(bytes: Uint8Array, start: number, scan: FrameScan): void {
+    const view = viewOf(bytes);
+    const size = frameBytes(this.#snapshot.pageSizeBytes);
+    const committedEnd = start + scan.committedBytes;
+    if (scan.commitPageCount !== 0) this.#stage.commit(this.#file);
+    for (let at = start; at < start + scan.validBytes; at += size) {
+      const page = bytes.subarray(at + FRAME_HEADER_BYTES, at + size);
+      if (at < committedEnd) this.#file.put(framePage(view, at), page);
+      else this.#stage.add(framePage(view, at), page);
+    }
+    if (scan.commitPageCount !== 0) this.#file.setPageCount(scan.commitPageCount);
+  }
+
+  #badFrame(segment: SegmentEntry, scan: FrameScan): ChainFault {
+    const at = { index: this.#index, offsetBytes: scan.chain.offsetBytes };
+    const problem = {
+      salt: 'has the salts of another log',
+      checksum: 'does not continue the checksum of the frames before it',
+      'page-number': 'has page number 0',
+      end: 'ends',
+    }[scan.stop];
+    return new ChainFault(
+      segment.key,
+      segment,
+      `${segment.key} is wrong: its frame at ${formatPosition(at)} ${problem}`,
+    );
+  }
+
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    if (this.#heldBytes < HELD_BYTES_MAX) return;
+    this.#file.flush();
+    this.#stage.spill();
+    this.#heldBytes = 0;
+  }
+}
+
+function parseHeader(segment: SegmentEntry, bytes: Uint8Array): WalHeader {
+  try {
+    return parseWalHeader(bytes);
+  } catch (error) {
+    throw new ChainFault(segment.key, segment, `${segment.key} is wrong: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

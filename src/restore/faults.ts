@@ -1,0 +1,35 @@
+/**
+ * What applying a plan can find. These never leave the room: the orchestrator turns them into the errors that people
+ * see, because only it knows what else could be restored.
+ */
+import type { Position } from '../generations/names.ts';
+
+/** The chain cannot be passed at `position`. */
+export class ChainFault extends Error {
+  override readonly name = 'ChainFault';
+  /** The object that is missing or wrong. */
+  readonly key: string;
+  readonly position: Position;
+
+  constructor(key: string, position: Position, message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.key = key;
+    this.position = position;
+  }
+}
+
+/** The snapshot is damaged or is not the one that its name says; an older one may do. */
+export class SnapshotFault extends Error {
+  override readonly name = 'SnapshotFault';
+  readonly key: string;
+
+  constructor(key: string, message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.key = key;
+  }
+}
+
+/** The snapshot stands further than the segments of the moment asked for: it is that moment's state by itself. */
+export class SnapshotAhead extends Error {
+  override readonly name = 'SnapshotAhead';
+}

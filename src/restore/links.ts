@@ -1,0 +1,101 @@
+/**
+ * How the objects of a chain hold together. Each check either passes, or throws where the chain breaks; a link that
+ * nothing in the replica can prove gives the reason, in words for people.
+ */
+import type { Annotation, SegmentAnnotation, SnapshotAnnotation } from '../generations/annotation.ts';
+import type { SegmentEntry } from '../generations/inventory.ts';
+import {
+  type Generation,
+  type Position,
+  formatIndex,
+  formatPosition,
+  segmentKey,
+} from '../generations/names.ts';
+import { type WalHeader, isNextLog } from '../wal/wal-header.ts';
+import { ChainFault } from './faults.ts';
+
+/** The log before the one that begins: where it ended, and its header. */
+export interface PreviousLog {
+  readonly end: Position;
+  readonly header: WalHeader;
+}
+
+/** Checks that `segment` begins where the chain of its index stands. */
+export function checkPlace(generation: Generation, segment: SegmentEntry, reached: Position): void {
+  if (segment.offsetBytes === reached.offsetBytes) return;
+  const gap = segment.offsetBytes - reached.offsetBytes;
+  const missing = segmentKey(generation, reached);
+  const problem =
+    gap > 0
+      ? `${missing} is missing or the object before it is short: the chain ends at ${formatPosition(reached)}, and ${segment.key} leaves a gap of ${gap} bytes`
+      : `${segment.key} does not belong there: the chain before it reaches to ${formatPosition(reached)} already`;
+  throw new ChainFault(gap > 0 ? missing : segment.key, reached, problem);
+}
+
+/** Checks that an annotated segment lies under its own name; gives its annotation. */
+export function checkSegmentAnnotation(
+  generation: Generation,
+  segment: SegmentEntry,
+  annotation: Annotation | undefined,
+): SegmentAnnotation | undefined {
+  if (annotation === undefined) return undefined;
+  const { kind, generation: own, index } = annotation;
+  if (kind === 'segment' && own === generation && index === segment.index && segment.offsetBytes === 0) {
+    return annotation;
+  }
+  throw new ChainFault(
+    segment.key,
+    segment,
+    `${segment.key} does not belong there: it is the first ${kind} object of generation ${own}, index ${formatIndex(index)}`,
+  );
+}
+
+/** Checks a log's header against the snapshot that it is applied to. */
+export function checkFirstLog(
+  segment: SegmentEntry,
+  header: WalHeader,
+  snapshot: { readonly key: string; readonly annotation: SnapshotAnnotation | undefined },
+): string | undefined {
+  const { key, annotation } = snapshot;
+  if (annotation === undefined) return `${key} does not say which position it belongs to`;
+  const { salts } = annotation;
+  if (salts === undefined || (salts[0] === header.salt1 && salts[1] === header.salt2)) return undefined;
+  throw new ChainFault(
+    segment.key,
+    segment,
+    `${segment.key} does not belong there: it is another log than the one that ${key} was made with`,
+  );
+}
+
+/** Checks that the log before ended where this one says, or else why nothing proves that it did. */
+export function checkNextLog(
+  generation: Generation,
+  segment: SegmentEntry,
+  next: { readonly header: WalHeader; readonly annotation: SegmentAnnotation | undefined },
+  previous: PreviousLog,
+): string | undefined {
+  const endBytes = next.annotation?.previousEndBytes;
+  if (endBytes !== undefined) {
+    checkLogEnd(generation, segment, endBytes, previous.end);
+    return undefined;
+  }
+  const before = formatIndex(previous.end.index);
+  if (!isNextLog(previous.header, next.header)) {
+    return `the log of index ${formatIndex(segment.index)} does not follow that of index ${before} by its salt`;
+  }
+  return `nothing in the replica tells where index ${before} ended`;
+}
+
+/** Checks the end of an index against what the next index's first segment says. */
+export function checkLogEnd(
+  generation: Generation,
+  witness: SegmentEntry,
+  endBytes: number,
+  reached: Position,
+): void {
+  if (endBytes === reached.offsetBytes) return;
+  const missing = segmentKey(generation, reached);
+  const end = formatPosition({ index: reached.index, offsetBytes: endBytes });
+  const problem = `the chain ends at ${formatPosition(reached)}, but ${witness.key} says that it went to ${end}`;
+  throw new ChainFault(missing, reached, `${missing} is missing or does not match: ${problem}`);
+}

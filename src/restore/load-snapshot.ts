@@ -1,0 +1,123 @@
+/** Puts a snapshot into the temporary file as it is decoded, and finds out what it is. */
+import { RivuletError, isRivuletError, messageOf } from '../base/errors.ts';
+import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
+import { type SnapshotAnnotation, findAnnotation } from '../generations/annotation.ts';
+import type { SnapshotEntry } from '../generations/inventory.ts';
+import { type Generation, formatIndex } from '../generations/names.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
+import { SnapshotFault } from './faults.ts';
+import { writeFully } from './page-file.ts';
+
+export interface LoadedSnapshot {
+  readonly entry: SnapshotEntry;
+  readonly annotation: SnapshotAnnotation | undefined;
+  readonly pageSizeBytes: number;
+  readonly pageCount: number;
+}
+
+interface Content {
+  readonly payloads: readonly Uint8Array[];
+  /** The first bytes, for the header. */
+  readonly head: Uint8Array;
+  readonly sizeBytes: number;
+}
+
+/** Reads an object, telling `onBytes` how many stored bytes came. */
+async function* counted(
+  source: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+async function copyContent(source: AsyncIterable<Uint8Array>, fd: number): Promise<Content> {
+  const payloads: Uint8Array[] = [];
+  const head = Buffer.alloc(DATABASE_HEADER_BYTES);
+  let sizeBytes = 0;
+  for await (const chunk of decodeFrameStream(source, {
+    onAnnotation: (payload) => payloads.push(payload),
+  })) {
+    if (sizeBytes < head.length) head.set(chunk.subarray(0, head.length - sizeBytes), sizeBytes);
+    writeFully(fd, chunk, chunk.length, sizeBytes);
+    sizeBytes += chunk.length;
+  }
+  return { payloads, head: head.subarray(0, Math.min(sizeBytes, head.length)), sizeBytes };
+}
+
+/** The annotation, checked against the name that the object lies under. */
+function ownAnnotation(
+  generation: Generation,
+  entry: SnapshotEntry,
+  content: Content,
+): SnapshotAnnotation | undefined {
+  const annotation = findAnnotation(content.payloads, entry.key);
+  if (annotation === undefined) return undefined;
+  if (
+    annotation.kind === 'snapshot' &&
+    annotation.generation === generation &&
+    annotation.index === entry.index
+  ) {
+    return annotation;
+  }
+  const own = `${annotation.kind} of generation ${annotation.generation}, index ${formatIndex(annotation.index)}`;
+  throw new SnapshotFault(entry.key, `${entry.key} does not belong there: it is the ${own}`);
+}
+
+function checkSize(
+  entry: SnapshotEntry,
+  header: DatabaseHeader,
+  sizeBytes: number,
+  annotation: SnapshotAnnotation | undefined,
+): void {
+  const { pageSizeBytes } = header;
+  const expected = annotation === undefined ? undefined : annotation.pageCount * annotation.pageSizeBytes;
+  const fits = expected === undefined ? sizeBytes % pageSizeBytes === 0 : sizeBytes === expected;
+  if (fits && (annotation === undefined || annotation.pageSizeBytes === pageSizeBytes)) return;
+  const wanted = expected === undefined ? `a multiple of ${pageSizeBytes}` : `${expected}`;
+  throw new SnapshotFault(entry.key, `${entry.key} has ${sizeBytes} bytes inside, expected ${wanted}`);
+}
+
+function describe(generation: Generation, entry: SnapshotEntry, content: Content): LoadedSnapshot {
+  const annotation = ownAnnotation(generation, entry, content);
+  const header = parseDatabaseHeader(content.head, entry.key);
+  checkSize(entry, header, content.sizeBytes, annotation);
+  const { pageSizeBytes } = header;
+  return { entry, annotation, pageSizeBytes, pageCount: content.sizeBytes / pageSizeBytes };
+}
+
+/** What makes this object unusable, as opposed to a destination or disk that fails. */
+function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
+  if (isRivuletError(error, 'LZ4_INVALID', 'REPLICA_INVALID', 'DB_INVALID')) {
+    const named = error.message.includes(entry.key) ? error.message : `${entry.key}: ${error.message}`;
+    return new SnapshotFault(entry.key, named, { cause: error });
+  }
+  if (isRivuletError(error, 'STORAGE_NOT_FOUND')) {
+    return new SnapshotFault(entry.key, `${entry.key} vanished while it was restored`, { cause: error });
+  }
+  if (!isRivuletError(error, 'AGE_UNSUPPORTED')) return error;
+  const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+  return new RivuletError('AGE_UNSUPPORTED', `${entry.key}: ${messageOf(error)}`, options);
+}
+
+/**
+ * Streams the snapshot into the file behind `fd`, from its start.
+ *
+ * @throws SnapshotFault when it is damaged, is no database, or belongs to another name
+ */
+export async function loadSnapshot(
+  store: Pick<ObjectStore, 'read'>,
+  generation: Generation,
+  entry: SnapshotEntry,
+  into: { readonly fd: number; readonly signal: AbortSignal; readonly onBytes: (bytes: number) => void },
+): Promise<LoadedSnapshot> {
+  try {
+    const source = counted(store.read(entry.key, { signal: into.signal }), into.onBytes);
+    return describe(generation, entry, await copyContent(source, into.fd));
+  } catch (error) {
+    throw asSnapshotFault(entry, error);
+  }
+}

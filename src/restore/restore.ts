@@ -1,0 +1,153 @@
+/** Restores a database: plan, fetch, apply, verify, and only then the name. */
+import { systemClock } from '../base/clock.ts';
+import { RivuletError } from '../base/errors.ts';
+import { silentLogger } from '../base/log.ts';
+import { brokenChain } from '../generations/broken-chain.ts';
+import { type Inventory, readInventory } from '../generations/inventory.ts';
+import type { RestorePlan } from '../generations/plan-outcome.ts';
+import { planRestore } from '../generations/plan-restore.ts';
+import { withoutSnapshots } from '../generations/restorable-points.ts';
+import { tryPlanRestore } from '../generations/restore-plan.ts';
+import type { RestoreTarget } from '../generations/restore-target.ts';
+import { type BuildContext, type Built, build } from './build.ts';
+import { ChainFault, SnapshotFault } from './faults.ts';
+import { checkIntegrity } from './integrity.ts';
+import type { IntegrityCheck, RestoreOptions, RestoreSummary } from './options.ts';
+import { assertAbsent, openOutput, orUnwritable } from './output.ts';
+import { ProgressMeter } from './progress.ts';
+
+/** As Litestream's flag. */
+const DEFAULT_PARALLELISM = 8;
+
+function chainError(inventory: Inventory, plan: RestorePlan, fault: ChainFault): RivuletError {
+  // Whatever claims more than the chain can keep must not be part of a suggestion.
+  const claims = [fault.key, plan.promise?.key, plan.witness?.key].filter((key) => key !== undefined);
+  return brokenChain(inventory, {
+    generation: plan.generation,
+    from: fault.position,
+    keys: new Set(claims),
+    key: fault.key,
+    reason: fault.message,
+    cause: fault.cause,
+  });
+}
+
+function snapshotError(inventory: Inventory, plan: RestorePlan, fault: SnapshotFault): RivuletError {
+  const { generation } = plan;
+  const broken = { generation, keys: new Set([fault.key]), key: fault.key, reason: fault.message };
+  return brokenChain(inventory, { ...broken, cause: fault.cause });
+}
+
+/** A plan that ends at the very same segment but starts at an older snapshot, or undefined. */
+function samePointWithout(
+  damaged: ReadonlySet<string>,
+  inventory: Inventory,
+  target: RestoreTarget,
+  plan: RestorePlan,
+): RestorePlan | undefined {
+  const other = tryPlanRestore(withoutSnapshots(inventory, damaged), target).plan;
+  const last = plan.segments.at(-1)?.key;
+  return last !== undefined && other?.segments.at(-1)?.key === last ? other : undefined;
+}
+
+/** Builds the target; a damaged snapshot is passed over when an older one leads to the same point. */
+async function buildTarget(
+  inventory: Inventory,
+  target: RestoreTarget,
+  first: RestorePlan,
+  context: BuildContext,
+): Promise<Built> {
+  const damaged = new Set<string>();
+  for (let plan = first; ;) {
+    try {
+      return await build(plan, context);
+    } catch (error) {
+      if (error instanceof ChainFault) throw chainError(inventory, plan, error);
+      if (!(error instanceof SnapshotFault)) throw error;
+      damaged.add(error.key);
+      const other = samePointWithout(damaged, inventory, target, plan);
+      if (other === undefined) throw snapshotError(inventory, plan, error);
+      context.logger.warn('a snapshot cannot be used; an older one leads to the same point', {
+        reason: error.message,
+        instead: other.snapshot.key,
+      });
+      plan = other;
+    }
+  }
+}
+
+async function inventoryOf(options: Pick<RestoreOptions, 'store' | 'signal' | 'logger'>): Promise<Inventory> {
+  const inventory = await readInventory(options.store, { signal: options.signal });
+  for (const key of inventory.strangers) options.logger?.debug('not part of a replica, ignored', { key });
+  return inventory;
+}
+
+/**
+ * Plans without restoring: what would be fetched, and which moment it stands for. Throws as `restore` does for what
+ * names can show.
+ */
+export async function planOnly(
+  options: Pick<RestoreOptions, 'store' | 'target' | 'signal' | 'logger'>,
+): Promise<RestorePlan> {
+  return planRestore(await inventoryOf(options), options.target);
+}
+
+function chooseCheck(built: Built, wanted: IntegrityCheck | undefined): IntegrityCheck {
+  return wanted ?? (built.unprovenReasons.length === 0 ? 'none' : 'quick');
+}
+
+async function run(options: RestoreOptions, signal: AbortSignal): Promise<RestoreSummary> {
+  const { store, target, outputPath, logger = silentLogger, clock = systemClock } = options;
+  const startedMs = clock.monotonicMs();
+  const meter = new ProgressMeter(options.onProgress, clock);
+  meter.enter('plan');
+  assertAbsent(outputPath);
+  const inventory = await inventoryOf({ store, signal, logger });
+  const plan = planRestore(inventory, target);
+  await using stack = new AsyncDisposableStack();
+  const output = stack.adopt(await openOutput(outputPath, options.mode), (opened) => opened.close());
+  const parallelism = Math.max(1, options.parallelism ?? DEFAULT_PARALLELISM);
+  const built = await orUnwritable(outputPath, () =>
+    buildTarget(inventory, target, plan, { store, output, parallelism, signal, logger, meter }),
+  );
+  const integrityCheck = chooseCheck(built, options.integrityCheck);
+  meter.enter('verify');
+  checkIntegrity(output.temporaryPath, integrityCheck);
+  signal.throwIfAborted();
+  meter.enter('finish');
+  await output.publish();
+  return {
+    generation: built.plan.generation,
+    snapshotIndex: built.plan.snapshot.index,
+    position: built.position,
+    segments: built.plan.segments.length,
+    bytesFetched: meter.bytesDone,
+    databaseBytes: built.databaseBytes,
+    resultingTimeMs: built.plan.resultingTimeMs,
+    proven: built.unprovenReasons.length === 0,
+    unprovenReasons: built.unprovenReasons,
+    integrityCheck,
+    elapsedMs: clock.monotonicMs() - startedMs,
+  };
+}
+
+/**
+ * Restores `target` from the replica in `store` to `outputPath`, which must not exist. Either the database is there,
+ * exact and safe on disk, or there is an error and nothing was left behind.
+ *
+ * @throws RivuletError `REPLICA_EMPTY`, `TARGET_UNAVAILABLE`, `CHAIN_BROKEN` (naming the object, the newest restorable
+ *   point and the flags for it), `AGE_UNSUPPORTED`, `STORAGE_FAILED`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`,
+ *   `INTEGRITY`, `CANCELLED`
+ */
+export async function restore(options: RestoreOptions): Promise<RestoreSummary> {
+  const signal = options.signal ?? new AbortController().signal;
+  try {
+    signal.throwIfAborted();
+    return await run(options, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new RivuletError('CANCELLED', 'the restore was cancelled; nothing was left behind', {
+      cause: error,
+    });
+  }
+}

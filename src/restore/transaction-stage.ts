@@ -1,0 +1,75 @@
+/**
+ * Frames of the transaction under way. Its pages may reach the file only when its commit frame came, and it may be
+ * larger than memory: then it waits in a spool file, in the order in which it was written.
+ */
+import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { type PageFile, writeFully } from './page-file.ts';
+
+const REPLAY_BYTES = 4 * 1024 * 1024;
+
+export class TransactionStage implements Disposable {
+  readonly #spoolPath: string;
+  readonly #pageSizeBytes: number;
+  #numbers: number[] = [];
+  #pages: Uint8Array[] = [];
+  #spooledNumbers: number[] = [];
+  #fd: number | undefined;
+
+  constructor(spoolPath: string, pageSizeBytes: number) {
+    this.#spoolPath = spoolPath;
+    this.#pageSizeBytes = pageSizeBytes;
+  }
+
+  add(pageNumber: number, page: Uint8Array): void {
+    this.#numbers.push(pageNumber);
+    this.#pages.push(page);
+  }
+
+  /** Moves what memory holds to the spool file. */
+  spill(): void {
+    if (this.#numbers.length === 0) return;
+    this.#fd ??= openSync(this.#spoolPath, 'wx+', 0o600);
+    const size = this.#pageSizeBytes;
+    const block = new Uint8Array(this.#numbers.length * size);
+    for (const [i, page] of this.#pages.entries()) block.set(page, i * size);
+    writeFully(this.#fd, block, block.length, this.#spooledNumbers.length * size);
+    for (const number of this.#numbers) this.#spooledNumbers.push(number);
+    this.#numbers = [];
+    this.#pages = [];
+  }
+
+  /** The transaction is complete: hands its pages to `file`, in order. */
+  commit(file: PageFile): void {
+    if (this.#fd !== undefined && this.#spooledNumbers.length > 0) this.#replay(this.#fd, file);
+    for (const [i, number] of this.#numbers.entries()) file.put(number, this.#pages[i] as Uint8Array);
+    this.drop();
+  }
+
+  /** The transaction will never be complete. */
+  drop(): void {
+    if (this.#fd !== undefined && this.#spooledNumbers.length > 0) ftruncateSync(this.#fd, 0);
+    this.#numbers = [];
+    this.#pages = [];
+    this.#spooledNumbers = [];
+  }
+
+  #replay(fd: number, file: PageFile): void {
+    const size = this.#pageSizeBytes;
+    const pagesPerRead = Math.max(1, Math.floor(REPLAY_BYTES / size));
+    const buffer = new Uint8Array(pagesPerRead * size);
+    for (let first = 0; first < this.#spooledNumbers.length; first += pagesPerRead) {
+      const numbers = this.#spooledNumbers.slice(first, first + pagesPerRead);
+      const bytes = readSync(fd, buffer, 0, numbers.length * size, first * size);
+      if (bytes !== numbers.length * size) throw new Error(`the spool file is short: ${this.#spoolPath}`);
+      for (const [i, number] of numbers.entries())
+        file.put(number, buffer.subarray(i * size, (i + 1) * size));
+      // The buffer is used again, and a large transaction must not pile up here either.
+      file.flush();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}

@@ -1,0 +1,86 @@
+import { RivuletError } from '../../src/base/errors.ts';
+import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../../src/storage/object-store.ts';
+
+interface Held {
+  readonly bytes: Uint8Array;
+  readonly timeMs: number;
+}
+
+/** A store in memory whose listing order is as unhelpful as the contract allows, and whose times a test sets. */
+export class MemoryStore implements ObjectStore {
+  readonly type = 'memory';
+  readonly location = 'memory:';
+  /** The time that the next write gets. */
+  nowMs: number = Date.parse('2026-01-01T00:00:00Z');
+  readonly objects: Map<string, Held>;
+
+  constructor(objects: Iterable<[string, Held]> = []) {
+    this.objects = new Map(objects);
+  }
+
+  clone(): MemoryStore {
+    const copy = new MemoryStore(this.objects);
+    copy.nowMs = this.nowMs;
+    return copy;
+  }
+
+  keys(): string[] {
+    return [...this.objects.keys()].sort();
+  }
+
+  put(key: string, bytes: Uint8Array, timeMs: number = this.nowMs): void {
+    this.objects.set(key, { bytes, timeMs });
+  }
+
+  bytesOf(key: string): Uint8Array {
+    const held = this.objects.get(key);
+    if (held === undefined) throw new RivuletError('STORAGE_NOT_FOUND', `there is no object ${key}`);
+    return held.bytes;
+  }
+
+  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo> {
+    options.signal?.throwIfAborted();
+    const keys = this.keys().filter((key) => key.startsWith(prefix));
+    for (const key of keys.toReversed()) {
+      const { bytes, timeMs } = this.objects.get(key) as Held;
+      yield { key, sizeBytes: bytes.length, modifiedAt: new Date(timeMs) };
+    }
+  }
+
+  async listFolders(prefix: string): Promise<string[]> {
+    const under = this.keys().filter((key) => key.startsWith(prefix));
+    const folders = under.map((key) => key.slice(prefix.length).split('/'));
+    return [...new Set(folders.filter((parts) => parts.length > 1).map(([name]) => name as string))];
+  }
+
+  async *read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    options.signal?.throwIfAborted();
+    const bytes = this.bytesOf(key).slice(options.offsetBytes ?? 0);
+    const middle = bytes.length >>> 1;
+    yield bytes.subarray(0, middle);
+    options.signal?.throwIfAborted();
+    yield bytes.subarray(middle);
+  }
+
+  async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
+    options.signal?.throwIfAborted();
+    return this.bytesOf(key).slice();
+  }
+
+  async write(key: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<ObjectInfo> {
+    const chunks: Uint8Array[] = [];
+    if (body instanceof Uint8Array) chunks.push(body.slice());
+    else for await (const chunk of body) chunks.push(chunk.slice());
+    const bytes = Buffer.concat(chunks);
+    this.put(key, bytes);
+    return { key, sizeBytes: bytes.length, modifiedAt: new Date(this.nowMs) };
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.objects.delete(key);
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held between calls.
+  }
+}
