@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+
+import { RivuletError } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/base/log.ts';
+import { createLogger } from '../../src/daemon/logging.ts';
+import type { LoggerOptions } from '../../src/daemon/logging.ts';
+import { SyncOutput } from '../../src/daemon/sync-output.ts';
+
+const TIME = new Date(2026, 0, 31, 9, 5, 7, 25);
+
+async function capture(options: Partial<LoggerOptions>, speak: (logger: Logger) => void): Promise<string[]> {
+  const lines: string[] = [];
+  const logger = await createLogger({
+    level: 'info',
+    type: 'text',
+    stderr: false,
+    isTerminal: false,
+    write: (line) => lines.push(line),
+    now: () => TIME,
+    ...options,
+  });
+  speak(logger);
+  return lines;
+}
+
+async function captureJson(speak: (logger: Logger) => void): Promise<unknown[]> {
+  const lines = await capture({ type: 'json', level: 'debug' }, speak);
+  for (const line of lines) assert.match(line, /^[^\n]*\n$/);
+  return lines.map((line) => JSON.parse(line) as unknown);
+}
+
+const circular: Record<string, unknown> = {};
+circular['self'] = circular;
+
+test('text: one line with local time, level, message and fields', async () => {
+  const lines = await capture({}, (logger) => {
+    logger.info('replicating', {
+      db: '/a b.db',
+      bytes: 12n,
+      at: new Date(0),
+      nothing: undefined,
+      none: null,
+    });
+    logger.warn('100% of "it"');
+  });
+  assert.match(lines[0] ?? '', /^2026-01-31T09:05:07\.025[+-]\d\d:\d\d INFO  replicating /);
+  assert.equal(
+    lines[0]?.slice(36),
+    'replicating db="/a b.db" bytes=12 at=1970-01-01T00:00:00.000Z none=null\n',
+  );
+  assert.equal(lines[1]?.slice(30), 'WARN  100% of "it"\n');
+});
+
+test('text on a terminal: short time and a colour', async () => {
+  const lines = await capture({ isTerminal: true }, (logger) => logger.error('no', { key: 'value' }));
+  assert.deepEqual(lines, ['09:05:07 \u001B[31mERROR\u001B[0m no key=value\n']);
+});
+
+test('text: nothing in a message or value breaks the line or reaches the terminal as a command', async () => {
+  const lines = await capture({ isTerminal: true }, (logger) => {
+    logger.info('a\nb\u001B[2J', { x: 'c\nd', y: '\u001B[2J', z: 'a=b', empty: '' });
+  });
+  assert.deepEqual(lines, [
+    '09:05:07 \u001B[32mINFO \u001B[0m a\\nb\\u001b[2J x="c\\nd" y="\\u001b[2J" z="a=b" empty=""\n',
+  ]);
+});
+
+test('text: errors are their message and code', async () => {
+  const lines = await capture({ isTerminal: true }, (logger) => {
+    logger.info('x', {
+      a: new RivuletError('DB_BUSY', 'locked'),
+      b: Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT' }),
+      c: { d: new Error('inner'), n: 1n },
+      e: circular,
+      f: new Uint8Array(3),
+      g: [1, 2n],
+    });
+  });
+  const fields = lines[0]?.slice(lines[0].indexOf(' x ') + 3) ?? '';
+  assert.match(
+    fields,
+    /^a="locked \(DB_BUSY\)" b="ENOENT: no such file" c=\{"d":\{"message":"inner","stack":/,
+  );
+  assert.match(fields, /"n":1\} e="<ref \*1> \{ self: \[Circular \*1\] \}" f="3 bytes" g=\[1,2\]\n$/);
+});
+
+test('json: one object a line with time, level and msg', async () => {
+  const [line] = await captureJson((logger) => {
+    logger.info('100% %s done', {
+      big: 2n ** 63n,
+      small: 5n,
+      at: TIME,
+      error: new RivuletError('DB_BUSY', 'locked', { cause: new Error('why') }),
+      nan: Number.NaN,
+      level: 9,
+      time: 'x',
+      msg: 'y',
+      circular,
+      map: { m: new Map([['a', 1]]) },
+    });
+  });
+  assert.deepEqual(line, {
+    level: 'info',
+    time: TIME.toISOString(),
+    big: '9223372036854775808',
+    small: 5,
+    at: TIME.toISOString(),
+    error: { message: 'locked', code: 'DB_BUSY', cause: 'why' },
+    nan: 'NaN',
+    field_level: 9,
+    field_time: 'x',
+    field_msg: 'y',
+    circular: '<ref *1> { self: [Circular *1] }',
+    map: { m: [['a', 1]] },
+    msg: '100% %s done',
+  });
+});
+
+test('levels below the chosen one are silent, in children too', async () => {
+  const speak = (logger: Logger): void => {
+    for (const one of [logger, logger.child({})]) {
+      one.debug('d');
+      one.info('i');
+      one.warn('w');
+      one.error('e');
+    }
+  };
+  for (const type of ['text', 'json'] as const) {
+    for (const [level, count] of [
+      ['debug', 8],
+      ['info', 6],
+      ['warn', 4],
+      ['error', 2],
+    ] as const) {
+      assert.equal((await capture({ type, level }, speak)).length, count, `${type} ${level}`);
+    }
+  }
+});
+
+test('a child adds its fields; the nearer one wins and appears once', async () => {
+  const speak = (logger: Logger): void =>
+    logger.child({ db: 'a', n: 1 }).child({ n: 2 }).info('x', { db: 'b' });
+  const [text] = await capture({ isTerminal: true }, speak);
+  assert.match(text ?? '', / x db=b n=2\n$/);
+  const [json] = await capture({ type: 'json' }, speak);
+  assert.equal(json?.match(/"db"/g)?.length, 1);
+  assert.equal((JSON.parse(json ?? '') as { n: number }).n, 2);
+});
+
+/** Runs a script in a child whose output is a pipe. */
+function run(script: string): { stdout: string; stderr: string; status: number | null } {
+  const source = `import { createLogger } from ${JSON.stringify(import.meta.resolve('../../src/daemon/logging.ts'))};\n${script}`;
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 2 ** 20,
+  });
+  return { stdout: child.stdout, stderr: child.stderr, status: child.status };
+}
+
+test('everything is out when the process ends at once, and goes to the stream that was chosen', () => {
+  for (const type of ['text', 'json']) {
+    for (const stderr of [false, true]) {
+      const settings = JSON.stringify({ level: 'info', type, stderr });
+      const script = `const log = await createLogger(${settings});
+        for (let i = 0; i < 2000; i += 1) log.info('line', { i, fill: 'x'.repeat(200) });
+        process.exit(3);`;
+      const result = run(script);
+      assert.equal(result.status, 3);
+      const [used, unused] = stderr ? [result.stderr, result.stdout] : [result.stdout, result.stderr];
+      assert.equal(used.trimEnd().split('\n').length, 2000);
+      assert.equal(unused, '');
+    }
+  }
+});
+
+test('only json loads pino', () => {
+  const script = (type: string): string => `import { createRequire } from 'node:module';
+    const log = await createLogger({ level: 'info', type: '${type}', stderr: false });
+    const files = Object.keys(createRequire(import.meta.url).cache);
+    log.info('pino', { loaded: files.some((file) => file.includes('/pino/')) });`;
+  assert.match(run(script('text')).stdout, /loaded=false\n$/);
+  assert.match(run(script('json')).stdout, /"loaded":true/);
+});
+
+function failing(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
+
+test('output: waits for a slow reader and puts partial writes together', () => {
+  let written = '';
+  let calls = 0;
+  const output = new SyncOutput(1, (_descriptor, bytes) => {
+    calls += 1;
+    if (calls % 2 === 0) throw failing('EAGAIN');
+    const part = bytes.subarray(0, 3);
+    written += Buffer.from(part).toString();
+    return part.length;
+  });
+  output.write('one line\n');
+  output.write('two lines\n');
+  assert.equal(written, 'one line\ntwo lines\n');
+});
+
+test('output: a reader that is stuck costs one wait, then whole lines are dropped', () => {
+  let written = '';
+  let room = 4;
+  let refusals = 0;
+  const output = new SyncOutput(
+    1,
+    (_descriptor, bytes) => {
+      if (room === 0) {
+        refusals += 1;
+        throw failing('EAGAIN');
+      }
+      const part = bytes.subarray(0, room);
+      room -= part.length;
+      written += Buffer.from(part).toString();
+      return part.length;
+    },
+    20,
+  );
+  output.write('first\n');
+  for (let line = 0; line < 50; line += 1) output.write(`dropped ${line}\n`);
+  assert.ok(refusals < 100, `waited again and again: ${refusals}`);
+  room = 1_000;
+  output.write('last\n');
+  assert.equal(written, 'first\nlast\n');
+});
+
+test('output: a reader that is gone and a full disk are survived', () => {
+  let calls = 0;
+  const gone = new SyncOutput(1, () => {
+    calls += 1;
+    throw failing('EPIPE');
+  });
+  gone.write('a\n');
+  gone.write('b\n');
+  assert.equal(calls, 1);
+  let written = '';
+  let isFull = true;
+  const full = new SyncOutput(1, (_descriptor, bytes) => {
+    if (isFull) throw failing('ENOSPC');
+    written += Buffer.from(bytes).toString();
+    return bytes.length;
+  });
+  full.write('lost\n');
+  isFull = false;
+  full.write('kept\n');
+  assert.equal(written, 'kept\n');
+});
