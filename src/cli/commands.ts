@@ -1,0 +1,20 @@
+/** Every command by name. A command's module loads when it is used or when help lists them all. */
+import type { Command } from './command.ts';
+
+const LOADERS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  version: () => import('./commands/version.ts'),
+  help: () => import('./commands/help.ts'),
+};
+
+export const COMMAND_NAMES: readonly string[] = Object.keys(LOADERS);
+
+export async function loadCommand(name: string): Promise<Command | undefined> {
+  const load = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
+  return load === undefined ? undefined : (await load()).command;
+}
+
+/** All of them, in the order in which help shows them. */
+export async function loadCommands(): Promise<Command[]> {
+  const modules = await Promise.all(Object.values(LOADERS).map((load) => load()));
+  return modules.map(({ command }) => command);
+}

@@ -1,0 +1,31 @@
+/**
+ * The executable's entry. It and what it imports statically must parse on an old Node.js, so that the refusal of one
+ * is a sentence and not a syntax error; all else loads after the check.
+ */
+import { checkRuntime } from './runtime-check.ts';
+import { isRivuletError } from '../base/errors.ts';
+
+/** 128 + SIGPIPE: nobody reads our output any more, as in `rivulet wal DB | head`. */
+const EXIT_READER_GONE = 141;
+
+function supported(): boolean {
+  try {
+    checkRuntime(process.versions);
+    return true;
+  } catch (error) {
+    if (!isRivuletError(error)) throw error;
+    process.stderr.write(`rivulet: ${error.message}\n  hint: ${error.hint}\n`);
+    return false;
+  }
+}
+
+async function main(): Promise<number> {
+  const { runCommandLine } = await import('./run.ts');
+  return runCommandLine(process.argv.slice(2));
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT_READER_GONE);
+});
+process.exitCode = supported() ? await main() : 1;

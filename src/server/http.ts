@@ -1,0 +1,113 @@
+/** `/metrics` for Prometheus and `/healthz` for load balancers and orchestrators. */
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
+import type { ListenAddress } from '../config/address.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Without a host only this machine can connect, since metrics tell paths and sizes; `0.0.0.0` opens it to all. */
+export const HOST_DEFAULT = '127.0.0.1';
+
+/** The body of `/healthz`; it answers 200 when `ok`, else 503. */
+export interface Health {
+  readonly ok: boolean;
+  readonly [fact: string]: unknown;
+}
+
+export interface StatusServer extends AsyncDisposable {
+  /** Where it listens; the port is the real one when 0 was asked for. */
+  readonly address: { readonly host: string; readonly port: number };
+  /** Ends connections and stops listening. */
+  close(): Promise<void>;
+}
+
+export interface StatusServerOptions {
+  /** No host means `HOST_DEFAULT`; port 0 takes any free one. */
+  readonly addr: ListenAddress;
+  readonly metrics: Pick<Metrics, 'render' | 'contentType'>;
+  readonly health: () => Health | Promise<Health>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Resolves once it listens. Throws `CONFIG_INVALID` when `addr` cannot be listened on. */
+export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
+  const server = createServer((request, response) => void respond(request, response, options));
+  await listen(server, { host: options.addr.host ?? HOST_DEFAULT, port: options.addr.port });
+  const { address, port } = server.address() as AddressInfo;
+  const close = async (): Promise<void> => {
+    if (!server.listening) return;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  };
+  return { address: { host: address, port }, close, [Symbol.asyncDispose]: close };
+}
+
+async function listen(server: Server, address: StatusServer['address']): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenFailure(address, error)));
+    server.listen(address, resolve);
+  });
+  server.removeAllListeners('error');
+  // A connection that could not be accepted (too many open files) must not end the process; the next one may work.
+  server.on('error', () => undefined);
+}
+
+function listenFailure({ host, port }: StatusServer['address'], cause: Error): RivuletError {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another process listens there already',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    EACCES: 'permission is denied',
+    ENOTFOUND: 'there is no such host',
+  };
+  const reason = reasons[systemCode(cause) ?? ''] ?? messageOf(cause);
+  const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return new RivuletError('CONFIG_INVALID', `cannot listen on addr ${place}: ${reason}`, {
+    cause,
+    hint: 'choose another addr in the configuration, or remove it to do without metrics',
+  });
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: StatusServerOptions,
+): Promise<void> {
+  const { status, contentType, body } = await answer(request, options).catch((error: unknown): Answer =>
+    plain(500, `${messageOf(error)}\n`),
+  );
+  response.writeHead(status, {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+async function answer(request: IncomingMessage, { metrics, health }: StatusServerOptions): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return plain(405, 'only GET and HEAD are answered\n');
+  const [path] = (request.url ?? '').split('?');
+  if (path === '/metrics')
+    return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
+  if (path === '/healthz') {
+    const state = await health();
+    return {
+      status: state.ok ? 200 : 503,
+      contentType: 'application/json',
+      body: `${JSON.stringify(state)}\n`,
+    };
+  }
+  return plain(404, 'there are /metrics and /healthz\n');
+}
+
+function plain(status: number, body: string): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}

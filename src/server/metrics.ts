@@ -1,0 +1,194 @@
+/**
+ * What Prometheus reads. Names, types and labels that begin with `litestream_` are those of Litestream v0.3.13, so
+ * that dashboards and alerts keep working; `rivulet_` ones are new. `db` is the database's path, `name` the replica's.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+
+import type { Position } from '../generations/names.ts';
+
+export type OperationName = 'PUT' | 'GET' | 'DELETE' | 'LIST';
+export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
+
+/** What happens to one database. */
+export interface DatabaseMetrics {
+  setSizes(sizes: { readonly databaseBytes: number; readonly walBytes: number }): void;
+  /** Bytes of WAL that were read for replication. */
+  addWalBytes(bytes: number): void;
+  /** Where reading stands; Litestream's shadow WAL has its counterpart in the cursor. */
+  setPosition(position: Position): void;
+  addSync(outcome: { readonly elapsedMs: number; readonly failed: boolean }): void;
+  addCheckpoint(outcome: {
+    readonly mode: CheckpointMode;
+    readonly elapsedMs: number;
+    readonly failed: boolean;
+  }): void;
+}
+
+/** What happens to one replica of one database. */
+export interface ReplicaMetrics {
+  /** Bytes of WAL, before compression, that the destination stored. */
+  addWalBytes(bytes: number): void;
+  /** The position up to which the destination has confirmed everything. */
+  setConfirmed(position: Position): void;
+  /** How far the destination is behind: age of the oldest change it lacks, and bytes of WAL it lacks; 0 when level. */
+  setLag(lag: { readonly lagMs: number; readonly lagBytes: number }): void;
+  addValidation(status: 'ok' | 'error'): void;
+}
+
+export interface Metrics {
+  database(path: string): DatabaseMetrics;
+  replica(path: string, name: string): ReplicaMetrics;
+  /** One request to a destination; `bytes` are those of a PUT's or GET's body. */
+  addOperation(replicaType: string, operation: OperationName, bytes?: number): void;
+  /** Forgets a database and its replicas, so that one that was removed does not look alive. */
+  removeDatabase(path: string, replicaNames: readonly string[]): void;
+  /** Everything in Prometheus' text format. */
+  render(): Promise<string>;
+  readonly contentType: string;
+}
+
+/** A registry of its own for each call; includes the process and Node.js metrics. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const databases = createDatabaseInstruments(registry);
+  const replicas = createReplicaInstruments(registry);
+  return {
+    database: (path) => databaseMetrics(databases, path),
+    replica: (path, name) => replicaMetrics(replicas, path, name),
+    addOperation: (replicaType, operation, bytes = 0) => {
+      const labels = { replica_type: replicaType, operation };
+      replicas.operations.inc(labels);
+      if (operation === 'PUT' || operation === 'GET') replicas.operationBytes.inc(labels, bytes);
+    },
+    removeDatabase: (path, replicaNames) => {
+      removeDatabase(databases, path);
+      for (const name of replicaNames) removeReplica(replicas, path, name);
+    },
+    render: async () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+const CHECKPOINT_MODES: readonly CheckpointMode[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
+const VALIDATION_STATUSES = ['ok', 'error'] as const;
+
+type DatabaseInstruments = ReturnType<typeof createDatabaseInstruments>;
+type ReplicaInstruments = ReturnType<typeof createReplicaInstruments>;
+
+function createDatabaseInstruments(registry: Registry) {
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['db'], registers: [registry] });
+  const counter = (name: string, help: string) =>
+    new Counter({ name, help, labelNames: ['db'], registers: [registry] });
+  const byMode = (name: string, help: string) =>
+    new Counter({ name, help, labelNames: ['db', 'mode'], registers: [registry] });
+  return {
+    databaseBytes: gauge('litestream_db_size', 'Size of the database file in bytes'),
+    walBytes: gauge('litestream_wal_size', 'Size of the write-ahead log file in bytes'),
+    readBytes: counter('litestream_total_wal_bytes', 'Bytes of write-ahead log read for replication'),
+    index: gauge('litestream_shadow_wal_index', 'Index of the write-ahead log that is being read'),
+    offset: gauge('litestream_shadow_wal_size', 'Bytes read of the present write-ahead log'),
+    syncs: counter('litestream_sync_count', 'Times that changes were looked for'),
+    syncErrors: counter('litestream_sync_error_count', 'Times that looking for changes failed'),
+    syncSeconds: counter('litestream_sync_seconds', 'Seconds spent on reading changes'),
+    checkpoints: byMode('litestream_checkpoint_count', 'Checkpoints that were run'),
+    checkpointErrors: byMode('litestream_checkpoint_error_count', 'Checkpoints that failed'),
+    checkpointSeconds: byMode('litestream_checkpoint_seconds', 'Seconds spent on checkpoints'),
+  };
+}
+
+function createReplicaInstruments(registry: Registry) {
+  const labelNames = ['db', 'name'];
+  const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames, registers: [registry] });
+  const counter = (name: string, help: string, labels: string[]) =>
+    new Counter({ name, help, labelNames: labels, registers: [registry] });
+  const ofRequest = ['replica_type', 'operation'];
+  return {
+    walBytes: counter('litestream_replica_wal_bytes', 'Bytes of write-ahead log stored', labelNames),
+    walIndex: gauge('litestream_replica_wal_index', 'Index of the write-ahead log stored last'),
+    walOffset: gauge('litestream_replica_wal_offset', 'Offset in it up to which it is stored'),
+    validations: counter('litestream_replica_validation_total', 'Validations by result', [
+      ...labelNames,
+      'status',
+    ]),
+    operations: counter('litestream_replica_operation_total', 'Requests to destinations', ofRequest),
+    operationBytes: counter(
+      'litestream_replica_operation_bytes',
+      'Bytes sent to or read from destinations',
+      ofRequest,
+    ),
+    lagSeconds: gauge(
+      'rivulet_replica_lag_seconds',
+      'Age of the oldest change that is not stored yet; 0 when level',
+    ),
+    lagBytes: gauge('rivulet_replica_lag_bytes', 'Bytes of write-ahead log that are not stored yet'),
+    confirmedIndex: gauge('rivulet_replica_confirmed_index', 'Index up to which everything is stored'),
+    confirmedOffset: gauge(
+      'rivulet_replica_confirmed_offset',
+      'Offset in it up to which everything is stored',
+    ),
+  };
+}
+
+/** Series appear at once with zero, because a rate over a series that begins at its first event misses that event. */
+function databaseMetrics(to: DatabaseInstruments, db: string): DatabaseMetrics {
+  for (const counter of [to.readBytes, to.syncs, to.syncErrors, to.syncSeconds]) counter.inc({ db }, 0);
+  for (const mode of CHECKPOINT_MODES) {
+    for (const counter of [to.checkpoints, to.checkpointErrors, to.checkpointSeconds])
+      counter.inc({ db, mode }, 0);
+  }
+  return {
+    setSizes: ({ databaseBytes, walBytes }) => {
+      to.databaseBytes.set({ db }, databaseBytes);
+      to.walBytes.set({ db }, walBytes);
+    },
+    addWalBytes: (bytes) => to.readBytes.inc({ db }, bytes),
+    setPosition: ({ index, offsetBytes }) => {
+      to.index.set({ db }, index);
+      to.offset.set({ db }, offsetBytes);
+    },
+    addSync: ({ elapsedMs, failed }) => {
+      to.syncs.inc({ db });
+      to.syncSeconds.inc({ db }, elapsedMs / 1000);
+      if (failed) to.syncErrors.inc({ db });
+    },
+    addCheckpoint: ({ mode, elapsedMs, failed }) => {
+      to.checkpoints.inc({ db, mode });
+      to.checkpointSeconds.inc({ db, mode }, elapsedMs / 1000);
+      if (failed) to.checkpointErrors.inc({ db, mode });
+    },
+  };
+}
+
+function replicaMetrics(to: ReplicaInstruments, db: string, name: string): ReplicaMetrics {
+  const labels = { db, name };
+  to.walBytes.inc(labels, 0);
+  for (const status of VALIDATION_STATUSES) to.validations.inc({ ...labels, status }, 0);
+  return {
+    addWalBytes: (bytes) => to.walBytes.inc(labels, bytes),
+    setConfirmed: ({ index, offsetBytes }) => {
+      for (const gauge of [to.walIndex, to.confirmedIndex]) gauge.set(labels, index);
+      for (const gauge of [to.walOffset, to.confirmedOffset]) gauge.set(labels, offsetBytes);
+    },
+    setLag: ({ lagMs, lagBytes }) => {
+      to.lagSeconds.set(labels, lagMs / 1000);
+      to.lagBytes.set(labels, lagBytes);
+    },
+    addValidation: (status) => to.validations.inc({ ...labels, status }),
+  };
+}
+
+function removeDatabase(from: DatabaseInstruments, db: string): void {
+  const { checkpoints, checkpointErrors, checkpointSeconds, ...plain } = from;
+  for (const instrument of Object.values(plain)) instrument.remove({ db });
+  for (const counter of [checkpoints, checkpointErrors, checkpointSeconds]) {
+    for (const mode of CHECKPOINT_MODES) counter.remove({ db, mode });
+  }
+}
+
+function removeReplica(from: ReplicaInstruments, db: string, name: string): void {
+  const { operations: _operations, operationBytes: _bytes, validations, ...plain } = from;
+  for (const instrument of Object.values(plain)) instrument.remove({ db, name });
+  for (const status of VALIDATION_STATUSES) validations.remove({ db, name, status });
+}

@@ -1,0 +1,127 @@
+/** The shape that DESIGN and the architecture page promise, checked on every source file. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** From the bottom up: a file imports only from its own room or from rooms that stand before it here. */
+const ROOMS = [
+  'base',
+  'wal',
+  'codec',
+  'storage',
+  'credentials',
+  'generations',
+  'primary',
+  'restore',
+  'replica',
+  'config',
+  'server',
+  'daemon',
+  'cli',
+];
+/** The library's door, which may import everything. */
+const DOOR = 'index.ts';
+
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g;
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+function sourceFiles(): string[] {
+  return globSync('src/**/*.ts', { cwd: ROOT }).map((file) =>
+    file.replaceAll('\\', '/').slice('src/'.length),
+  );
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+  return [...text.matchAll(IMPORT)]
+    .map((match) => match[1] ?? match[2] ?? match[3] ?? '')
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => ({
+      from: file,
+      to: normalize(join(dirname(file), specifier)).replaceAll('\\', '/'),
+    }));
+}
+
+function roomOf(file: string): string {
+  return file.split('/')[0] ?? '';
+}
+
+const imports = sourceFiles().flatMap(importsOf);
+
+test('every source file lies in a room', () => {
+  const strays = sourceFiles().filter((file) => file !== DOOR && !ROOMS.includes(roomOf(file)));
+  assert.deepEqual(strays, []);
+});
+
+test('imports are found, so that the other tests can fail', () => {
+  assert.ok(
+    imports.some(({ from, to }) => from === 'cli/main.ts' && to === 'cli/run.ts'),
+    'dynamic import',
+  );
+  assert.ok(
+    imports.some(({ from, to }) => from === 'cli/main.ts' && to === 'base/errors.ts'),
+    'static import',
+  );
+});
+
+test('no file imports from a room below its own', () => {
+  const wrong = imports
+    .filter(({ from }) => from !== DOOR)
+    .filter(
+      ({ from, to }) =>
+        ROOMS.indexOf(roomOf(to)) > ROOMS.indexOf(roomOf(from)) || !ROOMS.includes(roomOf(to)),
+    )
+    .map(({ from, to }) => `${from} imports ${to}`);
+  assert.deepEqual(wrong, []);
+});
+
+test('only daemon knows concrete storage backends', () => {
+  const isBackend = (file: string): boolean => roomOf(file) === 'storage' && file.split('/').length > 2;
+  const wrong = imports
+    .filter(({ from, to }) => isBackend(to) && roomOf(from) !== 'storage' && roomOf(from) !== 'daemon')
+    .map(({ from, to }) => `${from} imports ${to}`);
+  assert.deepEqual(wrong, []);
+});
+
+test('node:sqlite is the only SQLite library', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  assert.deepEqual(
+    Object.keys(dependencies).filter((name) => /sqlite|libsql|sql\.js/i.test(name)),
+    [],
+  );
+});
+
+test('imports of our own files carry their .ts ending', () => {
+  assert.deepEqual(
+    imports.filter(({ to }) => !/\.(ts|json)$/.test(to)).map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  );
+});
+
+test('no file names a place on the machine where it was written', () => {
+  // Spelled in pieces, so that this file does not find itself.
+  const forbidden = new RegExp(['/work', '/(main|shared)\\b', '|/tmp', '/brief\\b'].join(''));
+  const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\0')
+    .filter(Boolean);
+  const guilty = tracked.filter((file) => {
+    try {
+      return forbidden.test(readFileSync(join(ROOT, file), 'utf8'));
+    } catch {
+      return false; // deleted, but not committed yet
+    }
+  });
+  assert.deepEqual(guilty, []);
+});
