@@ -1,3 +1,5 @@
+import { isatty } from 'node:tty';
+
 import type { LogFields, Logger } from '../base/log.ts';
 import type { LoggingSettings } from '../config/settings.ts';
 import { formatTextLine } from './log-text.ts';
@@ -38,7 +40,8 @@ function descriptorWriter(stderr: boolean): (line: string) => void {
 
 function isTerminal(options: LoggerOptions): boolean {
   if (options.isTerminal !== undefined) return options.isTerminal;
-  return (options.stderr ? process.stderr : process.stdout).isTTY;
+  // Not `process.stdout.isTTY`: making that stream can switch a pipe, which the child shares, to non-blocking.
+  return isatty(options.stderr ? 2 : 1);
 }
 
 function textSink(write: (line: string) => void, terminal: boolean): Sink {
