@@ -55,7 +55,7 @@ function missingSnapshot(chosen: GenerationInventory): PlanFailure {
   const key = snapshotKey(chosen.generation, position.index);
   return {
     code: 'CHAIN_BROKEN',
-    message: `${key} is missing: generation ${chosen.generation} holds data but no snapshot to start from`,
+    message: `${key} is missing: without a snapshot to start from, ${first?.key ?? chosen.generation} is of no use`,
     key,
     generation: chosen.generation,
     position,

@@ -59,33 +59,42 @@ function targetsEndingAt(from: GenerationInventory, at: number): RestoreTarget[]
     : [{ generation, index: segment.index }, byTime];
 }
 
-/** The last segment before `position`, as its place in the list; -1 when there is none. */
-function lastBefore(segments: readonly SegmentEntry[], position: Position): number {
-  return segments.findLastIndex((segment) => comparePositions(segment, position) < 0);
+/** Which segments cannot be the end of a state either, when one could not: those not before both of these. */
+interface Blocked {
+  readonly position?: Position | undefined;
+  readonly timeMs?: number | undefined;
 }
 
-type Attempt = { readonly point: RestorePoint } | { readonly blockedAt: Position | undefined };
+type Attempt = { readonly point: RestorePoint } | { readonly blocked: Blocked };
 
 function attempt(inventory: Inventory, target: RestoreTarget, breakage: Breakage): Attempt {
   const { plan, failure } = tryPlanRestore(inventory, target);
-  if (plan === undefined) return { blockedAt: failure.position };
-  if (passesBreak(plan, breakage)) return { blockedAt: breakage.from };
-  if (usesBroken(plan, breakage)) return { blockedAt: undefined };
+  if (plan === undefined) return { blocked: { position: failure.position } };
+  // Whatever is asked for at the time of this snapshot or later, or at its index or later, begins with it.
+  if (breakage.keys.has(plan.snapshot.key)) return { blocked: { timeMs: plan.snapshot.createdAt } };
+  if (passesBreak(plan, breakage)) return { blocked: { position: breakage.from } };
+  if (usesBroken(plan, breakage)) return { blocked: {} };
   return { point: { target, plan, timeMs: plan.resultingTimeMs, flags: formatTargetFlags(target) } };
 }
 
-function firstPoint(
-  inventory: Inventory,
-  targets: readonly RestoreTarget[],
-  breakage: Breakage,
-): RestorePoint | { blockedAt: Position | undefined } {
-  let blockedAt: Position | undefined;
+function firstPoint(inventory: Inventory, targets: readonly RestoreTarget[], breakage: Breakage): Attempt {
+  let blocked: Blocked = {};
   for (const target of targets) {
     const outcome = attempt(inventory, target, breakage);
-    if ('point' in outcome) return outcome.point;
-    blockedAt = outcome.blockedAt ?? blockedAt;
+    if ('point' in outcome) return outcome;
+    blocked = { ...blocked, ...outcome.blocked };
   }
-  return { blockedAt };
+  return { blocked };
+}
+
+/** The last segment before place `at` that may still be an end; -1 when there is none. */
+function nextEnd(segments: readonly SegmentEntry[], at: number, { position, timeMs }: Blocked): number {
+  return segments.findLastIndex(
+    (segment, i) =>
+      i < at &&
+      (position === undefined || comparePositions(segment, position) < 0) &&
+      (timeMs === undefined || segment.createdAt < timeMs),
+  );
 }
 
 /** Walks back over the chain; a break rules out everything behind it at once. */
@@ -100,13 +109,12 @@ function newestOf(
   let at = segments.length - 1;
   for (let attempts = 0; at >= 0 && attempts < ATTEMPTS_MAX; attempts += 1) {
     const outcome = firstPoint(inventory, targetsEndingAt(from, at), breakage);
-    if ('plan' in outcome) return outcome;
-    const before = outcome.blockedAt === undefined ? at : lastBefore(segments, outcome.blockedAt);
-    at = Math.min(at - 1, before);
+    if ('point' in outcome) return outcome.point;
+    at = nextEnd(segments, at, outcome.blocked);
   }
   const moments = snapshots.map(({ createdAt }) => ({ generation, timestampMs: createdAt })).toReversed();
   const outcome = firstPoint(inventory, moments.slice(0, ATTEMPTS_MAX), breakage);
-  return 'plan' in outcome ? outcome : undefined;
+  return 'point' in outcome ? outcome.point : undefined;
 }
 
 /**
@@ -114,13 +122,12 @@ function newestOf(
  * Each suggestion was planned with its own flags, so they lead to what is promised unless more is broken.
  */
 export function newestRestorablePoint(inventory: Inventory, breakage: Breakage): RestorePoint | undefined {
-  const usable = withoutSnapshots(inventory, breakage.keys);
-  const newestFirst = [...usable.generations]
+  const newestFirst = [...inventory.generations]
     .sort((a, b) => b.updatedAt - a.updatedAt)
     .slice(0, GENERATIONS_MAX);
   let newest: RestorePoint | undefined;
   for (const generation of newestFirst) {
-    const point = newestOf(usable, generation, breakage);
+    const point = newestOf(inventory, generation, breakage);
     if (point !== undefined && (newest === undefined || point.timeMs > newest.timeMs)) newest = point;
   }
   return newest;

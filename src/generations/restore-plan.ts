@@ -72,11 +72,16 @@ function chooseSnapshot({ snapshots }: GenerationInventory, limits: Limits): Sna
   );
 }
 
-function missingSegment(from: GenerationInventory, position: Position): PlanFailure {
+function missingSegment(
+  from: GenerationInventory,
+  position: Position,
+  next: SegmentEntry | undefined,
+): PlanFailure {
   const key = segmentKey(from.generation, position);
+  const after = next === undefined ? '' : `: the next there is after it is ${next.key}`;
   return {
     code: 'CHAIN_BROKEN',
-    message: `${key} is missing from the replica`,
+    message: `${key} is missing from the replica${after}`,
     key,
     generation: from.generation,
     position,
@@ -193,6 +198,6 @@ export function tryPlanRestore(inventory: Inventory, target: RestoreTarget): Pla
   }
   const found = walk(chosen, snapshot, limits);
   const missing = missingForTarget(found, snapshot, target) ?? gapAtMoment(chosen, snapshot, found, target);
-  if (missing !== undefined) return { failure: missingSegment(chosen, missing) };
+  if (missing !== undefined) return { failure: missingSegment(chosen, missing, found.next) };
   return { plan: assemble(chosen, snapshot, found, target) };
 }

@@ -10,11 +10,19 @@ export class ChainFault extends Error {
   /** The object that is missing or wrong. */
   readonly key: string;
   readonly position: Position;
+  /** The object that says that there must be more, when it is another one. */
+  readonly claimantKey: string | undefined;
 
-  constructor(key: string, position: Position, message: string, options: { cause?: unknown } = {}) {
+  constructor(
+    key: string,
+    position: Position,
+    message: string,
+    options: { cause?: unknown; claimantKey?: string } = {},
+  ) {
     super(message, options);
     this.key = key;
     this.position = position;
+    this.claimantKey = options.claimantKey;
   }
 }
 

@@ -24,12 +24,15 @@ export interface PreviousLog {
 export function checkPlace(generation: Generation, segment: SegmentEntry, reached: Position): void {
   if (segment.offsetBytes === reached.offsetBytes) return;
   const gap = segment.offsetBytes - reached.offsetBytes;
+  if (gap < 0) {
+    const problem = `${segment.key} does not belong there: the chain before it reaches to ${formatPosition(reached)} already`;
+    throw new ChainFault(segment.key, segment, problem);
+  }
   const missing = segmentKey(generation, reached);
   const problem =
-    gap > 0
-      ? `${missing} is missing or the object before it is short: the chain ends at ${formatPosition(reached)}, and ${segment.key} leaves a gap of ${gap} bytes`
-      : `${segment.key} does not belong there: the chain before it reaches to ${formatPosition(reached)} already`;
-  throw new ChainFault(gap > 0 ? missing : segment.key, reached, problem);
+    `${missing} is missing or the object before it is short: the chain ends at ${formatPosition(reached)}, ` +
+    `and ${segment.key} leaves a gap of ${gap} bytes`;
+  throw new ChainFault(missing, reached, problem, { claimantKey: segment.key });
 }
 
 /** Checks that an annotated segment lies under its own name; gives its annotation. */
@@ -97,5 +100,7 @@ export function checkLogEnd(
   const missing = segmentKey(generation, reached);
   const end = formatPosition({ index: reached.index, offsetBytes: endBytes });
   const problem = `the chain ends at ${formatPosition(reached)}, but ${witness.key} says that it went to ${end}`;
-  throw new ChainFault(missing, reached, `${missing} is missing or does not match: ${problem}`);
+  throw new ChainFault(missing, reached, `${missing} is missing or does not match: ${problem}`, {
+    claimantKey: witness.key,
+  });
 }

@@ -21,7 +21,7 @@ const DEFAULT_PARALLELISM = 8;
 
 function chainError(inventory: Inventory, plan: RestorePlan, fault: ChainFault): RivuletError {
   // Whatever claims more than the chain can keep must not be part of a suggestion.
-  const claims = [fault.key, plan.promise?.key, plan.witness?.key].filter((key) => key !== undefined);
+  const claims = [fault.key, fault.claimantKey].filter((key) => key !== undefined);
   return brokenChain(inventory, {
     generation: plan.generation,
     from: fault.position,

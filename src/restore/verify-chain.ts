@@ -34,7 +34,7 @@ async function orUnreadable<T>(work: Promise<T>): Promise<T | undefined> {
 function endsTooEarly(
   plan: RestorePlan,
   reached: Position,
-  witnessKey: string,
+  claimantKey: string,
   wanted: Position,
 ): ChainFault {
   const missing = segmentKey(plan.generation, reached);
@@ -42,7 +42,8 @@ function endsTooEarly(
     missing,
     reached,
     `${missing} is missing: the chain ends at ${formatPosition(reached)}, ` +
-      `but ${witnessKey} says that it reached ${formatPosition(wanted)}`,
+      `but ${claimantKey} says that it reached ${formatPosition(wanted)}`,
+    { claimantKey },
   );
 }
 

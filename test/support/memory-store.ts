@@ -29,7 +29,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   put(key: string, bytes: Uint8Array, timeMs: number = this.nowMs): void {
-    this.objects.set(key, { bytes, timeMs });
+    this.objects.set(key, { bytes: new Uint8Array(bytes), timeMs });
   }
 
   bytesOf(key: string): Uint8Array {
