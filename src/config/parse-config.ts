@@ -5,7 +5,7 @@ import type { Place } from './places.ts';
 import { configInvalid } from './problems.ts';
 import type { Problem } from './problems.ts';
 import { readRoot } from './read-section.ts';
-import type { Reading } from './read-section.ts';
+import type { Reading } from './reading.ts';
 import { resolveConfig } from './resolve-config.ts';
 import type { Config } from './settings.ts';
 import type { Settling } from './settle.ts';

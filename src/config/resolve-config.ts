@@ -2,7 +2,7 @@ import { parseAddress } from './address.ts';
 import { reportClashes } from './clashes.ts';
 import type { Given } from './key-spec.ts';
 import { absolutePath, defaultMetaPath } from './paths.ts';
-import type { SharedCredentials } from './resolve-destination.ts';
+import type { SharedCredentials } from './build-destination.ts';
 import { resolveReplica } from './resolve-replica.ts';
 import { ROOT_KEYS } from './schema.ts';
 import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';

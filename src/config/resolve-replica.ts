@@ -1,6 +1,6 @@
 import type { Given } from './key-spec.ts';
 import { resolveDestination } from './resolve-destination.ts';
-import type { SharedCredentials } from './resolve-destination.ts';
+import type { SharedCredentials } from './build-destination.ts';
 import type { AgeSettings, ReplicaSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
