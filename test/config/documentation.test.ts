@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
+import { parse as parseYamlText } from 'yaml';
+import * as z from 'zod';
+
 import { configJsonSchema } from '../../src/config/json-schema.ts';
 import { configReference, REFERENCE_BEGIN, REFERENCE_END } from '../../src/config/reference.ts';
 import { SCALAR_KINDS } from '../../src/config/scalar-kinds.ts';
@@ -78,5 +81,27 @@ test('the patterns of durations and sizes agree with what is read', () => {
         `${kind} ${JSON.stringify(text)}`,
       );
     }
+  }
+});
+
+test('the JSON Schema accepts and refuses what the reader does', async () => {
+  const schema = z.fromJSONSchema(configJsonSchema());
+  const page = await readFile(PAGE, 'utf8');
+  for (const [, example = ''] of page.matchAll(/```yaml\n(.*?)```/gs)) {
+    const result = schema.safeParse(parseYamlText(example, { merge: true }));
+    assert.ok(result.success, result.error?.message);
+  }
+  const refused: readonly unknown[] = [
+    { frobnicate: 1 },
+    { retention: '1h' },
+    { logging: { type: 'jason' } },
+    { dbs: [{}] },
+    { dbs: [{ path: '/a', 'min-checkpoint-page-count': 0 }] },
+    { dbs: [{ path: '/a', replica: { path: '/r', retention: '7d' } }] },
+    { dbs: [{ path: '/a', replica: { path: '/r', 'sync-interval': 5 } }] },
+  ];
+  for (const value of refused) {
+    assert.equal(schema.safeParse(value).success, false, JSON.stringify(value));
+    assert.throws(() => parse(JSON.stringify(value)), JSON.stringify(value));
   }
 });
