@@ -20,16 +20,16 @@ export function formatRange(generations: readonly GenerationInventory[]): string
   return `${formatTime(from)} to ${formatTime(to)}`;
 }
 
-/** When the generation was last seen alive at `timeMs`; undefined when it had nothing yet. */
-function aliveAt(generation: GenerationInventory, timeMs: number): number | undefined {
-  if (generation.updatedAt <= timeMs) return generation.updatedAt;
-  if (generation.startedAt > timeMs) return undefined;
-  let last = generation.startedAt;
-  for (const { createdAt } of generation.snapshots)
-    if (createdAt <= timeMs && createdAt > last) last = createdAt;
-  for (const { createdAt } of generation.segments)
-    if (createdAt <= timeMs && createdAt > last) last = createdAt;
-  return last;
+/**
+ * When the generation was last seen alive at `timeMs`; undefined when it had nothing yet. The last objects in chain
+ * order tell, not the newest ones: an old object that was copied or rewritten must not bring a dead generation to life.
+ */
+function aliveAt({ snapshots, segments, ends }: GenerationInventory, timeMs: number): number | undefined {
+  const last = (objects: readonly { createdAt: number }[]): number =>
+    objects.findLast(({ createdAt }) => createdAt <= timeMs)?.createdAt ?? Number.NEGATIVE_INFINITY;
+  const isEmpty = snapshots.length + segments.length === 0;
+  const time = isEmpty ? last(ends) : Math.max(last(snapshots), last(segments));
+  return time === Number.NEGATIVE_INFINITY ? undefined : time;
 }
 
 /** The generation whose data was the live one at `timeMs`: the one with the newest object not after it. */
@@ -49,7 +49,8 @@ function liveAt(
   return live;
 }
 
-function missingSnapshot(chosen: GenerationInventory): PlanFailure {
+/** The failure of a generation whose first segments have no snapshot to be applied to. */
+export function missingSnapshot(chosen: GenerationInventory): PlanFailure {
   const first = chosen.segments[0] ?? chosen.ends[0];
   const position = { index: first?.index ?? 0, offsetBytes: 0 };
   const key = snapshotKey(chosen.generation, position.index);

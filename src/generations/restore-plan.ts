@@ -2,7 +2,7 @@
  * Which objects to restore from, decided from names, sizes and times alone. A hole that names can show is refused
  * here; what only the objects' contents can show is refused when they are applied.
  */
-import { chooseGeneration } from './choose-generation.ts';
+import { chooseGeneration, missingSnapshot } from './choose-generation.ts';
 import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEntry } from './inventory.ts';
 import { type Position, formatIndex, segmentKey } from './names.ts';
 import type { PlanFailure, PlanOutcome, RestorePlan } from './plan-outcome.ts';
@@ -44,21 +44,25 @@ function missingBefore(
   return { index, offsetBytes: 0 };
 }
 
-/** Walks the chain from the snapshot; stops before the first segment, in chain order, that is past a limit. */
+/**
+ * Walks the chain from the snapshot to the last segment, in chain order, within the limits. One before it that seems
+ * to be later was rewritten or copied since: what followed it was stored by then, so it belongs to that moment too.
+ */
 function walk(from: GenerationInventory, snapshot: SnapshotEntry, limits: Limits): Walk {
+  const last = from.segments.findLastIndex(
+    ({ index, createdAt }) => index <= limits.indexMax && createdAt <= limits.timeMax,
+  );
   const segments: SegmentEntry[] = [];
   let previous: SegmentEntry | undefined;
-  for (let i = lowerBound(from.segments, snapshot.index); i < from.segments.length; i += 1) {
+  let i = lowerBound(from.segments, snapshot.index);
+  for (; i <= last; i += 1) {
     const segment = from.segments[i] as SegmentEntry;
-    if (segment.index > limits.indexMax || segment.createdAt > limits.timeMax) {
-      return { segments, next: segment, missing: undefined };
-    }
     const missing = missingBefore(segment, previous, snapshot.index);
     if (missing !== undefined) return { segments, next: segment, missing };
     segments.push(segment);
     previous = segment;
   }
-  return { segments, next: undefined, missing: undefined };
+  return { segments, next: from.segments[i], missing: undefined };
 }
 
 function lastIndexOf({ snapshots, segments }: GenerationInventory): number {
@@ -93,6 +97,7 @@ function indexFailure(from: GenerationInventory, index: number): PlanFailure | u
   const last = lastIndexOf(from);
   const first = from.snapshots[0]?.index ?? 0;
   if (index >= first && index <= last) return undefined;
+  if (from.segments.some((segment) => segment.index === index)) return missingSnapshot(from);
   return {
     code: 'TARGET_UNAVAILABLE',
     message:
