@@ -4,11 +4,11 @@ import { walBytes } from '../wal/frames.ts';
 export interface CheckpointSettings {
   /** Pages in the log from which on it is checkpointed. */
   readonly minPages: number;
-  /** Pages in the log at which what destinations have not confirmed is spooled; 0 leaves only `walLimitBytes`. */
+  /** Pages in the log at which what a destination that stands still lacks is spooled; 0 leaves only `walLimitBytes`. */
   readonly maxPages: number;
   /** A smaller log is checkpointed too when this long has passed since the last time; 0 turns that off. */
   readonly intervalMs: number;
-  /** Log size at which what destinations have not confirmed is spooled. */
+  /** Log size at which what destinations lack is spooled, although they are shipping. */
   readonly walLimitBytes: number;
 }
 
@@ -21,6 +21,8 @@ export interface CheckpointFacts {
   readonly sinceLastMs: number;
   /** Bytes of the present log that the slowest destination has not confirmed; 0 when there is no destination. */
   readonly unconfirmedBytes: number;
+  /** Every destination has confirmed something lately: waiting costs less than spooling. */
+  readonly isShipping: boolean;
 }
 
 export type CheckpointDecision =
@@ -31,7 +33,7 @@ export type CheckpointDecision =
   | 'spool-and-checkpoint';
 
 /** A rest this small is spooled without waiting for the destination; it is gone again after the next upload. */
-export const SMALL_REST_BYTES: number = 16 * 1024 * 1024;
+export const SMALL_REST_BYTES: number = 8 * 1024 * 1024;
 
 export function decideCheckpoint(facts: CheckpointFacts, settings: CheckpointSettings): CheckpointDecision {
   if (!isWanted(facts, settings)) return 'none';
@@ -47,6 +49,6 @@ function isWanted(facts: CheckpointFacts, settings: CheckpointSettings): boolean
 }
 
 function limitBytes(facts: CheckpointFacts, settings: CheckpointSettings): number {
-  if (settings.maxPages === 0) return settings.walLimitBytes;
+  if (settings.maxPages === 0 || facts.isShipping) return settings.walLimitBytes;
   return Math.min(settings.walLimitBytes, walBytes(settings.maxPages, facts.pageSizeBytes));
 }

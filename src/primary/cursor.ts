@@ -24,6 +24,14 @@ export function positionOf(cursor: Cursor): Position {
   return { index: cursor.index, offsetBytes: cursor.chain?.offsetBytes ?? 0 };
 }
 
+export interface ReadLimits {
+  readonly pageSizeBytes: number;
+  /** Bound on the answer; one frame is always allowed. */
+  readonly maxBytes: number;
+  /** A buffer to use again; the answer then lies in it. */
+  readonly into?: Uint8Array | undefined;
+}
+
 export interface VerifiedBytes {
   /** Bytes of the log from the cursor's offset, each frame checked; the header is among them at offset 0. */
   readonly bytes: Uint8Array;
@@ -47,19 +55,20 @@ function spanBytes(cursor: Cursor, endBytes: number, pageSizeBytes: number, maxB
  * Reads from the cursor towards `endBytes`, which is the end of a frame of the same log, and checks the salts
  * and the checksum chain of the very bytes it answers with.
  *
- * @param maxBytes - bound on the answer; one frame is always allowed
  * @throws RivuletError `WAL_INVALID` when the bytes do not continue the cursor's chain
  */
 export function readVerified(
   source: LogBytes,
   cursor: Cursor,
   endBytes: number,
-  limits: { pageSizeBytes: number; maxBytes: number },
+  limits: ReadLimits,
 ): VerifiedBytes {
   const from = positionOf(cursor).offsetBytes;
-  const bytes = new Uint8Array(spanBytes(cursor, endBytes, limits.pageSizeBytes, limits.maxBytes));
-  const length = source.read(bytes, from);
-  if (length < bytes.length) throw notTheLog(from + length, `it ends there, expected ${from + bytes.length}`);
+  const length = spanBytes(cursor, endBytes, limits.pageSizeBytes, limits.maxBytes);
+  const bytes =
+    limits.into !== undefined && limits.into.length >= length ? limits.into.subarray(0, length) : new Uint8Array(length);
+  const read = source.read(bytes, from);
+  if (read < length) throw notTheLog(from + read, `it ends there, expected ${from + length}`);
   return { bytes, cursor: verifyBytes(cursor, bytes) };
 }
 

@@ -10,6 +10,13 @@ import type { HeaderReading, LiveWal } from './live-wal.ts';
 /** Bytes looked at in one step; bounds memory and the time that other work waits. */
 const STEP_BYTES = 4 * 1024 * 1024;
 const FIRST_READ_BYTES = 64 * 1024;
+/** Every step is synchronous and leaves nothing behind in it, so one buffer serves all databases. */
+const scratch = { bytes: new Uint8Array(0) };
+
+function scratchOf(length: number): Uint8Array {
+  if (scratch.bytes.length < length) scratch.bytes = new Uint8Array(length);
+  return scratch.bytes.subarray(0, length);
+}
 
 export type TailChange = 'none' | 'grew' | 'restarted';
 
@@ -87,10 +94,10 @@ export class LogTail {
     const ahead = this.#wal.sizeBytes() - chain.offsetBytes;
     const size = frameBytes(this.pageSizeBytes);
     if (ahead < size) return { chain, ended: true };
-    const first = new Uint8Array(Math.min(ahead, Math.max(size, FIRST_READ_BYTES)));
+    const first = scratchOf(Math.min(ahead, Math.max(size, FIRST_READ_BYTES)));
     const scan = this.#scan(chain, first);
     if (scan.ended || ahead <= first.length) return scan;
-    const rest = new Uint8Array(Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)));
+    const rest = scratchOf(Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)));
     if (rest.length < size) return scan;
     return this.#scan(scan.chain, rest);
   }

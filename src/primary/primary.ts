@@ -27,7 +27,7 @@ import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.ts';
 import { Consumers } from './consumers.ts';
 import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains, type Verdict } from './continuity.ts';
-import { type Cursor, type LogBytes, positionOf, readVerified, startOfLog } from './cursor.ts';
+import { type Cursor, type LogBytes, positionOf, type ReadLimits, readVerified, startOfLog } from './cursor.ts';
 import { identify } from './database-file.ts';
 import { handOver, type HandoverOutcome } from './handover.ts';
 import { type InstanceLock, takeInstanceLock } from './instance-lock.ts';
@@ -306,7 +306,14 @@ export class Primary {
     for (let attempt = 0; attempt < TIDY_ATTEMPTS; attempt++) {
       const tail = await readLog(database, 0, pause);
       if (tail.position.offsetBytes <= walBytes(1, tail.pageSizeBytes)) return;
-      const outcome = handOver({ ...database, tail, capture: () => true, checkpointedBytes: 0 });
+      const outcome = await handOver({
+        path: this.settings.path,
+        connections: database.connections,
+        tail,
+        captureMost: async () => (await tail.advance(pause), true),
+        capture: () => true,
+        checkpointedBytes: 0,
+      });
       if (outcome === 'complete') database.connections.forceFrame();
     }
   }
@@ -330,6 +337,7 @@ export class Primary {
       await this.#nextLog(following, reading.header.salt1);
       return true;
     }
+    this.#spool.compressLingering(this.#tools.clock.now());
     const before = following.tail.position.offsetBytes;
     const grew = await following.tail.advance(pause);
     if (grew) this.#tools.observer.onWalBytes(following.tail.position.offsetBytes - before);
@@ -341,7 +349,13 @@ export class Primary {
     const jump = (salt1 - tail.chain.header.salt1) >>> 0;
     const doubt = this.#doubtAboutNext(following, jump);
     if (doubt !== undefined) {
-      this.#following = await this.#newGeneration(database, doubt);
+      this.#following = undefined;
+      try {
+        this.#following = await this.#newGeneration(database, doubt);
+      } catch (error) {
+        database.close();
+        throw error;
+      }
     } else {
       const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;
       if (!isEmpty) this.#ends.set(tail.index, tail.position.offsetBytes);
@@ -373,6 +387,7 @@ export class Primary {
         checkpointedBytes: following.checkpointedBytes,
         sinceLastMs: nowMs - following.lastCheckpointMs,
         unconfirmedBytes: this.#unconfirmedBytes(tail),
+        isShipping: this.#consumers.isMoving(nowMs),
       },
       this.settings.checkpoint,
     );
@@ -388,12 +403,13 @@ export class Primary {
 
   async #checkpoint(following: Following): Promise<void> {
     const startedMs = this.#tools.clock.monotonicMs();
-    if (!(await this.#captureMost(following))) return;
     let outcome: HandoverOutcome;
     try {
-      outcome = handOver({
-        ...following.database,
+      outcome = await handOver({
+        path: this.settings.path,
+        connections: following.database.connections,
         tail: following.tail,
+        captureMost: async () => await this.#captureMost(following),
         capture: () => this.#captureNow(following),
         checkpointedBytes: following.checkpointedBytes ?? 0,
       });
@@ -449,7 +465,7 @@ export class Primary {
     if (this.#dropWhoOverflows()) return true;
     const bytes = new Uint8Array(Math.min(SPOOL_PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes));
     if (database.wal.read(bytes, from.offsetBytes) < bytes.length) return false;
-    this.#spool.append(from, bytes);
+    this.#spool.append(from, bytes, this.#tools.clock.now());
     return true;
   }
 
@@ -474,12 +490,10 @@ export class Primary {
 
   /**
    * The next bytes behind `cursor`, checked, at most `maxBytes` (one frame is always allowed).
+   *
+   * @param into - a buffer to use again; the answer is good until its next use
    */
-  async take(cursor: Cursor, maxBytes: number): Promise<Taken> {
-    return await this.#mutex.run(() => this.#take(cursor, maxBytes));
-  }
-
-  #take(cursor: Cursor, maxBytes: number): Taken {
+  take(cursor: Cursor, maxBytes: number, into?: Uint8Array): Taken {
     const following = this.#following;
     if (following === undefined) return { kind: 'caught-up' };
     const { tail } = following;
@@ -489,11 +503,12 @@ export class Primary {
     if (end === undefined) return { kind: 'lost', why: `nothing is known of log ${cursor.index}` };
     const from = positionOf(cursor);
     if (from.offsetBytes >= end || end <= WAL_HEADER_BYTES) {
-      return isPresent ? { kind: 'caught-up' } : this.#take(startOfLog(cursor.index + 1), maxBytes);
+      return isPresent ? { kind: 'caught-up' } : this.take(startOfLog(cursor.index + 1), maxBytes, into);
     }
     return this.#takeFrom(cursor, end, this.#sourcesOf(following, cursor), {
       pageSizeBytes: tail.pageSizeBytes,
       maxBytes,
+      into,
     });
   }
 
@@ -503,7 +518,7 @@ export class Primary {
     return cursor.index === tail.index ? [database.wal, spooled] : [spooled];
   }
 
-  #takeFrom(cursor: Cursor, end: number, sources: LogBytes[], limits: { pageSizeBytes: number; maxBytes: number }): Taken {
+  #takeFrom(cursor: Cursor, end: number, sources: LogBytes[], limits: ReadLimits): Taken {
     const from = positionOf(cursor);
     let problem: unknown;
     for (const source of sources) {
@@ -519,7 +534,7 @@ export class Primary {
 
   /** A destination confirms that it holds everything before `position`. */
   confirm(name: string, position: Position): void {
-    this.#consumers.set(name, position);
+    this.#consumers.set(name, position, this.#tools.clock.monotonicMs());
     this.#release();
   }
 

@@ -1,7 +1,8 @@
 /**
  * A bounded copy on disk of log bytes that the log itself will not keep: what a destination has not confirmed
- * when the log is about to be restarted. Files are LZ4 frames named `<index>_<offset>_<length>.lz4`; what is read
- * back is checked by the reader's checksum chain, so a damaged file is noticed, never shipped.
+ * when the log is about to be restarted. Most of it is gone again a moment later, so files are written as they are,
+ * named `<index>_<offset>_<length>.wal`; what stays longer is compressed (`.lz4`). What is read back is checked by
+ * the reader's checksum chain, so a damaged file is noticed, never shipped.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,12 +11,16 @@ import { decodeFrame } from '../codec/decode-frame.ts';
 import { encodeFrame } from '../codec/encode-frame.ts';
 import { comparePositions, type Position } from '../generations/names.ts';
 
-const NAME = /^([0-9a-f]{8})_([0-9a-f]{8,16})_([0-9a-f]{8})\.lz4$/;
+const NAME = /^([0-9a-f]{8})_([0-9a-f]{8,16})_([0-9a-f]{8})\.(wal|lz4)$/;
+/** What a destination has not taken after this long is compressed. */
+const LINGERING_MS = 10_000;
 
 interface Entry extends Position {
   readonly lengthBytes: number;
   readonly fileBytes: number;
   readonly path: string;
+  /** When it was written, in milliseconds since 1970; undefined once compressed. */
+  readonly rawSinceMs: number | undefined;
 }
 
 function hex(value: number): string {
@@ -25,11 +30,13 @@ function hex(value: number): string {
 function parseEntry(directory: string, name: string): Entry | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;
-  const [index, offsetBytes, lengthBytes] = match.slice(1).map((part) => Number.parseInt(part, 16));
+  const [index, offsetBytes, lengthBytes] = match.slice(1, 4).map((part) => Number.parseInt(part, 16));
   const path = join(directory, name);
-  const fileBytes = statSync(path, { throwIfNoEntry: false })?.size;
-  if (fileBytes === undefined) return undefined;
-  return { index: index ?? 0, offsetBytes: offsetBytes ?? 0, lengthBytes: lengthBytes ?? 0, fileBytes, path };
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  const rawSinceMs = match[4] === 'wal' ? stats.mtimeMs : undefined;
+  const at = { index: index ?? 0, offsetBytes: offsetBytes ?? 0 };
+  return { ...at, lengthBytes: lengthBytes ?? 0, fileBytes: stats.size, path, rawSinceMs };
 }
 
 function listNames(directory: string): string[] {
@@ -37,6 +44,17 @@ function listNames(directory: string): string[] {
     return readdirSync(directory);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function writeWhole(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.tmp`;
+  try {
+    writeFileSync(temporary, bytes, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
     throw error;
   }
 }
@@ -77,22 +95,33 @@ export class Spool {
   }
 
   /** Keeps `bytes`, which lie at `position`. The file appears whole or not at all. */
-  append(position: Position, bytes: Uint8Array): void {
+  append(position: Position, bytes: Uint8Array, nowMs: number): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const name = `${hex(position.index)}_${hex(position.offsetBytes)}_${hex(bytes.length)}.lz4`;
-    const path = join(this.#directory, name);
-    const encoded = encodeFrame(bytes);
-    const temporary = `${path}.tmp`;
-    try {
-      writeFileSync(temporary, encoded, { mode: 0o600 });
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-    this.#entries = this.#entries.filter((entry) => entry.path !== path);
-    this.#entries.push({ ...position, lengthBytes: bytes.length, fileBytes: encoded.length, path });
-    this.#entries.sort(comparePositions);
+    const path = this.#pathOf(position, bytes.length, 'wal');
+    writeWhole(path, bytes);
+    this.#replace({ ...position, lengthBytes: bytes.length, fileBytes: bytes.length, path, rawSinceMs: nowMs });
+  }
+
+  /** Compresses the oldest file that has been waiting for long; one a call, because it takes milliseconds. */
+  compressLingering(nowMs: number): void {
+    const entry = this.#entries.find((e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS);
+    if (entry === undefined) return;
+    const encoded = encodeFrame(readFileSync(entry.path));
+    const path = this.#pathOf(entry, entry.lengthBytes, 'lz4');
+    writeWhole(path, encoded);
+    rmSync(entry.path, { force: true });
+    this.#replace({ ...entry, fileBytes: encoded.length, path, rawSinceMs: undefined });
+  }
+
+  #pathOf(position: Position, lengthBytes: number, ending: string): string {
+    return join(this.#directory, `${hex(position.index)}_${hex(position.offsetBytes)}_${hex(lengthBytes)}.${ending}`);
+  }
+
+  #replace(entry: Entry): void {
+    const isSame = (other: Entry): boolean =>
+      comparePositions(other, entry) === 0 && other.lengthBytes === entry.lengthBytes;
+    this.#entries = [...this.#entries.filter((other) => !isSame(other)), entry].sort(comparePositions);
+    this.#cached = undefined;
   }
 
   /** Fills `into` from the spooled copy of log `index`; answers how many bytes there were. */
@@ -115,7 +144,9 @@ export class Spool {
 
   #content(entry: Entry): Uint8Array {
     if (this.#cached?.path === entry.path) return this.#cached.bytes;
-    const bytes = decodeFrame(readFileSync(entry.path), { maxBytes: entry.lengthBytes }).content;
+    const stored = readFileSync(entry.path);
+    const bytes =
+      entry.rawSinceMs === undefined ? decodeFrame(stored, { maxBytes: entry.lengthBytes }).content : stored;
     this.#cached = { path: entry.path, bytes };
     return bytes;
   }

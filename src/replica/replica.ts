@@ -31,6 +31,8 @@ import { readValidatedAt, validateReplica, writeValidatedAt } from './validation
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
+/** From this size on segments are read into memory that is used again. */
+const OWN_BUFFER_BYTES = 512 * 1024;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 30_000;
 /** While a destination stays away, one line in the log each so often. */
@@ -90,6 +92,7 @@ export class Replica {
   #lastUploadMs = Number.NEGATIVE_INFINITY;
   #failure: { sinceMs: number; remindedMs: number; message: string } | undefined;
   #snapshotting: Promise<void> | undefined;
+  #segmentBuffer: Uint8Array | undefined;
 
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
     this.settings = settings;
@@ -257,10 +260,11 @@ export class Replica {
 
   async #ship(session: Session, signal: AbortSignal | undefined): Promise<void> {
     this.#state = 'streaming';
+    let shippedBytes = 0;
     for (;;) {
       signal?.throwIfAborted();
       if (this.#parts.primary.generation !== session.generation) return;
-      const taken = await this.#parts.primary.take(session.cursor, SEGMENT_BYTES_MAX);
+      const taken = this.#parts.primary.take(session.cursor, SEGMENT_BYTES_MAX, this.#buffer());
       if (taken.kind === 'caught-up') break;
       if (taken.kind === 'lost') {
         this.#lost(taken.why);
@@ -268,8 +272,20 @@ export class Replica {
       }
       this.#lastUploadMs = this.#parts.clock.monotonicMs();
       await this.#shipOne(session, taken, signal);
+      shippedBytes += taken.bytes.length;
     }
     this.#caughtUpAtMs = this.#parts.clock.now();
+    // With everything shipped this is the best moment for a checkpoint: little is left to be kept aside.
+    if (shippedBytes >= OWN_BUFFER_BYTES) await this.#parts.primary.refresh();
+  }
+
+  /** Segments of one destination are read one after another into the same memory; small ones get their own. */
+  #buffer(): Uint8Array | undefined {
+    const { primary } = this.#parts;
+    if (this.#session === undefined || primary.position === undefined) return undefined;
+    if (this.#backlogBytes(this.#session.cursor, primary.position) < OWN_BUFFER_BYTES) return undefined;
+    this.#segmentBuffer ??= new Uint8Array(SEGMENT_BYTES_MAX);
+    return this.#segmentBuffer;
   }
 
   #lost(why: string): void {
@@ -321,7 +337,7 @@ export class Replica {
       onCursor(taken.cursor);
       yield taken.bytes;
       if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
-      taken = await this.#parts.primary.take(taken.cursor, SEGMENT_BYTES_MAX);
+      taken = this.#parts.primary.take(taken.cursor, SEGMENT_BYTES_MAX);
     }
   }
 

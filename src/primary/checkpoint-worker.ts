@@ -1,0 +1,36 @@
+/**
+ * Runs long PASSIVE checkpoints on a thread of its own: SQLite's calls are synchronous, and copying a large log
+ * into a database must not hold up shipping or other databases. One job: open, checkpoint, close.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort } from 'node:worker_threads';
+
+export interface CheckpointJob {
+  readonly id: number;
+  readonly path: string;
+}
+
+export interface CheckpointReply {
+  readonly id: number;
+  readonly error?: string;
+}
+
+function checkpoint(path: string): void {
+  const connection = new DatabaseSync(path, { timeout: 0 });
+  try {
+    connection.exec('PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-100');
+    connection.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+  } finally {
+    connection.close();
+  }
+}
+
+parentPort?.on('message', ({ id, path }: CheckpointJob) => {
+  let reply: CheckpointReply = { id };
+  try {
+    checkpoint(path);
+  } catch (error) {
+    reply = { id, error: error instanceof Error ? error.message : String(error) };
+  }
+  parentPort?.postMessage(reply);
+});
