@@ -2,6 +2,12 @@
 import type { Command } from './command.ts';
 
 const LOADERS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  restore: () => import('./commands/restore.ts'),
+  databases: () => import('./commands/databases.ts'),
+  generations: () => import('./commands/generations.ts'),
+  snapshots: () => import('./commands/snapshots.ts'),
+  wal: () => import('./commands/wal.ts'),
+  config: () => import('./commands/config.ts'),
   version: () => import('./commands/version.ts'),
   help: () => import('./commands/help.ts'),
 };

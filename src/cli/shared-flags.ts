@@ -1,5 +1,5 @@
 /** Flags and notes that several commands have in common. */
-import type { Note } from './command.ts';
+import type { Argument, Note } from './command.ts';
 import type { Flag } from './flags.ts';
 
 export const CONFIG_FLAG: Flag = {
@@ -30,3 +30,8 @@ export const CONFIG_ENVIRONMENT: readonly Note[] = [
   { name: 'RIVULET_CONFIG', help: 'path of the configuration file when -config is absent' },
   { name: 'LITESTREAM_CONFIG', help: 'the same, when RIVULET_CONFIG is not set' },
 ];
+
+export const SOURCE_ARGUMENT: Argument = {
+  name: 'DB_PATH|REPLICA_URL',
+  help: 'a database of the configuration, or where a replica lies, such as file:///backup/app',
+};

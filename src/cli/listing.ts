@@ -1,0 +1,44 @@
+/** What `generations`, `snapshots` and `wal` have in common: rows from every replica, as a table or as JSON. */
+import { openStore } from '../daemon/stores.ts';
+import type { Inventory } from '../generations/inventory.ts';
+import { readInventory } from '../generations/inventory.ts';
+import type { CommandContext } from './command.ts';
+import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
+import { formatTable, writeJson } from './output.ts';
+import type { Column } from './output.ts';
+import { writeError } from './report-error.ts';
+import { findSources } from './sources.ts';
+import type { Sources } from './sources.ts';
+
+export interface Listing<Row> {
+  readonly columns: readonly Column<Row>[];
+  /** As JSON shows a row. */
+  toJson(this: void, row: Row): unknown;
+  rowsOf(this: void, replicaName: string, inventory: Inventory, sources: Sources): Row[] | Promise<Row[]>;
+}
+
+/**
+ * Prints the rows of every replica that can be read. One that cannot is an error on stderr and exit code 1, after the
+ * others were printed: an empty listing must never mean that nobody looked.
+ */
+export async function runListing<Row>(context: CommandContext, listing: Listing<Row>): Promise<number> {
+  const sources = await findSources(context);
+  const asJson = context.flags.boolean('json');
+  const rows: Row[] = [];
+  let exitCode = EXIT_OK;
+  for (const replica of sources.replicas) {
+    try {
+      const store = await openStore(replica);
+      await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
+      const inventory = await readInventory(store, { signal: context.signals.graceful });
+      rows.push(...(await listing.rowsOf(replica.name, inventory, sources)));
+    } catch (error) {
+      if (context.signals.graceful.aborted) throw error;
+      writeError(context.stderr, error, asJson);
+      exitCode = EXIT_FAILED;
+    }
+  }
+  if (asJson) writeJson(context.stdout, rows.map(listing.toJson));
+  else context.stdout.write(formatTable(listing.columns, rows));
+  return exitCode;
+}

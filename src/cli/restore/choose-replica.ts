@@ -1,0 +1,72 @@
+/** The replica to restore from: of those that lead to the target, the one with the newest data. */
+import { messageOf, RivuletError } from '../../base/errors.ts';
+import type { ReplicaSettings } from '../../config/settings.ts';
+import { openStore } from '../../daemon/stores.ts';
+import { readInventory } from '../../generations/inventory.ts';
+import type { Inventory } from '../../generations/inventory.ts';
+import { tryPlanRestore } from '../../generations/restore-plan.ts';
+import type { RestoreTarget } from '../../generations/restore-target.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
+
+export interface Candidate {
+  readonly name: string;
+  readonly store: ObjectStore;
+  readonly inventory: Inventory;
+}
+
+export interface Candidates {
+  readonly readable: readonly Candidate[];
+  /** Replicas that could not be read, and why. */
+  readonly failures: readonly { readonly name: string; readonly error: unknown }[];
+}
+
+/** Opens and lists all replicas; the stores of the readable ones are closed with `stack`. */
+export async function readCandidates(
+  replicas: readonly ReplicaSettings[],
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Candidates> {
+  const readable: Candidate[] = [];
+  const failures: { name: string; error: unknown }[] = [];
+  for (const replica of replicas) {
+    try {
+      const store = stack.adopt(await openStore(replica), async (opened) => opened.close());
+      readable.push({ name: replica.name, store, inventory: await readInventory(store, { signal }) });
+    } catch (error) {
+      signal.throwIfAborted();
+      failures.push({ name: replica.name, error });
+    }
+  }
+  return { readable, failures };
+}
+
+export function isEmpty({ readable, failures }: Candidates): boolean {
+  return failures.length === 0 && readable.every(({ inventory }) => inventory.generations.length === 0);
+}
+
+/**
+ * The best candidate for `target`. When none leads there, one that holds data comes back, so that planning says what
+ * it lacks. Throws the first failure when a replica could not be read and no other one has data.
+ */
+export function chooseCandidate({ readable, failures }: Candidates, target: RestoreTarget): Candidate {
+  const [best] = readable
+    .map((candidate) => ({ candidate, timeMs: reachMs(candidate.inventory, target) }))
+    .sort((a, b) => b.timeMs - a.timeMs);
+  const [failure] = failures;
+  const nothing = best === undefined || best.candidate.inventory.generations.length === 0;
+  if (nothing && failure !== undefined) throw failure.error;
+  if (best === undefined)
+    throw new RivuletError('REPLICA_UNKNOWN', 'no replica is configured for this database');
+  return best.candidate;
+}
+
+/** The moment to which the target leads there; below that of any which does not lead there at all. */
+function reachMs(inventory: Inventory, target: RestoreTarget): number {
+  const { plan } = tryPlanRestore(inventory, target);
+  if (plan !== undefined) return plan.resultingTimeMs;
+  return inventory.generations.length > 0 ? -1 : -2;
+}
+
+export function describeFailure({ name, error }: Candidates['failures'][number]): string {
+  return `the replica ${name} cannot be read and was passed over: ${messageOf(error)}`;
+}

@@ -1,0 +1,133 @@
+/** The whole story of `rivulet restore`. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { RivuletError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { createLogger } from '../../daemon/logging.ts';
+import type { RestorePlan } from '../../generations/plan-outcome.ts';
+import { planRestore } from '../../generations/plan-restore.ts';
+import { formatIndex, formatPosition } from '../../generations/names.ts';
+import { formatTime } from '../../generations/restore-target.ts';
+import type { IntegrityCheck, RestoreSummary } from '../../restore/options.ts';
+import { restore } from '../../restore/restore.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT_OK } from '../exit-codes.ts';
+import { formatBytes, writeJson } from '../output.ts';
+import { findSources } from '../sources.ts';
+import type { Sources } from '../sources.ts';
+import { chooseCandidate, describeFailure, isEmpty, readCandidates } from './choose-replica.ts';
+import type { Candidate } from './choose-replica.ts';
+import { createProgressBar } from './progress-bar.ts';
+import { targetOf } from './target.ts';
+
+export async function runRestore(context: CommandContext): Promise<number> {
+  const { flags, signals } = context;
+  const target = targetOf(flags);
+  const sources = await findSources(context);
+  const outputPath = outputOf(context, sources);
+  if (flags.boolean('if-db-not-exists') && existsSync(outputPath)) {
+    return skip(context, 'output-exists', `${outputPath} exists already; nothing to do`);
+  }
+  await using stack = new AsyncDisposableStack();
+  const logger = await loggerFor(context);
+  const candidates = await readCandidates(sources.replicas, stack, signals.graceful);
+  if (flags.boolean('if-replica-exists') && isEmpty(candidates)) {
+    return skip(context, 'replica-empty', 'the replica is empty; nothing to restore');
+  }
+  const chosen = chooseCandidate(candidates, target);
+  for (const failure of candidates.failures) logger.warn(describeFailure(failure));
+  if (flags.boolean('dry-run')) {
+    showPlan(context, planRestore(chosen.inventory, target), chosen, outputPath);
+    return EXIT_OK;
+  }
+  using bar = createProgressBar(context.stderr, context.stderr.isTTY === true && isQuiet(context));
+  const summary = await restore({
+    store: chosen.store,
+    target,
+    outputPath,
+    parallelism: flags.count('parallelism'),
+    integrityCheck: flags.text('integrity-check') as IntegrityCheck | undefined,
+    onProgress: (progress) => bar.show(progress),
+    signal: signals.graceful,
+    logger,
+  });
+  bar[Symbol.dispose]();
+  showSummary(context, summary, chosen, outputPath);
+  return EXIT_OK;
+}
+
+function outputOf({ flags }: CommandContext, { databasePath }: Sources): string {
+  const output = flags.text('o') ?? databasePath;
+  if (output === undefined || output === '') {
+    throw new RivuletError('USAGE', 'restore from a URL needs -o PATH, where to write the database');
+  }
+  return resolve(output);
+}
+
+function isQuiet({ flags }: CommandContext): boolean {
+  return !flags.boolean('v') && !flags.boolean('json');
+}
+
+async function loggerFor({ flags, stderr }: CommandContext): Promise<Logger> {
+  return createLogger({
+    level: flags.boolean('v') ? 'debug' : 'warn',
+    type: flags.boolean('json') ? 'json' : 'text',
+    stderr: true,
+    write: (line) => void stderr.write(line),
+    isTerminal: stderr.isTTY === true,
+  });
+}
+
+function skip({ flags, stdout }: CommandContext, reason: string, message: string): number {
+  if (flags.boolean('json')) writeJson(stdout, { restored: false, reason });
+  else stdout.write(`${message}\n`);
+  return EXIT_OK;
+}
+
+function showPlan(
+  { flags, stdout }: CommandContext,
+  plan: RestorePlan,
+  from: Candidate,
+  outputPath: string,
+): void {
+  const objects = [plan.snapshot, ...plan.segments].map(({ key, sizeBytes }) => ({ key, size: sizeBytes }));
+  const { generation, bytes, resultingTimeMs } = plan;
+  const resultingTime = formatTime(resultingTimeMs);
+  if (flags.boolean('json')) {
+    const source = { replica: from.name, location: from.store.location, generation };
+    writeJson(stdout, { dryRun: true, output: outputPath, ...source, bytes, resultingTime, objects });
+    return;
+  }
+  stdout.write(
+    `would restore ${outputPath} from ${from.store.location} (replica ${from.name})\n` +
+      `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${plan.segments.length} segments\n` +
+      `  ${objects.length} objects, ${formatBytes(bytes)} to fetch\n` +
+      `  the state of ${resultingTime}\n`,
+  );
+  if (flags.boolean('v')) for (const { key, size } of objects) stdout.write(`  ${key}  ${size}\n`);
+}
+
+function showSummary(
+  context: CommandContext,
+  done: RestoreSummary,
+  from: Candidate,
+  outputPath: string,
+): void {
+  const resultingTime = formatTime(done.resultingTimeMs);
+  if (context.flags.boolean('json')) {
+    const { resultingTimeMs: _resultingTimeMs, ...facts } = done;
+    const source = { replica: from.name, location: from.store.location };
+    writeJson(context.stdout, { restored: true, output: outputPath, ...source, ...facts, resultingTime });
+    return;
+  }
+  const position =
+    done.position === undefined ? formatIndex(done.snapshotIndex) : formatPosition(done.position);
+  const proof = done.proven ? 'every byte was checked' : `integrity check: ${done.integrityCheck}`;
+  context.stdout.write(
+    `restored ${outputPath} (${formatBytes(done.databaseBytes)}) as of ${resultingTime} from ${from.store.location}: ` +
+      `generation ${done.generation} at ${position}, ${done.segments} segments, ` +
+      `${formatBytes(done.bytesFetched)} in ${(done.elapsedMs / 1000).toFixed(1)} s; ${proof}\n`,
+  );
+  for (const reason of done.unprovenReasons) context.stderr.write(`rivulet: not proven: ${reason}\n`);
+}

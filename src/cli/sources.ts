@@ -1,0 +1,62 @@
+/** Which replicas a command means: those of a configured database, or the one behind a URL. */
+import { resolve } from 'node:path';
+
+import { RivuletError } from '../base/errors.ts';
+import { configFromCommandLine } from '../config/from-command-line.ts';
+
+import { isUrl } from '../config/replica-url.ts';
+import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
+import type { CommandContext } from './command.ts';
+import { loadConfigFor } from './load-config.ts';
+
+export interface Sources {
+  /** Absolute; undefined when a URL was given. */
+  readonly databasePath: string | undefined;
+  readonly replicas: readonly ReplicaSettings[];
+}
+
+/**
+ * Reads the argument `DB_PATH|REPLICA_URL` with -config and -replica. Throws `USAGE` for flags that contradict it,
+ * `REPLICA_UNKNOWN` for a database or replica that is not configured, and what `loadConfig` throws.
+ */
+export async function findSources(context: CommandContext): Promise<Sources> {
+  const [where = ''] = context.arguments;
+  return isUrl(where) ? fromUrl(where, context) : fromConfig(resolve(where), context);
+}
+
+function fromUrl(url: string, { flags }: CommandContext): Sources {
+  for (const name of ['config', 'replica']) {
+    if (flags.text(name) === undefined) continue;
+    throw new RivuletError(
+      'USAGE',
+      `-${name} does not go with a replica URL; it needs the path of a database`,
+    );
+  }
+  // The path has no meaning here; the URL alone is looked at.
+  const [database] = configFromCommandLine('none', [url]).databases;
+  return { databasePath: undefined, replicas: database?.replicas ?? [] };
+}
+
+async function fromConfig(databasePath: string, context: CommandContext): Promise<Sources> {
+  const { config, file } = await loadConfigFor(context);
+  const database = config.databases.find(({ path }) => path === databasePath);
+  if (database === undefined) {
+    const known = config.databases.map(({ path }) => path).join(', ') || 'none';
+    throw new RivuletError(
+      'REPLICA_UNKNOWN',
+      `${databasePath} is not a database of ${file}; there: ${known}`,
+      {
+        hint: 'give a path that the configuration has, or a replica URL such as file:///backup/app',
+      },
+    );
+  }
+  return { databasePath, replicas: named(database, context.flags.text('replica')) };
+}
+
+function named({ path, replicas }: DatabaseSettings, name: string | undefined): readonly ReplicaSettings[] {
+  if (name === undefined) return replicas;
+  const found = replicas.filter((replica) => replica.name === name);
+  if (found.length > 0) return found;
+  const known = replicas.map((replica) => replica.name).join(', ') || 'none';
+  throw new RivuletError('REPLICA_UNKNOWN', `${path} has no replica "${name}"; there: ${known}`);
+}
