@@ -8,7 +8,6 @@
  * Payload: `RVLT`, one version byte (1), JSON in UTF-8, then the xxHash32 of all that, little-endian.
  */
 
-import { z } from 'zod';
 import { RivuletError } from '../base/errors.ts';
 import { xxhash32 } from '../codec/xxhash32.ts';
 import { INDEX_MAX, isGeneration } from './names.ts';
@@ -40,27 +39,43 @@ const VERSION = 1;
 const HEADER_BYTES = MAGIC.length + 1;
 const CHECKSUM_BYTES = 4;
 
-const count = z.int().nonnegative();
-const word = count.max(0xffffffff);
-const place = { generation: z.string().refine(isGeneration), index: count.max(INDEX_MAX) };
-const segment = z.strictObject({
-  kind: z.literal('segment'),
-  ...place,
-  previousEndBytes: count.optional(),
-});
-const snapshot = z.strictObject({
-  kind: z.literal('snapshot'),
-  ...place,
-  offsetBytes: count,
-  pageSizeBytes: count,
-  pageCount: count,
-  salts: z.tuple([word, word]).readonly().optional(),
-});
-const annotation = z.discriminatedUnion('kind', [segment, snapshot]);
+type Fields = Readonly<Record<string, unknown>>;
+
+const WORD_MAX = 0xffffffff;
+const OPTIONAL = new Set(['previousEndBytes', 'salts']);
+const FIELDS: Readonly<Record<Annotation['kind'], readonly string[]>> = {
+  segment: ['kind', 'generation', 'index', 'previousEndBytes'],
+  snapshot: ['kind', 'generation', 'index', 'offsetBytes', 'pageSizeBytes', 'pageCount', 'salts'],
+};
+
+function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}
+
+function isValidField(name: string, value: unknown): boolean {
+  if (value === undefined) return OPTIONAL.has(name);
+  if (name === 'generation') return typeof value === 'string' && isGeneration(value);
+  if (name === 'index') return isCount(value, INDEX_MAX);
+  if (name === 'kind') return true;
+  if (name !== 'salts') return isCount(value);
+  return Array.isArray(value) && value.length === 2 && value.every((salt) => isCount(salt, WORD_MAX));
+}
+
+/** The first field that is wrong, missing or unknown; undefined when the value is an annotation of this kind. */
+function wrongField(kind: Annotation['kind'], value: Fields): string | undefined {
+  const known = FIELDS[kind];
+  return (
+    Object.keys(value).find((name) => !known.includes(name)) ??
+    known.find((name) => !isValidField(name, value[name]))
+  );
+}
 
 /** The payload of the skippable frame that carries `value`. */
 export function encodeAnnotation(value: Annotation): Uint8Array {
-  const json = Buffer.from(JSON.stringify(annotation.parse(value)), 'utf8');
+  const wrong = wrongField(value.kind, { ...value });
+  if (wrong !== undefined)
+    throw new RangeError(`an annotation with a wrong "${wrong}": ${JSON.stringify(value)}`);
+  const json = Buffer.from(JSON.stringify(value), 'utf8');
   const bytes = Buffer.alloc(HEADER_BYTES + json.length + CHECKSUM_BYTES);
   MAGIC.copy(bytes);
   bytes[MAGIC.length] = VERSION;
@@ -100,11 +115,12 @@ export function decodeAnnotation(payload: Uint8Array, what: string = 'the object
   if (bytes.readUInt32LE(body) !== xxhash32(bytes.subarray(0, body))) throw invalid(what, 'checksum');
   if (bytes[MAGIC.length] !== VERSION) return undefined;
   const value = parseJson(bytes.toString('utf8', HEADER_BYTES, body), what);
-  const kind = z.looseObject({ kind: z.string() }).safeParse(value).data?.kind;
+  if (typeof value !== 'object' || value === null || !('kind' in value)) throw invalid(what, 'no kind');
+  const { kind } = value;
   if (kind !== 'segment' && kind !== 'snapshot') return undefined;
-  const parsed = annotation.safeParse(value);
-  if (!parsed.success) throw invalid(what, z.prettifyError(parsed.error));
-  return parsed.data as Annotation;
+  const wrong = wrongField(kind, { ...value });
+  if (wrong !== undefined) throw invalid(what, `field "${wrong}"`);
+  return value as Annotation;
 }
 
 /** The first annotation among the payloads of an object's skippable frames, or undefined. */
