@@ -2,6 +2,9 @@
  * The executable's entry. It and what it imports statically must parse on an old Node.js, so that the refusal of one
  * is a sentence and not a syntax error; all else loads after the check.
  */
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
 import { checkRuntime } from './runtime-check.ts';
 import { isRivuletError } from '../base/errors.ts';
 
@@ -19,7 +22,17 @@ function supported(): boolean {
   }
 }
 
+/**
+ * A checkout runs TypeScript: keeping the stripped and compiled code more than halves the time to start. The folder is
+ * the checkout's own, because what lies in a shared temporary folder may be another user's code.
+ */
+function cacheCompiledSources(): void {
+  if (!import.meta.url.endsWith('.ts') || process.env['NODE_COMPILE_CACHE'] !== undefined) return;
+  enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/rivulet', import.meta.url)));
+}
+
 async function main(): Promise<number> {
+  cacheCompiledSources();
   const { runCommandLine } = await import('./run.ts');
   return runCommandLine(process.argv.slice(2));
 }

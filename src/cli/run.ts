@@ -40,7 +40,7 @@ export async function runCommandLine(words: readonly string[], world: World = pr
 async function dispatch(words: readonly string[], world: World, signals: SignalWatch): Promise<number> {
   const [first, ...rest] = words;
   if (first === undefined || HELP_FLAG.test(first)) return showHelp(rest, world);
-  if (first === 'help') return showHelp(rest, world);
+  if (first === 'help') return showHelp(HELP_FLAG.test(rest[0] ?? '') ? ['help'] : rest, world);
   const command = await findCommand(VERSION_FLAG.test(first) ? 'version' : first);
   if (asksForHelp(command, rest)) return showHelp([command.name], world);
   const line = parseLine(command.flags, rest);

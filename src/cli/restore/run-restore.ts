@@ -116,9 +116,16 @@ function showSummary(
 ): void {
   const resultingTime = formatTime(done.resultingTimeMs);
   if (context.flags.boolean('json')) {
-    const { resultingTimeMs: _resultingTimeMs, ...facts } = done;
+    const { resultingTimeMs: _resultingTimeMs, elapsedMs, ...facts } = done;
     const source = { replica: from.name, location: from.store.location };
-    writeJson(context.stdout, { restored: true, output: outputPath, ...source, ...facts, resultingTime });
+    writeJson(context.stdout, {
+      restored: true,
+      output: outputPath,
+      ...source,
+      ...facts,
+      resultingTime,
+      elapsedMs: Math.round(elapsedMs),
+    });
     return;
   }
   const position =

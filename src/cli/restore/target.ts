@@ -32,8 +32,9 @@ const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d(?:\.\d+)?)([Zz]|[+-]\d\d
 export function parseTimestamp(text: string): number {
   const [, date = '', time = '', zone = ''] = RFC_3339.exec(text) ?? [];
   const parsedMs = Date.parse(`${date}T${time}${zone.toUpperCase()}`);
-  // 31 February becomes a day in March; the day must come back as it was written. An invalid one is null.
-  const dayExists = String(new Date(`${date}T00:00:00Z`).toJSON()).startsWith(date);
+  // 31 February becomes a day in March: the day must come back as it was written.
+  const day = new Date(`${date}T00:00:00Z`);
+  const dayExists = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(date);
   if (date !== '' && dayExists && !Number.isNaN(parsedMs)) return parsedMs;
   throw new RivuletError('USAGE', `-timestamp is "${text}"; expected RFC 3339 such as 2026-01-31T12:00:00Z`, {
     hint: 'a time of day needs its zone: Z for UTC, or +02:00',

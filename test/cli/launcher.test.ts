@@ -1,0 +1,113 @@
+/** The executable itself: which Node.js it takes, from where it may be called, and that it is one process. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Scratch } from '../support/scratch.ts';
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
+
+interface Call {
+  readonly path?: string;
+  readonly rivuletNode?: string;
+  readonly words?: readonly string[];
+}
+
+describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell script' : false }, () => {
+  let scratch = new Scratch();
+  beforeEach(() => {
+    scratch[Symbol.dispose]();
+    scratch = new Scratch();
+  });
+  afterEach(() => scratch[Symbol.dispose]());
+
+  /** A package as npm installs it, in a path with a space; its entry prints what started it. */
+  function install(): string {
+    const root = scratch.file('some where/node_modules/rivulet');
+    mkdirSync(join(root, 'bin'), { recursive: true });
+    mkdirSync(join(root, 'dist/cli'), { recursive: true });
+    copyFileSync(LAUNCHER, join(root, 'bin/rivulet'));
+    writeFileSync(
+      join(root, 'dist/cli/main.js'),
+      'console.log(process.execPath, process.pid, ...process.argv.slice(2))',
+    );
+    const link = scratch.file('some where/node_modules/.bin/rivulet');
+    mkdirSync(dirname(link));
+    symlinkSync('../rivulet/bin/rivulet', link);
+    return link;
+  }
+
+  function fakeNode(version: string): string {
+    const folder = scratch.file(`node ${version}`);
+    mkdirSync(folder);
+    writeFileSync(
+      join(folder, 'node'),
+      `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo "fake $0"\n`,
+    );
+    chmodSync(join(folder, 'node'), 0o755);
+    return folder;
+  }
+
+  function call(
+    file: string,
+    { path = '', rivuletNode, words = [] }: Call = {},
+  ): [number | null, string, string] {
+    const { status, stdout, stderr } = spawnSync(file, words, {
+      cwd: '/',
+      encoding: 'utf8',
+      env: { PATH: `${path}:/usr/bin:/bin`, ...(rivuletNode !== undefined && { RIVULET_NODE: rivuletNode }) },
+    });
+    return [status, stdout, stderr];
+  }
+
+  test('runs from a checkout although an older Node.js is first on PATH', () => {
+    const [code, out, err] = call(LAUNCHER, { path: fakeNode('v20.1.0'), words: ['version'] });
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /^v\d+\.\d+\.\d+\n$/);
+  });
+
+  test("works through npm's link, and passes words on as they are", () => {
+    const words = ['a b', '', '*', '$HOME'];
+    const [code, out] = call(install(), { path: dirname(process.execPath), words });
+    assert.equal(code, 0);
+    assert.match(out, /^\S+ \d+ a b {2}\* \$HOME\n$/);
+  });
+
+  test('takes RIVULET_NODE before all others, and says when it is wrong', () => {
+    const link = install();
+    const [, out] = call(link, {
+      path: dirname(process.execPath),
+      rivuletNode: join(fakeNode('v30.0.0'), 'node'),
+    });
+    assert.match(out, /^fake .*v30/);
+    const [code, , err] = call(link, { rivuletNode: '/no/such/node' });
+    assert.equal(code, 1);
+    assert.match(
+      err,
+      /^rivulet: RIVULET_NODE is \/no\/such\/node, which is not an executable file; expected [^\n]*\n$/,
+    );
+  });
+
+  test('refuses an old Node.js with one sentence that says what was found', () => {
+    const link = install();
+    for (const [version, found] of [
+      ['v20.20.2', 'v20.20.2'],
+      ['v9.0.0', 'v9.0.0'],
+      ['garbage', 'garbage'],
+    ] as const) {
+      const [code, out, err] = call(link, { path: fakeNode(version) });
+      assert.deepEqual([code, out], [1, '']);
+      assert.match(err, new RegExp(`^rivulet: needs Node.js >= 24, but PATH has ${found}; [^\n]*\n$`));
+    }
+    assert.match(call(link, { path: fakeNode('v24.0.0') })[1], /^fake /);
+  });
+
+  test('becomes the Node.js process: the pid that was started is the one that runs', async () => {
+    const child = spawn(install(), [], { env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` } });
+    const [chunk] = await child.stdout.take(1).toArray();
+    assert.equal(String(chunk).split(' ')[1]?.trim(), String(child.pid));
+  });
+});
