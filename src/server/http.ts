@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
-import type { ListenAddress } from '../config/address.ts';
+import { parseAddress } from '../config/address.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Without a host only this machine can connect, since metrics tell paths and sizes; `0.0.0.0` opens it to all. */
@@ -24,8 +24,8 @@ export interface StatusServer extends AsyncDisposable {
 }
 
 export interface StatusServerOptions {
-  /** No host means `HOST_DEFAULT`; port 0 takes any free one. */
-  readonly addr: ListenAddress;
+  /** `HOST:PORT`, or `:PORT` for `HOST_DEFAULT`; port 0 takes any free one. */
+  readonly addr: string;
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>;
   readonly health: () => Health | Promise<Health>;
 }
@@ -36,10 +36,10 @@ interface Answer {
   readonly body: string;
 }
 
-/** Resolves once it listens. Throws `CONFIG_INVALID` when `addr` cannot be listened on. */
+/** Resolves once it listens. Throws `CONFIG_INVALID` when `addr` is malformed or cannot be listened on. */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
   const server = createServer((request, response) => void respond(request, response, options));
-  await listen(server, { host: options.addr.host ?? HOST_DEFAULT, port: options.addr.port });
+  await listen(server, placeOf(options.addr));
   const { address, port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {
     if (!server.listening) return;
@@ -48,6 +48,14 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     await closed;
   };
   return { address: { host: address, port }, close, [Symbol.asyncDispose]: close };
+}
+
+function placeOf(addr: string): StatusServer['address'] {
+  const parsed = parseAddress(addr);
+  if (parsed === undefined) {
+    throw new RivuletError('CONFIG_INVALID', `addr is "${addr}"; expected HOST:PORT or :PORT`);
+  }
+  return { host: parsed.host ?? HOST_DEFAULT, port: parsed.port };
 }
 
 async function listen(server: Server, address: StatusServer['address']): Promise<void> {

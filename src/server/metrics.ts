@@ -40,6 +40,8 @@ export interface Metrics {
   replica(path: string, name: string): ReplicaMetrics;
   /** One request to a destination; `bytes` are those of a PUT's or GET's body. */
   addOperation(replicaType: string, operation: OperationName, bytes?: number): void;
+  /** Bytes of a body that come in pieces, beside its `addOperation`. */
+  addOperationBytes(replicaType: string, operation: 'PUT' | 'GET', bytes: number): void;
   /** Forgets a database and its replicas, so that one that was removed does not look alive. */
   removeDatabase(path: string, replicaNames: readonly string[]): void;
   /** Everything in Prometheus' text format. */
@@ -61,6 +63,8 @@ export function createMetrics(): Metrics {
       replicas.operations.inc(labels);
       if (operation === 'PUT' || operation === 'GET') replicas.operationBytes.inc(labels, bytes);
     },
+    addOperationBytes: (replicaType, operation, bytes) =>
+      replicas.operationBytes.inc({ replica_type: replicaType, operation }, bytes),
     removeDatabase: (path, replicaNames) => {
       removeDatabase(databases, path);
       for (const name of replicaNames) removeReplica(replicas, path, name);

@@ -9,7 +9,7 @@ import { createMetrics } from '../../src/server/metrics.ts';
 const METRICS = { contentType: 'text/plain', render: async () => 'x 1\n' };
 
 async function serve(health: () => Health = () => ({ ok: true })): Promise<StatusServer> {
-  return startStatusServer({ addr: { host: undefined, port: 0 }, metrics: METRICS, health });
+  return startStatusServer({ addr: ':0', metrics: METRICS, health });
 }
 
 async function get(server: StatusServer, path: string, method = 'GET'): Promise<[number, string]> {
@@ -42,11 +42,18 @@ describe('the status server', () => {
     assert.deepEqual(await get(server, '/healthz'), [500, 'broken\n']);
   });
 
+  test('an address that is none is refused', async () => {
+    for (const addr of ['', '9090', 'localhost', ':x', ':70000', 'http://x:1']) {
+      const starting = startStatusServer({ addr, metrics: METRICS, health: () => ({ ok: true }) });
+      await assert.rejects(starting, { code: 'CONFIG_INVALID' });
+    }
+  });
+
   test('a port in use is a clear error', async () => {
     await using server = await serve();
     const { port } = server.address;
     await assert.rejects(
-      startStatusServer({ addr: { host: undefined, port }, metrics: METRICS, health: () => ({ ok: true }) }),
+      startStatusServer({ addr: `:${port}`, metrics: METRICS, health: () => ({ ok: true }) }),
       {
         code: 'CONFIG_INVALID',
         message: `cannot listen on addr 127.0.0.1:${port}: another process listens there already`,
