@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { RivuletError, type ErrorCode, isRivuletError } from '../../src/base/errors.ts';
+import { lockOutput } from '../../src/restore/output-lock.ts';
+import { restore } from '../../src/restore/restore.ts';
+import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { ReplicaMaker, fillSmallReplica, lastPoint } from '../support/make-replica.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { Scratch } from '../support/scratch.ts';
+
+function smallReplica(): ReplicaMaker {
+  const maker = new ReplicaMaker(new MemoryStore());
+  fillSmallReplica(maker);
+  return maker;
+}
+
+async function rejectsWith(work: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
+  await assert.rejects(work, (error) => {
+    assert.ok(isRivuletError(error, code), String(error));
+    assert.match(error.message, pattern);
+    return true;
+  });
+}
+
+describe('restore output', () => {
+  it('never overwrites a file, a folder, or a link', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const file = scratch.file('file');
+    writeFileSync(file, 'precious');
+    mkdirSync(scratch.file('folder'));
+    symlinkSync(file, scratch.file('link'));
+    for (const name of ['file', 'folder', 'link']) {
+      const work = restore({ store: maker.store, target: {}, outputPath: scratch.file(name) });
+      await rejectsWith(work, 'OUTPUT_EXISTS', new RegExp(`${name} exists already`));
+    }
+    assert.equal(readFileSync(file, 'utf8'), 'precious');
+    assert.deepEqual(scratch.names(), ['file', 'folder', 'link']);
+  });
+
+  it('refuses a path with what another database left beside it', async () => {
+    using maker = smallReplica();
+    for (const suffix of ['-wal', '-shm', '-journal']) {
+      using scratch = new Scratch();
+      writeFileSync(scratch.file(`db${suffix}`), 'old');
+      const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+      await rejectsWith(work, 'OUTPUT_EXISTS', new RegExp(`db${suffix} exists`));
+      assert.deepEqual(scratch.names(), [`db${suffix}`]);
+    }
+  });
+
+  it('does not replace what appears while it works', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const outputPath = scratch.file('db');
+    const work = restore({
+      store: maker.store,
+      target: {},
+      outputPath,
+      onProgress: ({ phase }) => {
+        if (phase === 'finish') writeFileSync(outputPath, 'mine');
+      },
+    });
+    await rejectsWith(work, 'OUTPUT_EXISTS', /exists already/);
+    assert.equal(readFileSync(outputPath, 'utf8'), 'mine');
+    assert.deepEqual(scratch.names(), ['db']);
+  });
+
+  it('makes missing folders, takes any name, and gives the file its mode', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const outputPath = scratch.file('a/b b/50% #1?ü.db');
+    await restore({ store: maker.store, target: {}, outputPath, integrityCheck: 'full' });
+    assert.ok(readFileSync(outputPath).equals(lastPoint(maker).database));
+    assert.equal(statSync(outputPath).mode & 0o777, 0o600);
+    const other = scratch.file('other');
+    await restore({ store: maker.store, target: {}, outputPath: other, mode: 0o640 });
+    assert.equal(statSync(other).mode & 0o777, 0o640);
+  });
+
+  it('says so when the output cannot be written', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    writeFileSync(scratch.file('file'), '');
+    const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('file/db') });
+    await rejectsWith(work, 'OUTPUT_UNWRITABLE', /file\/db cannot be written/);
+    assert.deepEqual(scratch.names(), ['file']);
+  });
+
+  it('says so when the disk is full, and leaves nothing', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const root = scratch.file('replica');
+    const files = new FileObjectStore(root);
+    for (const key of maker.store.keys()) await files.write(key, maker.store.bytesOf(key));
+    const script = `
+      process.on('SIGXFSZ', () => undefined);
+      const { restore } = await import(${JSON.stringify(import.meta.resolve('../../src/restore/restore.ts'))});
+      const { FileObjectStore } = await import(${JSON.stringify(import.meta.resolve('../../src/storage/file/file-object-store.ts'))});
+      const store = new FileObjectStore(${JSON.stringify(root)});
+      await restore({ store, target: {}, outputPath: ${JSON.stringify(scratch.file('db'))} })
+        .then(() => console.log('restored'), (error) => console.log(error.code, error.message));`;
+    // A limit on the size of files fails writes as a full disk does.
+    const limited = [
+      '-c',
+      'ulimit -f 8; exec "$0" "$@"',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ];
+    const { stdout, stderr } = spawnSync('bash', limited, { encoding: 'utf8' });
+    assert.match(stdout, /^OUTPUT_UNWRITABLE .*db cannot be written/, stderr);
+    assert.deepEqual(scratch.names(), ['replica']);
+  });
+
+  it('cleans what a killed restore left, and keeps two restores apart', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const outputPath = scratch.file('db');
+    for (const suffix of ['.tmp', '.tmp-spool', '.tmp-lock']) writeFileSync(outputPath + suffix, '');
+    writeFileSync(`${outputPath}.tmp`, 'half a database');
+    {
+      using _lock = lockOutput(`${outputPath}.tmp-lock`, outputPath);
+      const work = restore({ store: maker.store, target: {}, outputPath });
+      await rejectsWith(work, 'OUTPUT_EXISTS', /another restore to .*db is under way/);
+      assert.equal(readFileSync(`${outputPath}.tmp`, 'utf8'), 'half a database');
+    }
+    const outcomes = await Promise.allSettled(
+      [1, 2, 3].map(() => restore({ store: maker.store, target: {}, outputPath })),
+    );
+    assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected', 'rejected']);
+    assert.ok(readFileSync(outputPath).equals(lastPoint(maker).database));
+    assert.deepEqual(scratch.names(), ['db']);
+  });
+
+  it('leaves nothing when it is cancelled, at whichever object', async () => {
+    using maker = smallReplica();
+    const objects = maker.store.keys().length;
+    for (let after = 0; after <= objects; after += 1) {
+      using scratch = new Scratch();
+      const controller = new AbortController();
+      const store = maker.store.clone();
+      let reads = 0;
+      const count = (): void => {
+        if (reads === after) controller.abort(new Error('enough'));
+        reads += 1;
+      };
+      store.read = (...parameters) => {
+        count();
+        return maker.store.read(...parameters);
+      };
+      store.readBytes = (...parameters) => {
+        count();
+        return maker.store.readBytes(...parameters);
+      };
+      const work = restore({
+        store,
+        target: {},
+        outputPath: scratch.file('db'),
+        signal: controller.signal,
+        parallelism: 2,
+      });
+      const result = await work.then(
+        () => 'restored',
+        (error: unknown) => (error instanceof RivuletError ? error.code : error),
+      );
+      assert.equal(result, reads > after ? 'CANCELLED' : 'restored');
+      assert.deepEqual(scratch.names(), controller.signal.aborted ? [] : ['db']);
+    }
+  });
+
+  it('passes on a failure of the destination, and leaves nothing', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const failure = new RivuletError('STORAGE_FAILED', 'the network is gone');
+    const store = maker.store.clone();
+    let reads = 0;
+    store.readBytes = async (...parameters) => {
+      reads += 1;
+      if (reads > 3) throw failure;
+      return maker.store.readBytes(...parameters);
+    };
+    await assert.rejects(
+      restore({ store, target: {}, outputPath: scratch.file('db') }),
+      (error) => error === failure,
+    );
+    assert.deepEqual(scratch.names(), []);
+  });
+});
