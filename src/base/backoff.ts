@@ -12,7 +12,11 @@ export interface Backoff {
  * @param maxMs - no wait is longer
  * @param random - 0 to 1; a wait lies between half and the whole of its bound
  */
-export function exponentialBackoff(firstMs: number, maxMs: number, random: () => number = Math.random): Backoff {
+export function exponentialBackoff(
+  firstMs: number,
+  maxMs: number,
+  random: () => number = Math.random,
+): Backoff {
   let attempts = 0;
   return {
     next() {

@@ -10,10 +10,18 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Timers take signed 32 bits of milliseconds (24.8 days) and fire at once beyond. */
+const TIMER_MS_MAX = 0x7fffffff;
+
+async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  for (let leftMs = ms; ; leftMs -= TIMER_MS_MAX) {
+    await delay(Math.min(leftMs, TIMER_MS_MAX), undefined, signal === undefined ? {} : { signal });
+    if (leftMs <= TIMER_MS_MAX) return;
+  }
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
-  sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
-  },
+  sleep,
 };

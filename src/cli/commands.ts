@@ -2,6 +2,7 @@
 import type { Command } from './command.ts';
 
 const LOADERS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  replicate: () => import('./commands/replicate.ts'),
   restore: () => import('./commands/restore.ts'),
   databases: () => import('./commands/databases.ts'),
   generations: () => import('./commands/generations.ts'),

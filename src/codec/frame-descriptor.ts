@@ -17,8 +17,11 @@ const FLAG_BLOCK_CHECKSUM = 0x10;
 const FLAG_INDEPENDENT = 0x20;
 const BD_RESERVED = 0x8f;
 
-/** Blocks of 4 MiB, what a frame from here has. */
-export const WRITTEN_BLOCK_BYTES: number = 4 * 1024 * 1024;
+/**
+ * Content of the blocks that we write. The header allows 4 MiB, as Litestream writes; smaller ones read the same, cost
+ * about half a percent of ratio, and keep the memory of a streamed snapshot below a tenth of what 4 MiB blocks take.
+ */
+export const WRITTEN_BLOCK_BYTES: number = 64 * 1024;
 
 /**
  * Magic and descriptor of every frame written here: version 01, independent blocks, content checksum, blocks of

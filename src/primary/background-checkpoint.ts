@@ -11,7 +11,9 @@ const waiting = new Map<number, (reply: CheckpointReply) => void>();
 
 function start(): Worker {
   const file = import.meta.url.endsWith('.ts') ? './checkpoint-worker.ts' : './checkpoint-worker.js';
-  const started = new Worker(new URL(file, import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } });
+  const started = new Worker(new URL(file, import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+  });
   started.on('message', (reply: CheckpointReply) => {
     waiting.get(reply.id)?.(reply);
     waiting.delete(reply.id);

@@ -43,7 +43,9 @@ export function explainSqliteError(error: unknown, path: string): RivuletError {
   if (error instanceof RivuletError) return error;
   const code = sqliteCode(error);
   if (code === SQLITE_NOTADB) {
-    return new RivuletError('DB_INVALID', `${path} is not a SQLite database, or it is encrypted`, { cause: error });
+    return new RivuletError('DB_INVALID', `${path} is not a SQLite database, or it is encrypted`, {
+      cause: error,
+    });
   }
   if (code === SQLITE_CORRUPT) {
     return new RivuletError('DB_INVALID', `${path} is corrupt: ${messageOf(error)}`, {
@@ -115,9 +117,13 @@ export class Connections {
     if (before === 'wal') return;
     const after = this.#journalMode('PRAGMA journal_mode=wal');
     if (after !== 'wal') {
-      throw new RivuletError('DB_UNREADABLE', `${this.#path} cannot be switched to WAL mode: it stays in "${after}"`, {
-        hint: 'In-memory, read-only and some network file systems cannot hold a write-ahead log.',
-      });
+      throw new RivuletError(
+        'DB_UNREADABLE',
+        `${this.#path} cannot be switched to WAL mode: it stays in "${after}"`,
+        {
+          hint: 'In-memory, read-only and some network file systems cannot hold a write-ahead log.',
+        },
+      );
     }
     this.switchedToWal = true;
   }

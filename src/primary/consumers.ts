@@ -21,7 +21,9 @@ export class Consumers {
 
   /** Whether everybody has confirmed something lately, so that waiting for them is better than spooling. */
   isMoving(nowMs: number): boolean {
-    return [...this.#positions.keys()].every((name) => nowMs - (this.#confirmedMs.get(name) ?? 0) < MOVING_MS);
+    return [...this.#positions.keys()].every(
+      (name) => nowMs - (this.#confirmedMs.get(name) ?? 0) < MOVING_MS,
+    );
   }
 
   /** The destination starts anew with a snapshot and needs nothing of what is there now. */

@@ -56,15 +56,20 @@ export function decideContinuity(facts: ContinuityFacts): Verdict {
 function decideSameLog(facts: ContinuityFacts, state: LocalState): Verdict {
   const chain = facts.chainAtStateTail;
   if (chain === undefined) return startAnew('the write-ahead log is shorter than it was');
-  if (!checksumsEqual(chain.checksum, state.tailChecksum)) return startAnew('the write-ahead log was overwritten');
+  if (!checksumsEqual(chain.checksum, state.tailChecksum))
+    return startAnew('the write-ahead log was overwritten');
   return { kind: 'same-log', index: state.index };
 }
 
 function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHeader): Verdict {
   const previous = parseWalHeader(state.header);
-  if (!isNextLog(previous, next)) return startAnew('the write-ahead log was restarted while nobody was watching');
+  if (!isNextLog(previous, next))
+    return startAnew('the write-ahead log was restarted while nobody was watching');
   if (state.index + 1 > INDEX_MAX) return startAnew('the index has reached its maximum');
-  if (facts.remains === undefined || !oldLogEndedAtTail(facts.remains, state.tailBytes, previous.pageSizeBytes)) {
+  if (
+    facts.remains === undefined ||
+    !oldLogEndedAtTail(facts.remains, state.tailBytes, previous.pageSizeBytes)
+  ) {
     return startAnew('the write-ahead log was restarted, and its end cannot be proven to have been read');
   }
   return { kind: 'next-log', index: state.index + 1 };

@@ -39,7 +39,10 @@ export interface VerifiedBytes {
 }
 
 function notTheLog(offsetBytes: number, why: string): RivuletError {
-  return new RivuletError('WAL_INVALID', `the log changed while it was read at offset ${offsetBytes}: ${why}`);
+  return new RivuletError(
+    'WAL_INVALID',
+    `the log changed while it was read at offset ${offsetBytes}: ${why}`,
+  );
 }
 
 /** The number of bytes to read: whole frames, no more than `maxBytes`, at least one frame. */
@@ -66,7 +69,9 @@ export function readVerified(
   const from = positionOf(cursor).offsetBytes;
   const length = spanBytes(cursor, endBytes, limits.pageSizeBytes, limits.maxBytes);
   const bytes =
-    limits.into !== undefined && limits.into.length >= length ? limits.into.subarray(0, length) : new Uint8Array(length);
+    limits.into !== undefined && limits.into.length >= length
+      ? limits.into.subarray(0, length)
+      : new Uint8Array(length);
   const read = source.read(bytes, from);
   if (read < length) throw notTheLog(from + read, `it ends there, expected ${from + length}`);
   return { bytes, cursor: verifyBytes(cursor, bytes) };
@@ -82,7 +87,10 @@ export function verifyBytes(cursor: Cursor, bytes: Uint8Array): Cursor {
   const start = cursor.chain === undefined ? WAL_HEADER_BYTES : 0;
   const scan = scanFrames(chain, bytes, start);
   if (start + scan.validBytes !== bytes.length) {
-    throw notTheLog(scan.chain.offsetBytes, scan.stop === 'end' ? 'half a frame' : `the ${scan.stop} does not match`);
+    throw notTheLog(
+      scan.chain.offsetBytes,
+      scan.stop === 'end' ? 'half a frame' : `the ${scan.stop} does not match`,
+    );
   }
   return { index: cursor.index, chain: scan.chain };
 }

@@ -31,9 +31,13 @@ export function identify(path: string): FileIdentity | undefined {
   }
   if (stats === undefined || stats.size === 0n) return undefined;
   if (!stats.isFile()) {
-    throw new RivuletError('DB_UNREADABLE', `${path} is ${stats.isDirectory() ? 'a directory' : 'not a file'}`, {
-      hint: 'Give the path of the SQLite database file.',
-    });
+    throw new RivuletError(
+      'DB_UNREADABLE',
+      `${path} is ${stats.isDirectory() ? 'a directory' : 'not a file'}`,
+      {
+        hint: 'Give the path of the SQLite database file.',
+      },
+    );
   }
   return { device: String(stats.dev), inode: String(stats.ino) };
 }
@@ -42,7 +46,9 @@ function unreadable(path: string, error: unknown): RivuletError {
   const denied = systemCode(error) === 'EACCES' || systemCode(error) === 'EPERM';
   return new RivuletError('DB_UNREADABLE', `${path} cannot be read: ${messageOf(error)}`, {
     cause: error,
-    ...(denied ? { hint: 'Rivulet needs to read and write the database, its -wal and -shm, and their directory.' } : {}),
+    ...(denied
+      ? { hint: 'Rivulet needs to read and write the database, its -wal and -shm, and their directory.' }
+      : {}),
   });
 }
 

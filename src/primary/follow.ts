@@ -47,7 +47,10 @@ export async function follow(options: FollowOptions): Promise<void> {
 }
 
 /** Resolves at the next stir, or after the poll interval: a checkpoint may be due although nothing stirs. */
-async function nextStir(stirred: SignalEvent, { clock, pollIntervalMs, signal }: FollowOptions): Promise<void> {
+async function nextStir(
+  stirred: SignalEvent,
+  { clock, pollIntervalMs, signal }: FollowOptions,
+): Promise<void> {
   const quiet = new AbortController();
   const either = AbortSignal.any([signal, quiet.signal]);
   const waits = [stirred.wait(either), clock.sleep(pollIntervalMs, either)];
@@ -59,7 +62,7 @@ async function nextStir(stirred: SignalEvent, { clock, pollIntervalMs, signal }:
 /** Looks again and again, deaf to file events in between, until two looks in a row find nothing new. */
 async function lookUntilQuiet(options: FollowOptions, watch: ChangeWatch): Promise<void> {
   const { clock, signal } = options;
-  for (let found = true; found && !signal.aborted; ) {
+  for (let found = true; found && !signal.aborted;) {
     const first = await look(options);
     watch.pause();
     await clock.sleep(spacingAfter(first), signal).catch(() => undefined);

@@ -30,9 +30,13 @@ export function takeInstanceLock(directory: string, databasePath: string): Insta
         hint: 'Stop the other one first, or give this one its own meta-path if that is truly another database.',
       });
     }
-    throw new RivuletError('STATE_INVALID', `the state directory ${directory} cannot be used: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new RivuletError(
+      'STATE_INVALID',
+      `the state directory ${directory} cannot be used: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
   const held = connection;
   return { release: () => held.close() };

@@ -81,7 +81,7 @@ export class LogTail {
   /** The same in one go, for short stretches under a lock. Answers false when more than `maxBytes` are ahead. */
   advanceNow(maxBytes: number): boolean {
     let chain = this.#committed;
-    for (let seen = 0; seen <= maxBytes; ) {
+    for (let seen = 0; seen <= maxBytes;) {
       const step = this.#step(chain);
       seen += step.chain.offsetBytes - chain.offsetBytes;
       chain = step.chain;
@@ -97,7 +97,9 @@ export class LogTail {
     const first = scratchOf(Math.min(ahead, Math.max(size, FIRST_READ_BYTES)));
     const scan = this.#scan(chain, first);
     if (scan.ended || ahead <= first.length) return scan;
-    const rest = scratchOf(Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)));
+    const rest = scratchOf(
+      Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)),
+    );
     if (rest.length < size) return scan;
     return this.#scan(scan.chain, rest);
   }

@@ -47,7 +47,10 @@ export function requireLog(database: OpenDatabase): HeaderReading {
     database.connections.forceFrame();
     database.wal.refresh();
   }
-  throw new RivuletError('DB_BUSY', `${database.file.path} has no write-ahead log, and the write lock is not to be had`);
+  throw new RivuletError(
+    'DB_BUSY',
+    `${database.file.path} has no write-ahead log, and the write lock is not to be had`,
+  );
 }
 
 /** Reads the whole present log from its start, again if it is restarted meanwhile. */

@@ -26,8 +26,21 @@ import { type Chain, scanFrames, walBytes } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.ts';
 import { Consumers } from './consumers.ts';
-import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains, type Verdict } from './continuity.ts';
-import { type Cursor, type LogBytes, positionOf, type ReadLimits, readVerified, startOfLog } from './cursor.ts';
+import {
+  chainAtTail,
+  type ContinuityFacts,
+  decideContinuity,
+  type LogRemains,
+  type Verdict,
+} from './continuity.ts';
+import {
+  type Cursor,
+  type LogBytes,
+  positionOf,
+  type ReadLimits,
+  readVerified,
+  startOfLog,
+} from './cursor.ts';
 import { identify } from './database-file.ts';
 import { handOver, type HandoverOutcome } from './handover.ts';
 import { type InstanceLock, takeInstanceLock } from './instance-lock.ts';
@@ -134,7 +147,8 @@ export class Primary {
   /** Log bytes from one position to a later one, as far as the sizes of the logs between are known. */
   bytesBetween(from: Position, to: Position): number {
     if (comparePositions(from, to) >= 0) return 0;
-    if (from.index === to.index) return to.offsetBytes - (to.offsetBytes <= WAL_HEADER_BYTES ? to.offsetBytes : from.offsetBytes);
+    if (from.index === to.index)
+      return to.offsetBytes - (to.offsetBytes <= WAL_HEADER_BYTES ? to.offsetBytes : from.offsetBytes);
     let bytes = (this.#ends.get(from.index) ?? from.offsetBytes) - from.offsetBytes;
     for (let index = from.index + 1; index < to.index; index++) bytes += this.#ends.get(index) ?? 0;
     return bytes + (to.offsetBytes <= WAL_HEADER_BYTES ? 0 : to.offsetBytes);
@@ -172,14 +186,16 @@ export class Primary {
       const startedMs = this.#tools.clock.monotonicMs();
       const changed = await this.#refresh();
       await this.#maintain();
-      if (this.#following !== undefined) this.#tools.observer.onSync(this.#tools.clock.monotonicMs() - startedMs);
+      if (this.#following !== undefined)
+        this.#tools.observer.onSync(this.#tools.clock.monotonicMs() - startedMs);
       if (changed) this.#changed.fire();
       return changed;
     });
   }
 
   async #refresh(): Promise<boolean> {
-    if (this.#following !== undefined && !this.#following.database.file.isCurrent()) this.#letGo('gone or replaced');
+    if (this.#following !== undefined && !this.#following.database.file.isCurrent())
+      this.#letGo('gone or replaced');
     if (this.#following === undefined) return await this.#open();
     return await this.#follow(this.#following);
   }
@@ -189,7 +205,8 @@ export class Primary {
   async #open(): Promise<boolean> {
     const { path, busyTimeoutMs } = this.settings;
     if (identify(path) === undefined) {
-      if (!this.#saidWaiting) this.#tools.logger.warn('the database does not exist yet; waiting for it', { path });
+      if (!this.#saidWaiting)
+        this.#tools.logger.warn('the database does not exist yet; waiting for it', { path });
       this.#saidWaiting = true;
       return false;
     }
@@ -218,7 +235,11 @@ export class Primary {
     return await this.#resume(database, reading.state, verdict);
   }
 
-  async #continuityFacts(database: OpenDatabase, tail: LogTail, reading: StateReading): Promise<ContinuityFacts> {
+  async #continuityFacts(
+    database: OpenDatabase,
+    tail: LogTail,
+    reading: StateReading,
+  ): Promise<ContinuityFacts> {
     const log = database.wal.header();
     const facts = { reading, identity: database.file.identity, log };
     if (reading.kind !== 'state') return { ...facts, chainAtStateTail: undefined, remains: undefined };
@@ -320,7 +341,10 @@ export class Primary {
 
   #letGo(why: string): void {
     if (this.#following === undefined) return;
-    this.#tools.logger.warn('the database file is not the one that was followed', { path: this.settings.path, why });
+    this.#tools.logger.warn('the database file is not the one that was followed', {
+      path: this.settings.path,
+      why,
+    });
     this.#following.database.close();
     this.#following = undefined;
     this.#changed.fire();
@@ -398,7 +422,10 @@ export class Primary {
     const slowest = this.#consumers.slowest();
     if (slowest === undefined || slowest.index > tail.index) return 0;
     const from = slowest.index < tail.index ? 0 : slowest.offsetBytes;
-    return tail.position.offsetBytes - Math.max(from, this.#spool.coveredUntil({ index: tail.index, offsetBytes: from }) ?? 0);
+    return (
+      tail.position.offsetBytes -
+      Math.max(from, this.#spool.coveredUntil({ index: tail.index, offsetBytes: from }) ?? 0)
+    );
   }
 
   async #checkpoint(following: Following): Promise<void> {
@@ -432,7 +459,10 @@ export class Primary {
       following.hinderedWaitMs = 0;
       return;
     }
-    following.hinderedWaitMs = Math.min(HINDERED_WAIT_MAX_MS, Math.max(HINDERED_WAIT_MS, following.hinderedWaitMs * 2));
+    following.hinderedWaitMs = Math.min(
+      HINDERED_WAIT_MAX_MS,
+      Math.max(HINDERED_WAIT_MS, following.hinderedWaitMs * 2),
+    );
     following.notBeforeMs = nowMs + following.hinderedWaitMs;
     this.#tools.logger.debug('the checkpoint was hindered', { path: this.settings.path, outcome });
   }
@@ -476,11 +506,14 @@ export class Primary {
     for (const [name, position] of this.#consumers.positions) {
       if (slowest === undefined || comparePositions(position, slowest) > 0) continue;
       this.#consumers.drop(name);
-      this.#tools.logger.error('the spool is full; the destination will need a fresh snapshot when it is back', {
-        path: this.settings.path,
-        replica: name,
-        spoolBytes: this.#spool.sizeBytes,
-      });
+      this.#tools.logger.error(
+        'the spool is full; the destination will need a fresh snapshot when it is back',
+        {
+          path: this.settings.path,
+          replica: name,
+          spoolBytes: this.#spool.sizeBytes,
+        },
+      );
     }
     this.#spool.prune(this.#consumers.slowest());
     return true;
@@ -514,7 +547,9 @@ export class Primary {
 
   /** The live log can be restarted at any moment once it is captured; then the spool has what it had. */
   #sourcesOf({ tail, database }: Following, cursor: Cursor): LogBytes[] {
-    const spooled: LogBytes = { read: (into, offsetBytes) => this.#spool.read(cursor.index, into, offsetBytes) };
+    const spooled: LogBytes = {
+      read: (into, offsetBytes) => this.#spool.read(cursor.index, into, offsetBytes),
+    };
     return cursor.index === tail.index ? [database.wal, spooled] : [spooled];
   }
 
@@ -529,7 +564,10 @@ export class Primary {
         problem = error;
       }
     }
-    return { kind: 'lost', why: `the log at ${formatPosition(from)} is not to be had any more: ${messageOf(problem)}` };
+    return {
+      kind: 'lost',
+      why: `the log at ${formatPosition(from)} is not to be had any more: ${messageOf(problem)}`,
+    };
   }
 
   /** A destination confirms that it holds everything before `position`. */
@@ -585,7 +623,11 @@ export class Primary {
 
   /** Whether the rest of an earlier log, and every log between it and the present one, is at hand. */
   #isAvailable(following: Following, cursor: Cursor): boolean {
-    for (let at = positionOf(cursor); at.index < following.tail.index; at = { index: at.index + 1, offsetBytes: 0 }) {
+    for (
+      let at = positionOf(cursor);
+      at.index < following.tail.index;
+      at = { index: at.index + 1, offsetBytes: 0 }
+    ) {
       const end = this.#ends.get(at.index);
       if (end === undefined) return false;
       if (at.offsetBytes < end && (this.#spool.coveredUntil(at) ?? 0) < end) return false;

@@ -9,7 +9,15 @@
  * file alone is the copy.
  */
 import type { Position } from '../generations/names.ts';
-import { type Chain, FRAME_HEADER_BYTES, frameBytes, framePage, scanFrames, startChain, viewOf } from '../wal/frames.ts';
+import {
+  type Chain,
+  FRAME_HEADER_BYTES,
+  frameBytes,
+  framePage,
+  scanFrames,
+  startChain,
+  viewOf,
+} from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { RivuletError } from '../base/errors.ts';
 import type { DatabaseFile } from './database-file.ts';
@@ -62,7 +70,10 @@ async function indexPages(parts: SnapshotSourceParts): Promise<PageIndex> {
     const scan = scanFrames(chain, piece, 0, length);
     if (scan.validBytes < piece.length) {
       if (!parts.isSameLog()) return new PageIndex();
-      throw new RivuletError('WAL_INVALID', `the log changed under a snapshot at offset ${scan.chain.offsetBytes}`);
+      throw new RivuletError(
+        'WAL_INVALID',
+        `the log changed under a snapshot at offset ${scan.chain.offsetBytes}`,
+      );
     }
     noteFrames(index, piece, chain.offsetBytes, size);
     chain = scan.chain;
@@ -94,7 +105,12 @@ async function* readPages(parts: SnapshotSourceParts, pageCount: number): AsyncI
 }
 
 /** Answers false when the log was restarted before or while its pages were read: a restart writes the header first. */
-function overlayPages(parts: SnapshotSourceParts, overlay: PageIndex, piece: Uint8Array, first: number): boolean {
+function overlayPages(
+  parts: SnapshotSourceParts,
+  overlay: PageIndex,
+  piece: Uint8Array,
+  first: number,
+): boolean {
   const { pageSizeBytes } = parts.tail.header;
   for (let at = 0; at < piece.length; at += pageSizeBytes) {
     const offset = overlay.get(first + at / pageSizeBytes);

@@ -99,12 +99,20 @@ export class Spool {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const path = this.#pathOf(position, bytes.length, 'wal');
     writeWhole(path, bytes);
-    this.#replace({ ...position, lengthBytes: bytes.length, fileBytes: bytes.length, path, rawSinceMs: nowMs });
+    this.#replace({
+      ...position,
+      lengthBytes: bytes.length,
+      fileBytes: bytes.length,
+      path,
+      rawSinceMs: nowMs,
+    });
   }
 
   /** Compresses the oldest file that has been waiting for long; one a call, because it takes milliseconds. */
   compressLingering(nowMs: number): void {
-    const entry = this.#entries.find((e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS);
+    const entry = this.#entries.find(
+      (e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS,
+    );
     if (entry === undefined) return;
     const encoded = encodeFrame(readFileSync(entry.path));
     const path = this.#pathOf(entry, entry.lengthBytes, 'lz4');
@@ -114,7 +122,10 @@ export class Spool {
   }
 
   #pathOf(position: Position, lengthBytes: number, ending: string): string {
-    return join(this.#directory, `${hex(position.index)}_${hex(position.offsetBytes)}_${hex(lengthBytes)}.${ending}`);
+    return join(
+      this.#directory,
+      `${hex(position.index)}_${hex(position.offsetBytes)}_${hex(lengthBytes)}.${ending}`,
+    );
   }
 
   #replace(entry: Entry): void {

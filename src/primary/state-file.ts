@@ -2,7 +2,16 @@
  * What a restart needs to know to continue the same generation: one small file, replaced atomically. It is only
  * ever believed after the live log has been compared with it.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
@@ -63,7 +72,10 @@ export function decodeState(text: string): LocalState {
   requirePart(typeof id?.device === 'string' && typeof id.inode === 'string', 'identity');
   requirePart(isCount(index) && isCount(tailBytes), 'position');
   requirePart(typeof header === 'string' && /^[0-9a-f]{64}$/.test(header), 'header');
-  requirePart(Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount), 'checksum');
+  requirePart(
+    Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount),
+    'checksum',
+  );
   requirePart(Array.isArray(ends) && Array.isArray(confirmed), 'lists');
   return {
     generation,

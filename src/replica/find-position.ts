@@ -50,7 +50,7 @@ export async function findPosition(
       ? await parts.primary.resumeAtStart(held.generation, snapshot.index)
       : await cursorAfter(parts, held, last);
   if (cursor === undefined) {
-    parts.logger.warn('what follows the destination\'s last segment is not at hand', {
+    parts.logger.warn("what follows the destination's last segment is not at hand", {
       generation: held.generation,
       last: last?.key ?? snapshot.key,
     });
@@ -64,13 +64,16 @@ async function cursorAfter(
   held: GenerationInventory,
   last: SegmentEntry,
 ): Promise<Cursor | undefined> {
-  const object = await parts.store.readBytes(last.key, { signal: parts.signal, sizeHintBytes: last.sizeBytes });
+  const object = await parts.store.readBytes(last.key, {
+    signal: parts.signal,
+    sizeHintBytes: last.sizeBytes,
+  });
   try {
     const { content } = decodeFrame(object, { maxBytes: LAST_SEGMENT_BYTES_MAX });
     return await parts.primary.resumeAfter(held.generation, last, content);
   } catch (error) {
     if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_UNSUPPORTED', 'WAL_INVALID')) throw error;
-    parts.logger.warn('the destination\'s last segment is damaged', { key: last.key, error });
+    parts.logger.warn("the destination's last segment is damaged", { key: last.key, error });
     return undefined;
   }
 }

@@ -14,7 +14,13 @@ import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { encodeEnd, endKey } from '../generations/ends.ts';
 import { generationOf, readInventory } from '../generations/inventory.ts';
-import { comparePositions, formatIndex, formatPosition, type Generation, type Position } from '../generations/names.ts';
+import {
+  comparePositions,
+  formatIndex,
+  formatPosition,
+  type Generation,
+  type Position,
+} from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary, Taken } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
@@ -31,6 +37,8 @@ import { readValidatedAt, validateReplica, writeValidatedAt } from './validation
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
+/** While a snapshot is written by `once`, shipping goes on in these steps. */
+const ONCE_STEP_MS = 20;
 /** From this size on segments are read into memory that is used again. */
 const OWN_BUFFER_BYTES = 512 * 1024;
 const RETRY_FIRST_MS = 250;
@@ -84,6 +92,8 @@ export class Replica {
   readonly #parts: ReplicaParts;
   readonly #logger: Logger;
   readonly #backoff: Backoff = exponentialBackoff(RETRY_FIRST_MS, RETRY_MAX_MS);
+  /** When this object was made, in milliseconds since 1970. */
+  readonly startedAtMs: number;
   readonly #confirmed = new SignalEvent();
   #session: Session | undefined;
   #schedule: Schedule;
@@ -97,6 +107,7 @@ export class Replica {
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
     this.settings = settings;
     this.#parts = parts;
+    this.startedAtMs = parts.clock.now();
     this.#logger = parts.logger.child({ replica: settings.name });
     this.#schedule = {
       snapshotAtMs: undefined,
@@ -155,6 +166,17 @@ export class Replica {
     this.#recovered();
   }
 
+  /** Ships what is there and does what is due, once. @throws as `syncOnce` does */
+  async once(signal: AbortSignal): Promise<void> {
+    await this.#parts.primary.refresh();
+    await this.syncOnce(signal);
+    await this.#duties(signal);
+    while (this.#snapshotting !== undefined) {
+      await Promise.race([this.#snapshotting, this.#wait(ONCE_STEP_MS, signal)]);
+      await this.syncOnce(signal);
+    }
+  }
+
   /**
    * For the end: ships what is left, tries again until `deadlineMs` (monotonic) has passed, and leaves a promise
    * that the chain reaches this far.
@@ -171,7 +193,8 @@ export class Replica {
         if (this.isCaughtUp) return;
       } catch (error) {
         const waitMs = this.#failed(error);
-        if (signal?.aborted === true || clock.monotonicMs() + waitMs >= deadlineMs) throw this.#finalSyncFailed(error);
+        if (signal?.aborted === true || clock.monotonicMs() + waitMs >= deadlineMs)
+          throw this.#finalSyncFailed(error);
         await this.#wait(waitMs, signal);
       }
       if (clock.monotonicMs() >= deadlineMs) throw this.#finalSyncFailed(undefined);
@@ -223,7 +246,13 @@ export class Replica {
       primary.confirm(name, positionOf(cursor));
       await this.#upload(generation, snapshot, async () => undefined, signal);
       const { index, offsetBytes } = snapshot.position;
-      return { generation, cursor, firstIndex: index, reachBytes: offsetBytes, snapshotPosition: snapshot.position };
+      return {
+        generation,
+        cursor,
+        firstIndex: index,
+        reachBytes: offsetBytes,
+        snapshotPosition: snapshot.position,
+      };
     } catch (error) {
       primary.drop(name);
       throw error;
@@ -308,7 +337,12 @@ export class Replica {
     };
     let next = taken.cursor;
     if (taken.from.offsetBytes === 0 && positionOf(next).offsetBytes < session.reachBytes) {
-      await uploadSegmentStream(store, place, this.#takeThrough(taken, session.reachBytes, (c) => (next = c)), signal);
+      await uploadSegmentStream(
+        store,
+        place,
+        this.#takeThrough(taken, session.reachBytes, (c) => (next = c)),
+        signal,
+      );
     } else {
       await uploadSegment(store, place, taken.bytes, signal);
     }
@@ -319,7 +353,10 @@ export class Replica {
     this.#confirmed.fire();
     observer.onSegment(position.offsetBytes - taken.from.offsetBytes, position);
     this.#schedule = { ...this.#schedule, retentionIsIdle: false };
-    this.#logger.debug('segment written', { position: formatPosition(taken.from), bytes: taken.bytes.length });
+    this.#logger.debug('segment written', {
+      position: formatPosition(taken.from),
+      bytes: taken.bytes.length,
+    });
   }
 
   /**
@@ -333,7 +370,8 @@ export class Replica {
   ): AsyncIterable<Uint8Array> {
     let taken: Taken = first;
     for (;;) {
-      if (taken.kind !== 'bytes') throw new RivuletError('CHAIN_BROKEN', 'the log under the first snapshot is gone');
+      if (taken.kind !== 'bytes')
+        throw new RivuletError('CHAIN_BROKEN', 'the log under the first snapshot is gone');
       onCursor(taken.cursor);
       yield taken.bytes;
       if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
@@ -365,7 +403,9 @@ export class Replica {
   #hasNews(session: Session): boolean {
     if (this.#snapshotting !== undefined) return false;
     const { snapshotPosition } = session;
-    return snapshotPosition === undefined || comparePositions(positionOf(session.cursor), snapshotPosition) > 0;
+    return (
+      snapshotPosition === undefined || comparePositions(positionOf(session.cursor), snapshotPosition) > 0
+    );
   }
 
   /** Goes on beside the shipping: the snapshot may only appear when the log before its position has been shipped. */
@@ -382,7 +422,8 @@ export class Replica {
 
   async #takeSnapshot(session: Session, signal: AbortSignal): Promise<void> {
     const snapshot = await this.#parts.primary.openSnapshot();
-    const stored = async (): Promise<void> => await this.#confirmedThrough(session, snapshot.position, signal);
+    const stored = async (): Promise<void> =>
+      await this.#confirmedThrough(session, snapshot.position, signal);
     await this.#upload(session.generation, snapshot, stored, signal);
     session.snapshotPosition = snapshot.position;
   }
@@ -435,10 +476,7 @@ export class Replica {
     for (;;) {
       const waitMs = this.#lastUploadMs + this.settings.syncIntervalMs - clock.monotonicMs();
       if (waitMs <= 0 || this.#isUrgent()) return;
-      await Promise.race([
-        primary.waitForChange(signal).catch(() => undefined),
-        this.#wait(waitMs, signal),
-      ]);
+      await Promise.race([primary.waitForChange(signal).catch(() => undefined), this.#wait(waitMs, signal)]);
       signal.throwIfAborted();
     }
   }

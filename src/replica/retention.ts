@@ -36,6 +36,7 @@ export async function enforceRetention(parts: RetentionParts): Promise<{ removed
       bytes: plan.bytes,
     });
   }
-  const snapshotsLeft = inventory.generations.reduce((sum, { snapshots }) => sum + snapshots.length, 0) - plan.snapshots.length;
+  const snapshotsLeft =
+    inventory.generations.reduce((sum, { snapshots }) => sum + snapshots.length, 0) - plan.snapshots.length;
   return { removed: plan.keys.length, isIdle: snapshotsLeft <= 1 };
 }

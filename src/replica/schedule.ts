@@ -29,14 +29,23 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
   const duties: Duty[] = [];
   const snapshotEveryMs = settings.snapshotIntervalMs ?? settings.retentionMs;
   if (hasNews && snapshotEveryMs > 0) {
-    duties.push({ kind: 'snapshot', atMs: (schedule.snapshotAtMs ?? Number.NEGATIVE_INFINITY) + snapshotEveryMs });
+    duties.push({
+      kind: 'snapshot',
+      atMs: (schedule.snapshotAtMs ?? Number.NEGATIVE_INFINITY) + snapshotEveryMs,
+    });
   }
   if (settings.retentionMs > 0 && !schedule.retentionIsIdle) {
     const everyMs = Math.min(settings.retentionCheckIntervalMs, settings.retentionMs);
-    duties.push({ kind: 'retention', atMs: (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs });
+    duties.push({
+      kind: 'retention',
+      atMs: (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs,
+    });
   }
   if (settings.validationIntervalMs !== undefined && settings.validationIntervalMs > 0) {
     duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + settings.validationIntervalMs });
   }
-  return duties.reduce<Duty | undefined>((first, duty) => (first === undefined || duty.atMs < first.atMs ? duty : first), undefined);
+  return duties.reduce<Duty | undefined>(
+    (first, duty) => (first === undefined || duty.atMs < first.atMs ? duty : first),
+    undefined,
+  );
 }

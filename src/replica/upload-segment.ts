@@ -33,7 +33,8 @@ export async function uploadSegment(
   signal?: AbortSignal,
 ): Promise<ObjectInfo> {
   const options = annotationOf(place);
-  const body = bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
+  const body =
+    bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
   return await store.write(segmentKey(place.generation, place.from), body, { signal });
 }
 

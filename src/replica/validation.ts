@@ -37,8 +37,14 @@ export async function validateReplica(parts: ValidationParts): Promise<Validatio
     report(parts, outcome, position);
     return outcome;
   } catch (error) {
-    if (!isRivuletError(error, 'CHAIN_BROKEN', 'REPLICA_INVALID', 'REPLICA_EMPTY', 'LZ4_INVALID', 'INTEGRITY')) throw error;
-    parts.logger.error('validation failed: the destination does not restore', { error, position: formatPosition(position) });
+    if (
+      !isRivuletError(error, 'CHAIN_BROKEN', 'REPLICA_INVALID', 'REPLICA_EMPTY', 'LZ4_INVALID', 'INTEGRITY')
+    )
+      throw error;
+    parts.logger.error('validation failed: the destination does not restore', {
+      error,
+      position: formatPosition(position),
+    });
     return 'different';
   } finally {
     rmSync(outputPath, { force: true });
@@ -59,7 +65,11 @@ async function hashLive(parts: ValidationParts): Promise<{ position: Position; d
   }
 }
 
-async function restoreAndHash(parts: ValidationParts, outputPath: string, position: Position): Promise<string> {
+async function restoreAndHash(
+  parts: ValidationParts,
+  outputPath: string,
+  position: Position,
+): Promise<string> {
   const { store, generation, signal } = parts;
   await restore({
     store,
@@ -75,7 +85,9 @@ async function restoreAndHash(parts: ValidationParts, outputPath: string, positi
 
 function report({ logger }: ValidationParts, outcome: ValidationOutcome, position: Position): void {
   if (outcome === 'equal') {
-    logger.info('validation passed: the destination restores to the live database', { position: formatPosition(position) });
+    logger.info('validation passed: the destination restores to the live database', {
+      position: formatPosition(position),
+    });
   } else {
     logger.error('validation failed: the restored database differs from the live one', {
       position: formatPosition(position),

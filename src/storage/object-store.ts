@@ -48,7 +48,11 @@ export interface ObjectStore {
    * Replaces an object of the same key. When `body` throws, nothing appears and the same error is thrown.
    * Resolves to what a listing would now say.
    */
-  write(key: string, body: Uint8Array | AsyncIterable<Uint8Array>, options?: CallOptions): Promise<ObjectInfo>;
+  write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options?: CallOptions,
+  ): Promise<ObjectInfo>;
 
   /** Removes objects; one that is not there counts as removed. Any that could not be removed throws. */
   remove(keys: readonly string[], options?: CallOptions): Promise<void>;

@@ -1,0 +1,41 @@
+/** What `replicate` works on: the database and URLs of the command line, or else the configuration file. */
+import { RivuletError } from '../base/errors.ts';
+import { configFromCommandLine } from '../config/from-command-line.ts';
+import { formatProblem } from '../config/problems.ts';
+import type { Config } from '../config/settings.ts';
+import type { CommandContext } from './command.ts';
+
+export interface ChosenConfig {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+/** @throws RivuletError `USAGE`, `CONFIG_INVALID`, `CONFIG_NOT_FOUND` */
+export async function chooseConfig(context: CommandContext): Promise<ChosenConfig> {
+  const { flags, env } = context;
+  const [databasePath, ...urls] = context.arguments;
+  const exec = flags.text('exec');
+  if (databasePath === undefined) return await fromFile(context, exec);
+  if (flags.text('config') !== undefined) {
+    throw new RivuletError('USAGE', 'a database on the command line and -config exclude each other', {
+      hint: 'Name the database in the configuration, or leave -config out.',
+    });
+  }
+  return {
+    config: configFromCommandLine(databasePath, urls, { exec, environment: { ...env } }),
+    warnings: [],
+  };
+}
+
+async function fromFile({ flags, env }: CommandContext, exec: string | undefined): Promise<ChosenConfig> {
+  const { loadConfig } = await import('../config/load.ts');
+  const { config, warnings } = await loadConfig({
+    path: flags.text('config'),
+    noExpandEnv: flags.boolean('no-expand-env'),
+    environment: { ...env },
+  });
+  return {
+    config: exec === undefined ? config : { ...config, exec },
+    warnings: warnings.map((warning) => formatProblem(warning)),
+  };
+}

@@ -1,0 +1,63 @@
+import type { Command, CommandContext } from '../command.ts';
+import { EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
+import { CONFIG_ENVIRONMENT, CONFIG_FLAGS } from '../shared-flags.ts';
+
+export const command: Command = {
+  name: 'replicate',
+  summary: 'Ship every committed change to the replicas, until stopped',
+  description:
+    'Runs beside the application and stores each committed change at every replica within moments. The databases ' +
+    'come from the configuration, or from the command line. Ctrl-C or SIGTERM stops it: what is left is sent first.',
+  arguments: [
+    { name: 'DB_PATH', help: 'a database to replicate without a configuration', optional: true },
+    {
+      name: 'REPLICA_URL',
+      help: 'where to, such as file:///backup/app; several are possible',
+      optional: true,
+      repeated: true,
+    },
+  ],
+  flags: [
+    {
+      name: 'exec',
+      kind: 'text',
+      value: 'COMMAND',
+      help: 'run the application too, pass signals on to it, and end when it ends, with its exit code',
+    },
+    { name: 'once', kind: 'boolean', help: 'ship what is there now, and end' },
+    ...CONFIG_FLAGS,
+  ],
+  examples: [
+    { command: 'rivulet replicate /var/lib/app.db file:///backup/app', does: 'one database to a directory' },
+    { command: 'rivulet replicate', does: 'everything in the configuration' },
+    {
+      command: 'rivulet replicate -exec "node server.js"',
+      does: 'in a container: the application and its backup',
+    },
+    { command: 'rivulet replicate -once app.db file:///backup/app', does: 'from a timer: catch up and end' },
+  ],
+  environment: CONFIG_ENVIRONMENT,
+  exitCodes: [
+    { name: '3', help: 'the last changes could not be stored everywhere; they are sent at the next start' },
+    { name: '128+n', help: 'ended at once by a second signal' },
+    { name: 'other', help: "with -exec: the application's own exit code" },
+  ],
+  run: replicate,
+};
+
+async function replicate(context: CommandContext): Promise<number> {
+  const { chooseConfig } = await import('../choose-config.ts');
+  const { config, warnings } = await chooseConfig(context);
+  const { createLogger } = await import('../../daemon/logging.ts');
+  const { runReplicate } = await import('../../daemon/replicate.ts');
+  const logger = await createLogger(config.logging);
+  for (const warning of warnings) logger.warn(warning);
+  const { childCode, unfinished } = await runReplicate({
+    config,
+    once: context.flags.boolean('once'),
+    logger,
+    clock: context.clock,
+    signals: context.signals,
+  });
+  return unfinished > 0 ? EXIT_FINAL_SYNC_FAILED : (childCode ?? EXIT_OK);
+}

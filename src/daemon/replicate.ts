@@ -1,0 +1,85 @@
+/** The life of `replicate`: start, run the application beside it if asked to, stop when told, tell the truth at the end. */
+import type { Clock } from '../base/clock.ts';
+import { RivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { assertConfigAvailable } from '../config/availability.ts';
+import type { Config } from '../config/settings.ts';
+import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.ts';
+import { Daemon } from './daemon.ts';
+
+export interface ReplicateOptions {
+  readonly config: Config;
+  /** Ship what is there and end. */
+  readonly once: boolean;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly signals: {
+    /** Aborts at the first signal. */
+    readonly graceful: AbortSignal;
+    readonly received: NodeJS.Signals | undefined;
+    /** Called before the process ends at a second signal. */
+    onForce(listener: (signal: NodeJS.Signals) => void): void;
+  };
+}
+
+export interface ReplicateOutcome {
+  /** Exit code of the application, when there was one. */
+  readonly childCode: number | undefined;
+  /** Destinations that did not get everything. */
+  readonly unfinished: number;
+}
+
+/**
+ * Runs until a signal, the end of the application, or, with `once`, until everything is shipped.
+ *
+ * @throws RivuletError when nothing can be replicated at all, or the application cannot be started
+ */
+export async function runReplicate(options: ReplicateOptions): Promise<ReplicateOutcome> {
+  const { config, logger, clock } = options;
+  assertConfigAvailable(config);
+  if (config.databases.length === 0) {
+    throw new RivuletError('CONFIG_INVALID', 'the configuration names no database to replicate', {
+      hint: 'List databases under "dbs", or write: rivulet replicate DB_PATH REPLICA_URL',
+    });
+  }
+  const daemon = new Daemon(config, { clock, logger });
+  if (options.once) return await runOnce(daemon, options);
+  await daemon.start();
+  let childCode: number | undefined;
+  try {
+    if (config.exec === undefined) await aborted(options.signals.graceful);
+    else childCode = await runChild(config.exec, options);
+  } finally {
+    logger.info('stopping', { signal: options.signals.received });
+  }
+  return { childCode, unfinished: await daemon.stop() };
+}
+
+async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<ReplicateOutcome> {
+  let unfinished = 0;
+  try {
+    await daemon.once(options.signals.graceful);
+  } finally {
+    unfinished = await daemon.stop();
+  }
+  return { childCode: undefined, unfinished };
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  // A pending promise keeps no process alive; databases that only wait for files would let it end.
+  const alive = setInterval(() => undefined, 0x7fffffff);
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  clearInterval(alive);
+}
+
+async function runChild(command: string, { signals, logger }: ReplicateOptions): Promise<number> {
+  const child: SupervisedChild = await superviseChild(command, { logger });
+  signals.onForce(() => child.kill('SIGKILL'));
+  signals.graceful.addEventListener('abort', () => child.kill(signals.received ?? 'SIGTERM'), { once: true });
+  if (signals.graceful.aborted) child.kill(signals.received ?? 'SIGTERM');
+  const exit = await child.exited;
+  const code = exitCodeOfChild(exit);
+  logger.info('the application ended', { code, signal: exit.signal });
+  return code;
+}
