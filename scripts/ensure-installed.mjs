@@ -34,16 +34,14 @@ function requireNode() {
 
 const reason = reasonToInstall();
 if (reason !== undefined) {
-  console.error(`Installing dependencies (npm install): ${reason}`);
-  // Not `npm ci`: it refuses a lock that lacks a platform's optional packages, and registries that mirror only some
-  // platforms make such locks. The versions are those of the lock all the same.
-  const { status } = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--silent'], {
+  console.error(`Installing dependencies (npm ci): ${reason}`);
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--silent'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
   });
   if (status !== 0) {
-    console.error('npm install failed; run it by hand to see why');
+    console.error('npm ci failed; run it by hand to see why');
     process.exit(1);
   }
 }
