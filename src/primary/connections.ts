@@ -16,6 +16,11 @@ const SQLITE_CORRUPT = 11;
 const SQLITE_PRIMARY_MASK = 0xff;
 /** Connections only read the schema and take locks; a small page cache is plenty. Kibibytes, negative by SQLite's rule. */
 const CACHE_SETTING = -100;
+/**
+ * Longest wait for the write lock in one go: the process stands still meanwhile, and other databases with it. Who does
+ * not get it comes again later.
+ */
+const WRITE_LOCK_WAIT_MS = 30;
 
 /** What `PRAGMA wal_checkpoint` answers. */
 export interface CheckpointResult {
@@ -82,10 +87,11 @@ export class Connections {
   #holder: DatabaseSync;
   #spare: DatabaseSync;
   #holding = false;
+  #switchedToWal = false;
 
   /**
    * @param path - the database file, which must exist
-   * @param busyTimeoutMs - how long one call may wait for a lock; the process stands still meanwhile
+   * @param busyTimeoutMs - how long opening may wait for a lock; the process stands still meanwhile
    * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE` or `DB_BUSY`
    */
   constructor(path: string, busyTimeoutMs: number) {
@@ -98,7 +104,8 @@ export class Connections {
     try {
       this.#writer = track(open(path, false, busyTimeoutMs));
       this.#requireWalMode();
-      this.#writer.exec('PRAGMA wal_autocheckpoint=0');
+      const waitMs = Math.min(busyTimeoutMs, WRITE_LOCK_WAIT_MS);
+      this.#writer.exec(`PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=${waitMs}`);
       this.#checkpointer = track(open(path, false, 0));
       this.#checkpointer.exec('PRAGMA wal_autocheckpoint=0');
       this.#holder = track(open(path, true, busyTimeoutMs));
@@ -108,9 +115,6 @@ export class Connections {
       throw explainSqliteError(error, path);
     }
   }
-
-  /** Whether the constructor had to switch the database from a rollback journal to a write-ahead log. */
-  switchedToWal = false;
 
   #requireWalMode(): void {
     const before = this.#journalMode('PRAGMA journal_mode');
@@ -125,11 +129,16 @@ export class Connections {
         },
       );
     }
-    this.switchedToWal = true;
+    this.#switchedToWal = true;
   }
 
   #journalMode(sql: string): unknown {
     return this.#writer.prepare(sql).get()?.['journal_mode'];
+  }
+
+  /** Whether the constructor had to switch the database from a rollback journal to a write-ahead log. */
+  get switchedToWal(): boolean {
+    return this.#switchedToWal;
   }
 
   /** Whether a read transaction is open that keeps the log from being restarted over unread frames. */

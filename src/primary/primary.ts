@@ -205,8 +205,7 @@ export class Primary {
   async #open(): Promise<boolean> {
     const { path, busyTimeoutMs } = this.settings;
     if (identify(path) === undefined) {
-      if (!this.#saidWaiting)
-        this.#tools.logger.warn('the database does not exist yet; waiting for it', { path });
+      if (!this.#saidWaiting) this.#tools.logger.warn('the database does not exist yet; waiting for it');
       this.#saidWaiting = true;
       return false;
     }
@@ -224,7 +223,7 @@ export class Primary {
 
   async #begin(database: OpenDatabase): Promise<Following> {
     if (database.connections.switchedToWal) {
-      this.#tools.logger.info('switched the database to WAL mode', { path: this.settings.path });
+      this.#tools.logger.info('switched the database from a rollback journal to WAL mode');
     }
     const reading = readState(join(this.settings.metaPath, 'state.json'));
     const tail = await readLog(database, 0, pause);
@@ -289,7 +288,6 @@ export class Primary {
     this.#consumers.clear();
     for (const [name, position] of state.confirmed) this.#consumers.set(name, position);
     this.#tools.logger.info('continuing the generation', {
-      path: this.settings.path,
       generation: state.generation,
       position: formatPosition(tail.position),
     });
@@ -317,7 +315,7 @@ export class Primary {
     await this.#tidyLog(database);
     const generation = formatGeneration(randomBytes(8));
     const tail = await readLog(database, 0, pause);
-    this.#tools.logger.info('starting a new generation', { path: this.settings.path, generation, reason });
+    this.#tools.logger.info('starting a new generation', { generation, reason });
     this.#tools.observer.onGeneration(generation, reason);
     return this.#followingFrom(database, tail, generation);
   }
@@ -373,13 +371,7 @@ export class Primary {
     const jump = (salt1 - tail.chain.header.salt1) >>> 0;
     const doubt = this.#doubtAboutNext(following, jump);
     if (doubt !== undefined) {
-      this.#following = undefined;
-      try {
-        this.#following = await this.#newGeneration(database, doubt);
-      } catch (error) {
-        database.close();
-        throw error;
-      }
+      await this.#replaceGeneration(database, doubt);
     } else {
       const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;
       if (!isEmpty) this.#ends.set(tail.index, tail.position.offsetBytes);
@@ -464,7 +456,7 @@ export class Primary {
       Math.max(HINDERED_WAIT_MS, following.hinderedWaitMs * 2),
     );
     following.notBeforeMs = nowMs + following.hinderedWaitMs;
-    this.#tools.logger.debug('the checkpoint was hindered', { path: this.settings.path, outcome });
+    this.#tools.logger.debug('the checkpoint was hindered', { outcome });
   }
 
   /** Captures all but a little, without any lock. Answers false when a writer outruns it. */
@@ -653,6 +645,29 @@ export class Primary {
       }
       throw new RivuletError('DB_BUSY', `${this.settings.path} changes too fast for a snapshot to begin`);
     });
+  }
+
+  /**
+   * Gives up the present generation, for every destination: one of them holds, in this generation, what does not
+   * belong to this database's history.
+   */
+  async abandonGeneration(generation: Generation, reason: string): Promise<void> {
+    await this.#mutex.run(async () => {
+      const following = this.#following;
+      if (following?.generation === generation) await this.#replaceGeneration(following.database, reason);
+    });
+    this.#changed.fire();
+  }
+
+  async #replaceGeneration(database: OpenDatabase, reason: string): Promise<void> {
+    this.#following = undefined;
+    try {
+      this.#following = await this.#newGeneration(database, reason);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    this.#save({ durable: true });
   }
 
   /** Opens a consistent snapshot at the present end of the log. Close it. @throws RivuletError `DB_BUSY` */

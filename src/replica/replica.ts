@@ -13,7 +13,7 @@ import { messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { encodeEnd, endKey } from '../generations/ends.ts';
-import { generationOf, readInventory } from '../generations/inventory.ts';
+import { type GenerationInventory, generationOf, readInventory } from '../generations/inventory.ts';
 import {
   comparePositions,
   formatIndex,
@@ -218,7 +218,10 @@ export class Replica {
     const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
     const held = generationOf(inventory, generation);
     const found = await findPosition({ primary, store, logger: this.#logger, signal }, held);
-    if (found === undefined) return await this.#firstSnapshot(generation, signal);
+    if (found === undefined) {
+      await this.#avoidOverlap(held);
+      return await this.#firstSnapshot(generation, signal);
+    }
     this.#schedule = { ...this.#schedule, snapshotAtMs: found.snapshot.createdAt };
     primary.confirm(this.settings.name, positionOf(found.cursor));
     this.#logger.info('continuing where the destination stands', {
@@ -227,7 +230,21 @@ export class Replica {
       destination: store.location,
     });
     const firstIndex = found.snapshot.index;
-    return { generation, cursor: found.cursor, firstIndex, reachBytes: 0, snapshotPosition: undefined };
+    // A snapshot without any segment: as after a first snapshot, what it may hold already appears in one object.
+    const reachBytes = found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0;
+    return { generation, cursor: found.cursor, firstIndex, reachBytes, snapshotPosition: undefined };
+  }
+
+  /** Objects of the present log that cannot be continued would lie across those that are about to be written. */
+  async #avoidOverlap(held: GenerationInventory | undefined): Promise<void> {
+    const { primary, store } = this.#parts;
+    const last = Math.max(held?.segments.at(-1)?.index ?? -1, held?.snapshots.at(-1)?.index ?? -1);
+    if (held === undefined || primary.position === undefined || last < primary.position.index) return;
+    await primary.abandonGeneration(held.generation, `${store.location} holds what cannot be continued`);
+    throw new RivuletError(
+      'CHAIN_BROKEN',
+      `${store.location} cannot be continued in generation ${held.generation}`,
+    );
   }
 
   /** A destination that holds nothing of this generation: a snapshot first, then the log from its start. */
@@ -369,14 +386,14 @@ export class Replica {
     onCursor: (cursor: Cursor) => void,
   ): AsyncIterable<Uint8Array> {
     let taken: Taken = first;
-    for (;;) {
-      if (taken.kind !== 'bytes')
-        throw new RivuletError('CHAIN_BROKEN', 'the log under the first snapshot is gone');
+    while (taken.kind === 'bytes' && taken.from.index === first.from.index) {
       onCursor(taken.cursor);
       yield taken.bytes;
       if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
       taken = this.#parts.primary.take(taken.cursor, SEGMENT_BYTES_MAX);
     }
+    if (taken.kind === 'lost')
+      throw new RivuletError('CHAIN_BROKEN', `the log under the first snapshot: ${taken.why}`);
   }
 
   async #promiseEnd(signal: AbortSignal | undefined): Promise<void> {
