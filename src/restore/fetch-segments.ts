@@ -4,8 +4,8 @@
 import type { SegmentEntry } from '../generations/inventory.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
-/** Stored bytes fetched ahead; enough to keep eight fetches of a Rivulet writer's largest segments under way. */
-const AHEAD_BYTES_MAX = 32 * 1024 * 1024;
+/** Stored bytes fetched ahead: two of the largest segments that a Rivulet writer makes, hundreds of small ones. */
+const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Objects from this size on are not held in memory but read as they are applied. */
 const STREAMED_BYTES_MIN = 16 * 1024 * 1024;

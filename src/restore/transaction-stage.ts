@@ -5,6 +5,8 @@
 import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { type PageFile, writeFully } from './page-file.ts';
 
+/** Spool file traffic goes in pieces of this size: few system calls, little memory. */
+const WRITE_BYTES = 1024 * 1024;
 const REPLAY_BYTES = 4 * 1024 * 1024;
 
 export class TransactionStage implements Disposable {
@@ -29,13 +31,22 @@ export class TransactionStage implements Disposable {
   spill(): void {
     if (this.#numbers.length === 0) return;
     this.#fd ??= openSync(this.#spoolPath, 'wx+', 0o600);
-    const size = this.#pageSizeBytes;
-    const block = new Uint8Array(this.#numbers.length * size);
-    for (const [i, page] of this.#pages.entries()) block.set(page, i * size);
-    writeFully(this.#fd, block, block.length, this.#spooledNumbers.length * size);
+    this.#writeSpool(this.#fd);
     for (const number of this.#numbers) this.#spooledNumbers.push(number);
     this.#numbers = [];
     this.#pages = [];
+  }
+
+  /** Appends the pages, some at a time: a copy of them all would double what spilling is to bound. */
+  #writeSpool(fd: number): void {
+    const size = this.#pageSizeBytes;
+    const pagesPerWrite = Math.max(1, Math.floor(WRITE_BYTES / size));
+    const block = new Uint8Array(pagesPerWrite * size);
+    for (let first = 0; first < this.#pages.length; first += pagesPerWrite) {
+      const pages = this.#pages.slice(first, first + pagesPerWrite);
+      for (const [i, page] of pages.entries()) block.set(page, i * size);
+      writeFully(fd, block, pages.length * size, (this.#spooledNumbers.length + first) * size);
+    }
   }
 
   /** The transaction is complete: hands its pages to `file`, in order. */
