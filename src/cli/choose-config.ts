@@ -15,7 +15,7 @@ export async function chooseConfig(context: CommandContext): Promise<ChosenConfi
   const { flags, env } = context;
   const [databasePath, ...urls] = context.arguments;
   const exec = flags.text('exec');
-  if (databasePath === undefined) return await fromFile(context, exec);
+  if (databasePath === undefined) return fromFile(context, exec);
   if (flags.text('config') !== undefined) {
     throw new RivuletError('USAGE', 'a database on the command line and -config exclude each other', {
       hint: 'Name the database in the configuration, or leave -config out.',

@@ -75,7 +75,7 @@ export class Daemon {
         contentType: this.#metrics.contentType,
         render: async () => {
           for (const runner of this.#runners) runner.measure();
-          return await this.#metrics.render();
+          return this.#metrics.render();
         },
       },
       health: () => this.health(),

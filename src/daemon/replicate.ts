@@ -43,7 +43,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
     });
   }
   const daemon = new Daemon(config, { clock, logger });
-  if (options.once) return await runOnce(daemon, options);
+  if (options.once) return runOnce(daemon, options);
   await daemon.start();
   let childCode: number | undefined;
   try {

@@ -123,7 +123,7 @@ export class Connections {
     if (after !== 'wal') {
       throw new RivuletError(
         'DB_UNREADABLE',
-        `${this.#path} cannot be switched to WAL mode: it stays in "${after}"`,
+        `${this.#path} cannot be switched to WAL mode: it stays in "${String(after)}"`,
         {
           hint: 'In-memory, read-only and some network file systems cannot hold a write-ahead log.',
         },

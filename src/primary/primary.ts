@@ -182,7 +182,7 @@ export class Primary {
    * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_BUSY`, `STATE_INVALID`
    */
   async refresh(): Promise<boolean> {
-    return await this.#mutex.run(async () => {
+    return this.#mutex.run(async () => {
       const startedMs = this.#tools.clock.monotonicMs();
       const changed = await this.#refresh();
       await this.#maintain();
@@ -196,8 +196,8 @@ export class Primary {
   async #refresh(): Promise<boolean> {
     if (this.#following !== undefined && !this.#following.database.file.isCurrent())
       this.#letGo('gone or replaced');
-    if (this.#following === undefined) return await this.#open();
-    return await this.#follow(this.#following);
+    if (this.#following === undefined) return this.#open();
+    return this.#follow(this.#following);
   }
 
   // ---- opening -----------------------------------------------------------------------------------------------
@@ -229,9 +229,9 @@ export class Primary {
     const tail = await readLog(database, 0, pause);
     const verdict = decideContinuity(await this.#continuityFacts(database, tail, reading));
     if (verdict.kind === 'new-generation' || reading.kind !== 'state') {
-      return await this.#newGeneration(database, verdict.kind === 'new-generation' ? verdict.reason : '');
+      return this.#newGeneration(database, verdict.kind === 'new-generation' ? verdict.reason : '');
     }
-    return await this.#resume(database, reading.state, verdict);
+    return this.#resume(database, reading.state, verdict);
   }
 
   async #continuityFacts(
@@ -428,7 +428,7 @@ export class Primary {
         path: this.settings.path,
         connections: following.database.connections,
         tail: following.tail,
-        captureMost: async () => await this.#captureMost(following),
+        captureMost: async () => this.#captureMost(following),
         capture: () => this.#captureNow(following),
         checkpointedBytes: following.checkpointedBytes ?? 0,
       });
@@ -588,7 +588,7 @@ export class Primary {
    * Undefined when what follows it is not to be had here, so that it needs a fresh snapshot.
    */
   async resumeAfter(generation: Generation, start: Position, bytes: Uint8Array): Promise<Cursor | undefined> {
-    return await this.#mutex.run(async () => {
+    return this.#mutex.run(async () => {
       const following = this.#following;
       if (following?.generation !== generation) return undefined;
       const chain = chainAfterSegment(following.tail.chain.header, start, bytes);
@@ -605,7 +605,7 @@ export class Primary {
 
   /** Where a destination stands that has a snapshot at the start of log `index` and no segment yet. */
   async resumeAtStart(generation: Generation, index: number): Promise<Cursor | undefined> {
-    return await this.#mutex.run(() => {
+    return this.#mutex.run(() => {
       const following = this.#following;
       if (following?.generation !== generation) return undefined;
       const cursor = startOfLog(index);
@@ -632,7 +632,7 @@ export class Primary {
    * present log is kept for it.
    */
   async attach(name: string): Promise<Cursor> {
-    return await this.#mutex.run(async () => {
+    return this.#mutex.run(async () => {
       const following = this.#requireFollowing();
       for (let round = 0; round < CATCH_UP_ROUNDS; round++) {
         const { index } = following.tail;
@@ -672,7 +672,7 @@ export class Primary {
 
   /** Opens a consistent snapshot at the present end of the log. Close it. @throws RivuletError `DB_BUSY` */
   async openSnapshot(): Promise<Snapshot> {
-    return await this.#mutex.run(async () => {
+    return this.#mutex.run(async () => {
       for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
         const snapshot = await this.#pinSnapshot(this.#requireFollowing(), attempt);
         if (snapshot !== undefined) return snapshot;

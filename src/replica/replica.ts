@@ -220,7 +220,7 @@ export class Replica {
     const found = await findPosition({ primary, store, logger: this.#logger, signal }, held);
     if (found === undefined) {
       await this.#avoidOverlap(held);
-      return await this.#firstSnapshot(generation, signal);
+      return this.#firstSnapshot(generation, signal);
     }
     this.#schedule = { ...this.#schedule, snapshotAtMs: found.snapshot.createdAt };
     primary.confirm(this.settings.name, positionOf(found.cursor));
@@ -439,8 +439,7 @@ export class Replica {
 
   async #takeSnapshot(session: Session, signal: AbortSignal): Promise<void> {
     const snapshot = await this.#parts.primary.openSnapshot();
-    const stored = async (): Promise<void> =>
-      await this.#confirmedThrough(session, snapshot.position, signal);
+    const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
     await this.#upload(session.generation, snapshot, stored, signal);
     session.snapshotPosition = snapshot.position;
   }

@@ -35,7 +35,7 @@ export async function uploadSegment(
   const options = annotationOf(place);
   const body =
     bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
-  return await store.write(segmentKey(place.generation, place.from), body, { signal });
+  return store.write(segmentKey(place.generation, place.from), body, { signal });
 }
 
 /** The same for a stretch that is too long to be held in memory. */
@@ -46,5 +46,5 @@ export async function uploadSegmentStream(
   signal?: AbortSignal,
 ): Promise<ObjectInfo> {
   const body = encodeFrameStream(pieces, annotationOf(place));
-  return await store.write(segmentKey(place.generation, place.from), body, { signal });
+  return store.write(segmentKey(place.generation, place.from), body, { signal });
 }

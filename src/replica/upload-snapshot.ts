@@ -38,7 +38,7 @@ export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo
     pageCount: snapshot.pageCount,
     salts: snapshot.salts,
   });
-  return await upload.store.write(
+  return upload.store.write(
     snapshotKey(generation, snapshot.position.index),
     encodeFrameStream(pagesThenWait(upload), { annotation }),
     { signal: upload.signal },
