@@ -10,6 +10,8 @@ export interface RestorePlan {
   readonly segments: readonly SegmentEntry[];
   /** True when segments were left out because they are later than the moment asked for. */
   readonly cutByTime: boolean;
+  /** The chain is applied up to here, which it must reach; undefined for all of it. */
+  readonly until: Position | undefined;
   /** The chain must reach this promise. */
   readonly promise: EndEntry | undefined;
   /** The segment that follows what was asked for: the chain must end exactly where it says. */

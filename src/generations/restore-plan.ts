@@ -6,11 +6,13 @@ import { chooseGeneration, missingSnapshot } from './choose-generation.ts';
 import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEntry } from './inventory.ts';
 import { type Position, formatIndex, segmentKey } from './names.ts';
 import type { PlanFailure, PlanOutcome, RestorePlan } from './plan-outcome.ts';
-import { type RestoreTarget, formatTime } from './restore-target.ts';
+import { type RestoreTarget, formatTime, normalizeTarget } from './restore-target.ts';
 
 interface Limits {
   readonly indexMax: number;
   readonly timeMax: number;
+  /** Segments of `indexMax` that begin here or later are not wanted. */
+  readonly offsetEnd: number;
 }
 
 /** The segments of a walk, the first one that was left out, and the position that is missing, if any. */
@@ -49,8 +51,10 @@ function missingBefore(
  * to be later was rewritten or copied since: what followed it was stored by then, so it belongs to that moment too.
  */
 function walk(from: GenerationInventory, snapshot: SnapshotEntry, limits: Limits): Walk {
+  const { indexMax, offsetEnd, timeMax } = limits;
   const last = from.segments.findLastIndex(
-    ({ index, createdAt }) => index <= limits.indexMax && createdAt <= limits.timeMax,
+    ({ index, offsetBytes, createdAt }) =>
+      (index < indexMax || (index === indexMax && offsetBytes < offsetEnd)) && createdAt <= timeMax,
   );
   const segments: SegmentEntry[] = [];
   let previous: SegmentEntry | undefined;
@@ -127,7 +131,7 @@ function planTimeMs(snapshot: SnapshotEntry, segments: readonly SegmentEntry[]):
  */
 function witnessOf(found: Walk, snapshot: SnapshotEntry, target: RestoreTarget): SegmentEntry | undefined {
   const { next, segments } = found;
-  if (next === undefined) return undefined;
+  if (next === undefined || target.offsetBytes !== undefined) return undefined;
   if (target.timestampMs !== undefined && target.timestampMs <= planTimeMs(snapshot, segments))
     return undefined;
   return missingBefore(next, segments.at(-1), snapshot.index) === undefined ? next : undefined;
@@ -140,6 +144,7 @@ function promiseOf(
   cut: boolean,
   timeMs: number,
 ): EndEntry | undefined {
+  if (target.offsetBytes !== undefined) return undefined;
   if (target.timestampMs !== undefined && (cut || target.timestampMs <= timeMs)) return undefined;
   const indexMax = target.index ?? Number.POSITIVE_INFINITY;
   return from.ends.findLast(({ index }) => index <= indexMax);
@@ -159,6 +164,10 @@ function gapAtMoment(
   return missingBefore(next, segments.at(-1), snapshot.index);
 }
 
+function untilOf({ index, offsetBytes }: RestoreTarget): Position | undefined {
+  return index === undefined || offsetBytes === undefined ? undefined : { index, offsetBytes };
+}
+
 function assemble(
   from: GenerationInventory,
   snapshot: SnapshotEntry,
@@ -175,6 +184,7 @@ function assemble(
     snapshot,
     segments,
     cutByTime,
+    until: untilOf(target),
     promise: promiseOf(from, target, cutByTime, resultingTimeMs),
     witness: witnessOf(found, snapshot, target),
     objects: segments.length + 1,
@@ -184,7 +194,11 @@ function assemble(
 }
 
 /** Plans a restore, or says why there is none; pure. `planRestore` is the same with errors. */
-export function tryPlanRestore(inventory: Inventory, target: RestoreTarget): PlanOutcome {
+export function tryPlanRestore(inventory: Inventory, wanted: RestoreTarget): PlanOutcome {
+  const target = normalizeTarget(wanted);
+  if (target.offsetBytes !== undefined && target.index === undefined) {
+    return { failure: { code: 'USAGE', message: 'an offset can only be asked for together with its index' } };
+  }
   if (target.index !== undefined && target.timestampMs !== undefined) {
     return { failure: { code: 'USAGE', message: 'an index and a timestamp cannot both be asked for' } };
   }
@@ -195,6 +209,7 @@ export function tryPlanRestore(inventory: Inventory, target: RestoreTarget): Pla
   const limits = {
     indexMax: target.index ?? Number.POSITIVE_INFINITY,
     timeMax: target.timestampMs ?? Number.POSITIVE_INFINITY,
+    offsetEnd: target.offsetBytes ?? Number.POSITIVE_INFINITY,
   };
   const snapshot = chooseSnapshot(chosen, limits);
   if (snapshot === undefined) {

@@ -7,8 +7,17 @@ export interface RestoreTarget {
   readonly generation?: Generation | undefined;
   /** The state at the end of this index, with every segment that it has. */
   readonly index?: number | undefined;
+  /** With `index`: the state behind the last commit before this byte of it, which the chain must reach. */
+  readonly offsetBytes?: number | undefined;
   /** The state at this moment, in milliseconds since 1970; later than the last upload means the latest. */
   readonly timestampMs?: number | undefined;
+}
+
+/** The same target without needless parts: the start of a log is the end of the one before. */
+export function normalizeTarget(target: RestoreTarget): RestoreTarget {
+  const { index, offsetBytes } = target;
+  if (index === undefined || offsetBytes !== 0 || index === 0) return target;
+  return { generation: target.generation, index: index - 1 };
 }
 
 /** A moment as messages and flags show it: RFC 3339 with milliseconds. */

@@ -46,7 +46,7 @@ async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Buil
   });
   meter.add(0, 1);
   meter.enter('segments');
-  using applier = new ChainApplier(plan.generation, snapshot, output);
+  using applier = new ChainApplier(plan, snapshot, output);
   await applySegments(applier, plan.segments, {
     store,
     parallelism: context.parallelism,
@@ -69,6 +69,7 @@ function bare(plan: RestorePlan): RestorePlan {
   return {
     ...plan,
     segments: [],
+    until: undefined,
     witness: undefined,
     objects: 1,
     bytes: snapshot.sizeBytes,

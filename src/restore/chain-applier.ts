@@ -6,6 +6,7 @@
 import type { Annotation, SegmentAnnotation } from '../generations/annotation.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
 import { type Generation, type Position, formatPosition } from '../generations/names.ts';
+import type { RestorePlan } from '../generations/plan-outcome.ts';
 import { messageOf } from '../base/errors.ts';
 import {
   type Chain,
@@ -51,6 +52,7 @@ export class ChainApplier implements Disposable {
   readonly #snapshot: LoadedSnapshot;
   readonly #file: PageFile;
   readonly #stage: TransactionStage;
+  readonly #until: Position | undefined;
   readonly #unproven: string[] = [];
   readonly #seenSalts = new Set<string>();
   #previous: PreviousLog | undefined;
@@ -60,8 +62,14 @@ export class ChainApplier implements Disposable {
   #current: Current | undefined;
   #heldBytes = 0;
 
-  constructor(generation: Generation, snapshot: LoadedSnapshot, output: { fd: number; spoolPath: string }) {
-    this.#generation = generation;
+  /** @param plan - whose segments will come; bytes behind its `until` are left out */
+  constructor(
+    plan: Pick<RestorePlan, 'generation' | 'until'>,
+    snapshot: LoadedSnapshot,
+    output: { fd: number; spoolPath: string },
+  ) {
+    this.#generation = plan.generation;
+    this.#until = plan.until;
     this.#snapshot = snapshot;
     this.#index = snapshot.entry.index;
     this.#file = new PageFile(output.fd, snapshot.pageSizeBytes, snapshot.pageCount);
@@ -198,14 +206,21 @@ export class ChainApplier implements Disposable {
 
   /** Checks and takes the whole frames from `bytes[at]` on; returns what is left of them. */
   #applyFrames(segment: SegmentEntry, chain: Chain, bytes: Uint8Array, at: number): Uint8Array {
-    const scan = scanFrames(chain, bytes, at);
+    const end = this.#endOf(chain, bytes, at);
+    const scan = scanFrames(chain, bytes, at, end);
     if (scan.stop !== 'end') throw this.#badFrame(segment, scan);
     this.#takePages(bytes, at, scan);
     this.#chain = scan.chain;
     if (scan.commitPageCount !== 0) {
       this.#committed = { index: this.#index, offsetBytes: scan.committedChain.offsetBytes };
     }
-    return bytes.subarray(at + scan.validBytes);
+    return end < bytes.length ? NOTHING : bytes.subarray(at + scan.validBytes);
+  }
+
+  /** Where in `bytes` the wanted frames end. */
+  #endOf(chain: Chain, bytes: Uint8Array, at: number): number {
+    if (this.#until === undefined || this.#until.index !== this.#index) return bytes.length;
+    return Math.min(bytes.length, at + Math.max(0, this.#until.offsetBytes - chain.offsetBytes));
   }
 
   #takePages(bytes: Uint8Array, start: number, scan: FrameScan): void {

@@ -14,7 +14,7 @@ import {
 } from '../generations/names.ts';
 import type { RestorePlan } from '../generations/plan-outcome.ts';
 import type { CallOptions, ObjectStore } from '../storage/object-store.ts';
-import { ChainFault, SnapshotAhead } from './faults.ts';
+import { ChainFault, SnapshotAhead, SnapshotFault } from './faults.ts';
 import { checkLogEnd, checkPlace } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
 
@@ -52,8 +52,21 @@ function checkSnapshotReached(plan: RestorePlan, snapshot: LoadedSnapshot, reach
   if (snapshot.annotation === undefined || plan.segments.length === 0) return;
   const stands = { index: snapshot.entry.index, offsetBytes: snapshot.annotation.offsetBytes };
   if (comparePositions(reached, stands) >= 0) return;
+  if (plan.until !== undefined && comparePositions(plan.until, stands) < 0) {
+    const problem = `${plan.snapshot.key} stands at ${formatPosition(stands)}, behind what was asked for`;
+    throw new SnapshotFault(plan.snapshot.key, problem);
+  }
   if (plan.cutByTime) throw new SnapshotAhead('the snapshot stands further than the segments');
   throw endsTooEarly(plan, reached, plan.snapshot.key, stands);
+}
+
+/** Checks that the chain reaches the position that was asked for. */
+function checkUntil(plan: RestorePlan, snapshot: LoadedSnapshot, reached: Position): void {
+  const { until, generation } = plan;
+  if (until === undefined || comparePositions(reachedOf(snapshot, plan, reached), until) >= 0) return;
+  const missing = segmentKey(generation, reached);
+  const problem = `${missing} is missing: the chain ends at ${formatPosition(reached)}, asked for was ${formatPosition(until)}`;
+  throw new ChainFault(missing, reached, problem);
 }
 
 /** Checks the promise; one whose content is not its own name is a copy or damaged, and promises nothing. */
@@ -121,6 +134,7 @@ export async function verifyChain(
   from: { readonly store: ObjectStore; readonly logger: Logger } & CallOptions,
 ): Promise<string[]> {
   checkSnapshotReached(plan, snapshot, reached);
+  checkUntil(plan, snapshot, reached);
   if (plan.promise !== undefined)
     await checkPromise(plan, plan.promise, reachedOf(snapshot, plan, reached), from);
   const isBare = plan.segments.length === 0;

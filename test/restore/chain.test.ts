@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { isRivuletError } from '../../src/base/errors.ts';
+import { decodeFrame } from '../../src/codec/decode-frame.ts';
 import { encodeFrame } from '../../src/codec/encode-frame.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import type { RestoreTarget } from '../../src/generations/restore-target.ts';
@@ -153,6 +154,32 @@ describe('restore of a chain', () => {
       (error) => (isRivuletError(error, 'INTEGRITY') ? 'INTEGRITY' : error),
     );
     assert.ok(result === false || result === 'INTEGRITY', String(result));
+  });
+
+  it('restores an exact position, also one inside a segment', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    fillSmallReplica(maker);
+    const { store, generation, points } = maker;
+    // The second and third segment of index 0 as one object.
+    const [second, third] = store
+      .keys()
+      .filter((key) => key.includes('/wal/00000000_'))
+      .slice(1);
+    assert.ok(second !== undefined && third !== undefined);
+    const contents = [second, third].map((key) => decodeFrame(store.bytesOf(key), { maxBytes: 1e9 }).content);
+    store.put(second, encodeFrame(Buffer.concat(contents)));
+    await store.remove([third]);
+    for (const { position, database } of points) {
+      const result = await outcome(store, { generation, ...position });
+      assert.ok(result.database.equals(database), JSON.stringify(position));
+      assert.deepEqual(result.summary.position, position);
+    }
+    const end = lastPoint(maker).position;
+    const start = await outcome(store, { generation, index: 2, offsetBytes: 0 });
+    assert.ok(points.some(({ database }) => database.equals(start.database)));
+    const beyond = { generation, index: end.index, offsetBytes: end.offsetBytes + 1 };
+    await assert.rejects(outcome(store, beyond), (error) => isRivuletError(error, 'CHAIN_BROKEN'));
+    await assert.rejects(outcome(store, { offsetBytes: 32 }), (error) => isRivuletError(error, 'USAGE'));
   });
 
   it('tells its progress and its plan', async () => {
