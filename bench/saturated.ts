@@ -1,0 +1,126 @@
+import { statSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { line, memoryLine } from './lines.ts';
+import { type Context, inPairs, type Line, type Measurement, type RunFolder } from './measurement.ts';
+import { runMetered } from './process-meter.ts';
+import { startAndSettle } from './replication.ts';
+import { logBytesIn, newestSegmentMs, until } from './replica-folder.ts';
+import { runWriter } from './run-writer.ts';
+import type { Tool } from './tools.ts';
+import { prepareEvents, RowMaker } from './workload/rows.ts';
+
+const CPU_RATIO_MAX = 0.8;
+const WAL_MB_MAX = 300;
+const WAL_LOOK_MS = 20;
+/** No new segment for so long: the tool has caught up. More than both tools' sync interval. */
+const QUIET_MS = 3000;
+const LIMIT_MS = 300_000;
+
+interface Saturated {
+  readonly commits: number;
+  readonly cpuSeconds: number;
+  readonly cpuMsPerMb: number;
+  readonly walMb: number;
+  readonly lagSeconds: number;
+  readonly peakRssMb: number;
+}
+
+/** Watches the size of a database's log; the most that it was. */
+class WalWatch implements Disposable {
+  readonly #timer: NodeJS.Timeout;
+  #mostBytes = 0;
+
+  constructor(databasePath: string) {
+    this.#timer = setInterval(() => {
+      const sizeBytes = statSync(`${databasePath}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      this.#mostBytes = Math.max(this.#mostBytes, sizeBytes);
+    }, WAL_LOOK_MS);
+  }
+
+  get mostMb(): number {
+    return this.#mostBytes / 1e6;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function rowsIn(path: string): number {
+  using database = new DatabaseSync(path, { readOnly: true });
+  return Number(database.prepare('SELECT count(*) AS rows FROM events').get()?.['rows']);
+}
+
+async function checkRestore(tool: Tool, folder: RunFolder, rows: number): Promise<void> {
+  const restored = folder.file('restored.db');
+  const words = ['restore', '-o', restored, `file://${folder.file('replica')}`];
+  await runMetered({ command: tool.command, arguments: words });
+  if (rowsIn(restored) !== rows) throw new Error(`${tool.name} restored another number of rows than ${rows}`);
+}
+
+async function saturateOnce(tool: Tool, folder: RunFolder, seconds: number): Promise<Saturated> {
+  const [path, replica] = [folder.file('app.db'), folder.file('replica')];
+  // Open through the whole run, as an application is: the last one to close would checkpoint the log.
+  using database = new DatabaseSync(path);
+  prepareEvents(database).run(...new RowMaker(7).next(300));
+  let found: Saturated;
+  {
+    await using replication = await startAndSettle(tool, path, replica);
+    const cpuBefore = replication.usage().cpuSeconds;
+    using wal = new WalWatch(path);
+    const { commits } = (await runWriter('saturated-writer', path, seconds)) as { commits: number };
+    const endedMs = Date.now();
+    const lastMs = await caughtUp(replica);
+    const { cpuSeconds, peakRssMb } = replication.usage();
+    const cpu = cpuSeconds - cpuBefore;
+    const lagSeconds = Math.max(0, lastMs - endedMs) / 1000;
+    const cpuMsPerMb = (cpu * 1000) / (logBytesIn(replica) / 1e6);
+    found = { commits, cpuSeconds: cpu, cpuMsPerMb, walMb: wal.mostMb, lagSeconds, peakRssMb };
+  }
+  await checkRestore(tool, folder, rowsIn(path));
+  return found;
+}
+
+/** Waits until no new segment comes; answers when the last one came. */
+async function caughtUp(replica: string): Promise<number> {
+  const startedMs = Date.now();
+  return until(
+    () => {
+      const lastMs = Math.max(newestSegmentMs(replica), startedMs);
+      return Date.now() - lastMs > QUIET_MS ? newestSegmentMs(replica) : undefined;
+    },
+    200,
+    LIMIT_MS,
+  );
+}
+
+async function run(context: Context): Promise<Line[]> {
+  const pairs = await inPairs(
+    context,
+    async (tool, folder) => saturateOnce(tool, folder, context.quick ? 3 : 10),
+    (r) =>
+      `${r.commits} commits, ${r.cpuSeconds.toFixed(2)} CPU s, WAL ${r.walMb.toFixed(0)} MB, ` +
+      `lag ${r.lagSeconds.toFixed(1)} s, ${r.peakRssMb.toFixed(0)} MB`,
+  );
+  const mostWalMb = Math.max(...pairs.map(({ ours }) => ours.walMb));
+  return [
+    line(pairs, 'commits of the application', '', (r) => r.commits),
+    line(pairs, 'CPU of replication', 's', (r) => r.cpuSeconds, {
+      target: `<= ${CPU_RATIO_MAX}x`,
+      met: (_, ratio) => ratio <= CPU_RATIO_MAX,
+    }),
+    line(pairs, 'CPU for each MB of log', 'ms', (r) => r.cpuMsPerMb),
+    line(pairs, 'largest WAL file', 'MB', (r) => r.walMb, {
+      target: `<= ${WAL_MB_MAX} MB in every run (most: ${mostWalMb.toFixed(0)})`,
+      met: () => mostWalMb <= WAL_MB_MAX,
+    }),
+    line(pairs, 'last segment after the last commit', 's', (r) => r.lagSeconds),
+    memoryLine(pairs),
+  ];
+}
+
+export const saturated: Measurement = {
+  name: 'saturated',
+  title: 'An application that commits as fast as it can',
+  run,
+};
