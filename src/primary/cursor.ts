@@ -14,6 +14,11 @@ export interface Cursor {
 export interface LogBytes {
   /** Fills `into` from `offsetBytes` of the log; answers how many bytes there were. */
   read(into: Uint8Array, offsetBytes: number): number;
+  /**
+   * The header that the log has, where the source could have turned to the next log unseen: without it, a reader at the
+   * start of a log would take that one's header, and all that follows, for valid.
+   */
+  readonly header?: Uint8Array;
 }
 
 export function startOfLog(index: number): Cursor {
@@ -45,6 +50,10 @@ function notTheLog(offsetBytes: number, why: string): RivuletError {
   );
 }
 
+function startsWith(bytes: Uint8Array, header: Uint8Array): boolean {
+  return Buffer.compare(bytes.subarray(0, header.length), header) === 0;
+}
+
 /** The number of bytes to read: whole frames, no more than `maxBytes`, at least one frame. */
 function spanBytes(cursor: Cursor, endBytes: number, pageSizeBytes: number, maxBytes: number): number {
   const wanted = endBytes - positionOf(cursor).offsetBytes;
@@ -73,6 +82,9 @@ export function readVerified(
       ? limits.into.subarray(0, length)
       : new Uint8Array(length);
   const read = source.read(bytes, from);
+  if (source.header !== undefined && from === 0 && !startsWith(bytes, source.header)) {
+    throw notTheLog(0, 'it is another log');
+  }
   if (read < length) throw notTheLog(from + read, `it ends there, expected ${from + length}`);
   return { bytes, cursor: verifyBytes(cursor, bytes) };
 }

@@ -268,7 +268,7 @@ export class Primary {
     let cursor = startOfLog(0);
     while (positionOf(cursor).offsetBytes < offsetBytes) {
       try {
-        cursor = readVerified(database.wal, cursor, offsetBytes, limits).cursor;
+        cursor = readVerified(liveBytes(database, tail), cursor, offsetBytes, limits).cursor;
       } catch {
         return undefined;
       }
@@ -473,20 +473,27 @@ export class Primary {
   #captureNow(following: Following): boolean {
     while (this.#capturePiece(following)) continue;
     this.#save({ durable: false });
-    return true;
+    return this.#uncaptured(following.tail) === undefined;
+  }
+
+  /** The first place in the present log that somebody still needs and the spool does not have. */
+  #uncaptured(tail: LogTail): Position | undefined {
+    const slowest = this.#consumers.slowest();
+    if (slowest === undefined || comparePositions(slowest, tail.position) >= 0) return undefined;
+    const needed: Position = slowest.index < tail.index ? { index: tail.index, offsetBytes: 0 } : slowest;
+    const offsetBytes = this.#spool.coveredUntil(needed) ?? needed.offsetBytes;
+    return offsetBytes < tail.position.offsetBytes ? { index: tail.index, offsetBytes } : undefined;
   }
 
   /** Puts the next piece that somebody still needs into the spool. Answers false when there is none. */
   #capturePiece(following: Following): boolean {
     const { tail, database } = following;
-    const slowest = this.#consumers.slowest();
-    if (slowest === undefined || comparePositions(slowest, tail.position) >= 0) return false;
-    const needed: Position = slowest.index < tail.index ? { index: tail.index, offsetBytes: 0 } : slowest;
-    const from: Position = { ...needed, offsetBytes: this.#spool.coveredUntil(needed) ?? needed.offsetBytes };
-    if (from.offsetBytes >= tail.position.offsetBytes) return false;
+    const from = this.#uncaptured(tail);
+    if (from === undefined) return false;
     if (this.#dropWhoOverflows()) return true;
     const bytes = new Uint8Array(Math.min(SPOOL_PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes));
-    if (database.wal.read(bytes, from.offsetBytes) < bytes.length) return false;
+    // A restart writes the header first: with the old header still there, what was read is of the old log.
+    if (database.wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;
     this.#spool.append(from, bytes, this.#tools.clock.now());
     return true;
   }
@@ -542,7 +549,8 @@ export class Primary {
     const spooled: LogBytes = {
       read: (into, offsetBytes) => this.#spool.read(cursor.index, into, offsetBytes),
     };
-    return cursor.index === tail.index ? [database.wal, spooled] : [spooled];
+    if (cursor.index !== tail.index) return [spooled];
+    return [liveBytes(database, tail), spooled];
   }
 
   #takeFrom(cursor: Cursor, end: number, sources: LogBytes[], limits: ReadLimits): Taken {
@@ -751,6 +759,11 @@ export class Primary {
       this.#lock = undefined;
     });
   }
+}
+
+/** The live log as a source that notices when it has become the next one. */
+function liveBytes({ wal }: OpenDatabase, { headerBytes }: LogTail): LogBytes {
+  return { header: headerBytes, read: (into, offsetBytes) => wal.read(into, offsetBytes) };
 }
 
 function checksumBytes(chain: Chain): Uint8Array {
