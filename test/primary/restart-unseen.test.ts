@@ -19,7 +19,7 @@ test('the start of a log is never read from the log that has taken its place', a
     const header = primary.take(cursor, 32);
     assert.equal(header.kind, 'bytes');
     // Everything is captured and checkpointed now, so this restarts the log, unseen by the primary.
-    live.insert();
+    live.insert(10, 3000);
     const again = primary.take(startOfLog(cursor.index), 1 << 20);
     assert.equal(again.kind, 'bytes');
     if (again.kind !== 'bytes' || header.kind !== 'bytes') return;
