@@ -35,6 +35,7 @@ function parseEntry(directory: string, name: string): Entry | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return undefined;
   const rawSinceMs = match[4] === 'wal' ? stats.mtimeMs : undefined;
+  if (rawSinceMs !== undefined && stats.size !== lengthBytes) return undefined;
   const at = { index: index ?? 0, offsetBytes: offsetBytes ?? 0 };
   return { ...at, lengthBytes: lengthBytes ?? 0, fileBytes: stats.size, path, rawSinceMs };
 }
@@ -55,6 +56,17 @@ function writeWhole(path: string, bytes: Uint8Array): void {
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** The bytes of a file that is not compressed; undefined when it is gone or was cut off. */
+function readWhole({ path, lengthBytes }: Entry): Uint8Array | undefined {
+  try {
+    const bytes = readFileSync(path);
+    return bytes.length === lengthBytes ? bytes : undefined;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -114,7 +126,12 @@ export class Spool {
       (e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS,
     );
     if (entry === undefined) return;
-    const encoded = encodeFrame(readFileSync(entry.path));
+    const raw = readWhole(entry);
+    if (raw === undefined) {
+      this.#forget((other) => other === entry);
+      return;
+    }
+    const encoded = encodeFrame(raw);
     const path = this.#pathOf(entry, entry.lengthBytes, 'lz4');
     writeWhole(path, encoded);
     rmSync(entry.path, { force: true });
@@ -168,6 +185,10 @@ export class Spool {
       position === undefined ||
       entry.index < position.index ||
       (entry.index === position.index && entry.offsetBytes + entry.lengthBytes <= position.offsetBytes);
+    this.#forget(isDone);
+  }
+
+  #forget(isDone: (entry: Entry) => boolean): void {
     const done = this.#entries.filter(isDone);
     if (done.length === 0) return;
     for (const entry of done) rmSync(entry.path, { force: true });

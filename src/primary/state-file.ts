@@ -58,6 +58,20 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+function isPair(value: unknown): value is [unknown, unknown] {
+  return Array.isArray(value) && value.length === 2;
+}
+
+function isEnd(value: unknown): boolean {
+  return isPair(value) && isCount(value[0]) && isCount(value[1]);
+}
+
+function isConfirmed(value: unknown): boolean {
+  if (!isPair(value) || typeof value[0] !== 'string') return false;
+  const position = value[1] as Partial<Position> | null;
+  return isCount(position?.index) && isCount(position.offsetBytes);
+}
+
 function requirePart(condition: boolean, what: string): asserts condition {
   if (!condition) throw new TypeError(`${what} is not as expected`);
 }
@@ -76,7 +90,8 @@ export function decodeState(text: string): LocalState {
     Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount),
     'checksum',
   );
-  requirePart(Array.isArray(ends) && Array.isArray(confirmed), 'lists');
+  requirePart(Array.isArray(ends) && ends.every(isEnd), 'lists');
+  requirePart(Array.isArray(confirmed) && confirmed.every(isConfirmed), 'lists');
   return {
     generation,
     identity: { device: id.device, inode: id.inode },
