@@ -22,7 +22,7 @@ interface Outcome {
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SEPARATE_SUITES = ['compat', 'package'];
+const SEPARATE_SUITES = ['compat', 'package', 'faults'];
 /** Folders of the unit suite whose files must not share a process. */
 const ISOLATED = ['primary', 'replica', 'daemon', 'cli', 'system'];
 const WARNING = /\(node:\d+\) .*Warning: .*/;
