@@ -3,6 +3,7 @@
  * when it is quiet. A busy writer costs ten looks a second, whatever its number of commits.
  */
 import type { Clock } from '../base/clock.ts';
+import { firstOf } from '../base/first-of.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { ChangeWatch } from './change-watch.ts';
 import type { Primary } from './primary.ts';
@@ -51,12 +52,7 @@ async function nextStir(
   stirred: SignalEvent,
   { clock, pollIntervalMs, signal }: FollowOptions,
 ): Promise<void> {
-  const quiet = new AbortController();
-  const either = AbortSignal.any([signal, quiet.signal]);
-  const waits = [stirred.wait(either), clock.sleep(pollIntervalMs, either)];
-  await Promise.race(waits).catch(() => undefined);
-  quiet.abort();
-  await Promise.allSettled(waits);
+  await firstOf(signal, (enough) => [stirred.wait(enough), clock.sleep(pollIntervalMs, enough)]);
 }
 
 /** Looks again and again, deaf to file events in between, until two looks in a row find nothing new. */

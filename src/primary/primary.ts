@@ -118,6 +118,7 @@ export class Primary {
   readonly #consumers = new Consumers();
   readonly #spool: Spool;
   readonly #changed = new SignalEvent();
+  #changes = 0;
   #ends = new Map<number, number>();
   #following: Following | undefined;
   #lock: InstanceLock | undefined;
@@ -170,6 +171,16 @@ export class Primary {
     return this.#following?.database.file;
   }
 
+  /** Counts what `waitForChange` tells of, so that nothing is missed between looking and waiting. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  #tellChange(): void {
+    this.#changes++;
+    this.#changed.fire();
+  }
+
   /** Resolves when something may have changed for a reader: new bytes, a new log, a new generation. */
   async waitForChange(signal?: AbortSignal): Promise<void> {
     await this.#changed.wait(signal);
@@ -188,7 +199,7 @@ export class Primary {
       await this.#maintain();
       if (this.#following !== undefined)
         this.#tools.observer.onSync(this.#tools.clock.monotonicMs() - startedMs);
-      if (changed) this.#changed.fire();
+      if (changed) this.#tellChange();
       return changed;
     });
   }
@@ -345,7 +356,7 @@ export class Primary {
     });
     this.#following.database.close();
     this.#following = undefined;
-    this.#changed.fire();
+    this.#tellChange();
   }
 
   // ---- following ---------------------------------------------------------------------------------------------
@@ -664,7 +675,7 @@ export class Primary {
       const following = this.#following;
       if (following?.generation === generation) await this.#replaceGeneration(following.database, reason);
     });
-    this.#changed.fire();
+    this.#tellChange();
   }
 
   async #replaceGeneration(database: OpenDatabase, reason: string): Promise<void> {

@@ -9,6 +9,7 @@
 import type { Backoff } from '../base/backoff.ts';
 import { exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
+import { firstOf } from '../base/first-of.ts';
 import { messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
@@ -28,7 +29,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { findPosition } from './find-position.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { enforceRetention } from './retention.ts';
-import { nextDuty, type Schedule, type ScheduleSettings } from './schedule.ts';
+import { type Duty, nextDuty, type Schedule, type ScheduleSettings } from './schedule.ts';
 import { uploadSegment, uploadSegmentStream } from './upload-segment.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { readValidatedAt, validateReplica, writeValidatedAt } from './validation.ts';
@@ -37,10 +38,14 @@ import { readValidatedAt, validateReplica, writeValidatedAt } from './validation
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
-/** While a snapshot is written by `once`, shipping goes on in these steps. */
+/** While a duty is performed by `once`, shipping goes on in these steps. */
 const ONCE_STEP_MS = 20;
 /** From this size on segments are read into memory that is used again. */
 const OWN_BUFFER_BYTES = 512 * 1024;
+/** Longest wait before the times of duties are looked at again: clocks can be set. */
+const IDLE_WAIT_MS = 60_000;
+const DUTY_RETRY_FIRST_MS = 1_000;
+const DUTY_RETRY_MAX_MS = 5 * 60_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 30_000;
 /** While a destination stays away, one line in the log each so often. */
@@ -101,7 +106,10 @@ export class Replica {
   #caughtUpAtMs: number | undefined;
   #lastUploadMs = Number.NEGATIVE_INFINITY;
   #failure: { sinceMs: number; remindedMs: number; message: string } | undefined;
-  #snapshotting: Promise<void> | undefined;
+  /** The duty that goes on beside the shipping; never rejects. */
+  #duty: Promise<void> | undefined;
+  readonly #dutyBackoff: Backoff = exponentialBackoff(DUTY_RETRY_FIRST_MS, DUTY_RETRY_MAX_MS);
+  #dutyNotBeforeMs = Number.NEGATIVE_INFINITY;
   #segmentBuffer: Uint8Array | undefined;
 
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
@@ -140,16 +148,16 @@ export class Replica {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const changed = this.#parts.primary.waitForChange(signal).catch(() => undefined);
         await this.#spacing(signal);
+        const seen = this.#parts.primary.changes;
         await this.syncOnce(signal);
-        await this.#duties(signal);
-        await Promise.race([changed, this.#untilNextDuty(signal)]);
+        this.#startDuty(signal);
+        if (seen === this.#parts.primary.changes) await this.#untilChangeOrDuty(signal);
       } catch (error) {
         if (!signal.aborted) await this.#wait(this.#failed(error), signal);
       }
     }
-    await this.#snapshotting;
+    await this.#duty;
   }
 
   /**
@@ -170,10 +178,11 @@ export class Replica {
   async once(signal: AbortSignal): Promise<void> {
     await this.#parts.primary.refresh();
     await this.syncOnce(signal);
-    await this.#duties(signal);
-    while (this.#snapshotting !== undefined) {
-      await Promise.race([this.#snapshotting, this.#wait(ONCE_STEP_MS, signal)]);
-      await this.syncOnce(signal);
+    for (this.#startDuty(signal); this.#duty !== undefined; this.#startDuty(signal)) {
+      while (this.#duty !== undefined) {
+        await Promise.race([this.#duty, this.#wait(ONCE_STEP_MS, signal)]);
+        await this.syncOnce(signal);
+      }
     }
   }
 
@@ -406,53 +415,65 @@ export class Replica {
 
   // ---- duties beside shipping ---------------------------------------------------------------------------------
 
-  async #duties(signal: AbortSignal): Promise<void> {
+  /** Starts what is due. It goes on beside the shipping, one duty at a time, so that no duty disturbs another. */
+  #startDuty(signal: AbortSignal | undefined): void {
     const session = this.#session;
-    if (session === undefined) return;
-    const nowMs = this.#parts.clock.now();
-    const duty = nextDuty(this.#schedule, this.settings, this.#hasNews(session));
-    if (duty === undefined || duty.atMs > nowMs) return;
-    if (duty.kind === 'snapshot') this.#startSnapshot(session, signal);
-    if (duty.kind === 'retention') await this.#enforceRetention(signal);
-    if (duty.kind === 'validation') await this.#validate(session, signal);
-  }
-
-  #hasNews(session: Session): boolean {
-    if (this.#snapshotting !== undefined) return false;
-    const { snapshotPosition } = session;
-    return (
-      snapshotPosition === undefined || comparePositions(positionOf(session.cursor), snapshotPosition) > 0
-    );
-  }
-
-  /** Goes on beside the shipping: the snapshot may only appear when the log before its position has been shipped. */
-  #startSnapshot(session: Session, signal: AbortSignal): void {
-    this.#snapshotting = this.#takeSnapshot(session, signal)
+    const duty = this.#nextDuty();
+    if (session === undefined || duty === undefined || duty.atMs > this.#parts.clock.now()) return;
+    this.#duty = this.#perform(duty.kind, session, signal)
       .catch((error: unknown) => {
-        this.#schedule = { ...this.#schedule, snapshotAtMs: undefined };
-        if (!signal.aborted) this.#failed(error);
+        if (signal?.aborted !== true && this.#session === session) this.#dutyFailed(duty.kind, error);
       })
       .finally(() => {
-        this.#snapshotting = undefined;
+        this.#duty = undefined;
       });
   }
 
-  async #takeSnapshot(session: Session, signal: AbortSignal): Promise<void> {
+  #nextDuty(): Duty | undefined {
+    if (this.#session === undefined || this.#duty !== undefined) return undefined;
+    const schedule = { ...this.#schedule, notBeforeMs: this.#dutyNotBeforeMs };
+    return nextDuty(schedule, this.settings, this.#hasNews(this.#session));
+  }
+
+  #hasNews({ snapshotPosition, cursor }: Session): boolean {
+    return snapshotPosition === undefined || comparePositions(positionOf(cursor), snapshotPosition) > 0;
+  }
+
+  async #perform(kind: Duty['kind'], session: Session, signal: AbortSignal | undefined): Promise<void> {
+    if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
+    else if (kind === 'retention') await this.#enforceRetention(signal);
+    else await this.#validate(session, signal);
+    this.#dutyBackoff.reset();
+  }
+
+  #dutyFailed(kind: Duty['kind'], error: unknown): void {
+    const waitMs = this.#dutyBackoff.next();
+    this.#dutyNotBeforeMs = this.#parts.clock.now() + waitMs;
+    this.#parts.observer.onFailure(error);
+    this.#logger.warn(`${kind} failed; trying again`, { error, retryInMs: Math.round(waitMs) });
+  }
+
+  /** The snapshot may only appear when the log before its position has been shipped. */
+  async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     const snapshot = await this.#parts.primary.openSnapshot();
     const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
     await this.#upload(session.generation, snapshot, stored, signal);
     session.snapshotPosition = snapshot.position;
   }
 
-  async #confirmedThrough(session: Session, position: Position, signal: AbortSignal): Promise<void> {
+  async #confirmedThrough(
+    session: Session,
+    position: Position,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     while (this.#session === session) {
       if (comparePositions(positionOf(session.cursor), position) >= 0) return;
       await this.#confirmed.wait(signal);
     }
-    throw new RivuletError('CANCELLED', 'the generation changed while a snapshot was written');
+    throw new RivuletError('CANCELLED', 'the generation changed meanwhile');
   }
 
-  async #enforceRetention(signal: AbortSignal): Promise<void> {
+  async #enforceRetention(signal: AbortSignal | undefined): Promise<void> {
     const { store, clock } = this.#parts;
     const { isIdle } = await enforceRetention({
       store,
@@ -464,7 +485,7 @@ export class Replica {
     this.#schedule = { ...this.#schedule, retentionCheckedAtMs: clock.now(), retentionIsIdle: isIdle };
   }
 
-  async #validate(session: Session, signal: AbortSignal): Promise<void> {
+  async #validate(session: Session, signal: AbortSignal | undefined): Promise<void> {
     const { primary, store, clock, observer } = this.#parts;
     const outcome = await validateReplica({
       primary,
@@ -473,15 +494,11 @@ export class Replica {
       temporaryDirectory: this.settings.metaPath,
       logger: this.#logger,
       signal,
-      shipThrough: async (position) => {
-        await primary.refresh();
-        await this.#ship(session, signal);
-        return comparePositions(positionOf(session.cursor), position) >= 0;
-      },
+      shipped: async (position) => this.#confirmedThrough(session, position, signal),
     });
     this.#schedule = { ...this.#schedule, validatedAtMs: clock.now() };
     writeValidatedAt(this.settings.metaPath, this.settings.name, clock.now());
-    if (outcome !== 'inconclusive') observer.onValidation(outcome === 'equal');
+    observer.onValidation(outcome === 'equal');
   }
 
   // ---- pace and failures --------------------------------------------------------------------------------------
@@ -492,7 +509,7 @@ export class Replica {
     for (;;) {
       const waitMs = this.#lastUploadMs + this.settings.syncIntervalMs - clock.monotonicMs();
       if (waitMs <= 0 || this.#isUrgent()) return;
-      await Promise.race([primary.waitForChange(signal).catch(() => undefined), this.#wait(waitMs, signal)]);
+      await firstOf(signal, (enough) => [primary.waitForChange(enough), clock.sleep(waitMs, enough)]);
       signal.throwIfAborted();
     }
   }
@@ -510,12 +527,18 @@ export class Replica {
     return this.#parts.primary.bytesBetween(at, tail);
   }
 
-  async #untilNextDuty(signal: AbortSignal): Promise<void> {
-    const session = this.#session;
-    const duty =
-      session === undefined ? undefined : nextDuty(this.#schedule, this.settings, this.#hasNews(session));
-    const waitMs = duty === undefined ? 60_000 : Math.max(0, duty.atMs - this.#parts.clock.now());
-    await this.#wait(Math.min(waitMs, 60_000), signal);
+  async #untilChangeOrDuty(signal: AbortSignal): Promise<void> {
+    const { clock, primary } = this.#parts;
+    const duty = this.#nextDuty();
+    const waitMs = duty === undefined ? IDLE_WAIT_MS : Math.max(0, duty.atMs - clock.now());
+    // A duty under way is watched, not waited for: it ends with the signal of the whole run.
+    const dutyDone = new SignalEvent();
+    void this.#duty?.then(() => dutyDone.fire());
+    await firstOf(signal, (enough) => [
+      primary.waitForChange(enough),
+      dutyDone.wait(enough),
+      clock.sleep(Math.min(waitMs, IDLE_WAIT_MS), enough),
+    ]);
   }
 
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {

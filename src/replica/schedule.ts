@@ -17,6 +17,8 @@ export interface Schedule {
   /** At the last check there was nothing that could expire later, and nothing has been written since. */
   readonly retentionIsIdle: boolean;
   readonly validatedAtMs: number;
+  /** After a failure nothing is tried before this moment. */
+  readonly notBeforeMs?: number;
 }
 
 export interface Duty {
@@ -44,8 +46,9 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
   if (settings.validationIntervalMs !== undefined && settings.validationIntervalMs > 0) {
     duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + settings.validationIntervalMs });
   }
-  return duties.reduce<Duty | undefined>(
-    (first, duty) => (first === undefined || duty.atMs < first.atMs ? duty : first),
+  const first = duties.reduce<Duty | undefined>(
+    (best, duty) => (best === undefined || duty.atMs < best.atMs ? duty : best),
     undefined,
   );
+  return first && { ...first, atMs: Math.max(first.atMs, schedule.notBeforeMs ?? Number.NEGATIVE_INFINITY) };
 }

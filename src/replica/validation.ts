@@ -20,16 +20,16 @@ export interface ValidationParts {
   /** Where the restored database lies while it is compared. */
   readonly temporaryDirectory: string;
   readonly logger: Logger;
-  /** Ships until `position` is confirmed; answers whether it is. */
-  readonly shipThrough: (position: Position) => Promise<boolean>;
+  /** Resolves when the destination holds everything before `position`; rejects when it never will. */
+  readonly shipped: (position: Position) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
 
-export type ValidationOutcome = 'equal' | 'different' | 'inconclusive';
+export type ValidationOutcome = 'equal' | 'different';
 
 export async function validateReplica(parts: ValidationParts): Promise<ValidationOutcome> {
   const { position, digest } = await hashLive(parts);
-  if (!(await parts.shipThrough(position))) return 'inconclusive';
+  await parts.shipped(position);
   const outputPath = join(parts.temporaryDirectory, `validation-${parts.generation}.db`);
   rmSync(outputPath, { force: true });
   try {
