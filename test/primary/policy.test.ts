@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  type CheckpointFacts,
+  type CheckpointSettings,
+  decideCheckpoint,
+  SMALL_REST_BYTES,
+} from '../../src/primary/checkpoint-policy.ts';
+import { Consumers } from '../../src/primary/consumers.ts';
+import { walBytes } from '../../src/wal/frames.ts';
+
+const settings: CheckpointSettings = {
+  minPages: 1000,
+  maxPages: 10_000,
+  intervalMs: 60_000,
+  walLimitBytes: 256 * 2 ** 20,
+};
+const quiet: CheckpointFacts = {
+  pageSizeBytes: 4096,
+  tailBytes: walBytes(0, 4096),
+  checkpointedBytes: undefined,
+  sinceLastMs: 0,
+  unconfirmedBytes: 0,
+  isShipping: true,
+};
+const pages = (count: number): number => walBytes(count, 4096);
+
+describe('when to checkpoint', () => {
+  const table: [string, Partial<CheckpointFacts>, Partial<CheckpointSettings>, string][] = [
+    ['an empty log', {}, {}, 'none'],
+    ['an empty log after long', { sinceLastMs: 1e9 }, {}, 'none'],
+    ['one page, just now', { tailBytes: pages(1) }, {}, 'none'],
+    ['one page, the interval has not passed', { tailBytes: pages(1), sinceLastMs: 59_999 }, {}, 'none'],
+    ['one page, the interval has passed', { tailBytes: pages(1), sinceLastMs: 60_000 }, {}, 'checkpoint'],
+    ['one page, no interval', { tailBytes: pages(1), sinceLastMs: 1e12 }, { intervalMs: 0 }, 'none'],
+    ['a page too few', { tailBytes: pages(999) }, {}, 'none'],
+    ['enough pages', { tailBytes: pages(1000) }, {}, 'checkpoint'],
+    [
+      'checkpointed already',
+      { tailBytes: pages(2000), checkpointedBytes: pages(2000), sinceLastMs: 1e9 },
+      {},
+      'none',
+    ],
+    [
+      'checkpointed but for one page',
+      { tailBytes: pages(2001), checkpointedBytes: pages(2000) },
+      {},
+      'checkpoint',
+    ],
+    [
+      'a small rest is not confirmed',
+      { tailBytes: pages(9000), unconfirmedBytes: SMALL_REST_BYTES },
+      {},
+      'checkpoint',
+    ],
+    [
+      'a large rest is not confirmed',
+      { tailBytes: pages(9000), unconfirmedBytes: SMALL_REST_BYTES + 1 },
+      {},
+      'none',
+    ],
+    ['shipping: beyond max pages', { tailBytes: pages(20_000), unconfirmedBytes: 2e7 }, {}, 'none'],
+    [
+      'shipping: at the limit of the log',
+      { tailBytes: settings.walLimitBytes, unconfirmedBytes: 2e7 },
+      {},
+      'spool-and-checkpoint',
+    ],
+    [
+      'shipping: just below the limit',
+      { tailBytes: settings.walLimitBytes - 1, unconfirmedBytes: 2e7 },
+      {},
+      'none',
+    ],
+    [
+      'standing still: at max pages',
+      { tailBytes: pages(10_000), unconfirmedBytes: 2e7, isShipping: false },
+      {},
+      'spool-and-checkpoint',
+    ],
+    [
+      'standing still: below max pages',
+      { tailBytes: pages(9999), unconfirmedBytes: 2e7, isShipping: false },
+      {},
+      'none',
+    ],
+    [
+      'standing still, max pages off',
+      { tailBytes: pages(10_000), unconfirmedBytes: 2e7, isShipping: false },
+      { maxPages: 0 },
+      'none',
+    ],
+    [
+      'standing still, max pages off, at the limit',
+      { tailBytes: settings.walLimitBytes, unconfirmedBytes: 2e7, isShipping: false },
+      { maxPages: 0 },
+      'spool-and-checkpoint',
+    ],
+    [
+      'the limit below max pages',
+      { tailBytes: 3e7, unconfirmedBytes: 2e7, isShipping: false },
+      { walLimitBytes: 3e7 },
+      'spool-and-checkpoint',
+    ],
+  ];
+  for (const [what, facts, more, expected] of table) {
+    it(`${what}: ${expected}`, () => {
+      assert.equal(decideCheckpoint({ ...quiet, ...facts }, { ...settings, ...more }), expected);
+    });
+  }
+});
+
+describe('consumers', () => {
+  it('the slowest holds back, and nobody holds back nothing', () => {
+    const consumers = new Consumers();
+    assert.equal(consumers.slowest(), undefined);
+    consumers.set('a', { index: 2, offsetBytes: 10 });
+    consumers.set('b', { index: 1, offsetBytes: 99 });
+    consumers.set('c', { index: 1, offsetBytes: 98 });
+    assert.deepEqual(consumers.slowest(), { index: 1, offsetBytes: 98 });
+    assert.deepEqual(consumers.behind({ index: 1, offsetBytes: 99 }), ['c']);
+    assert.deepEqual(consumers.behind({ index: 2, offsetBytes: 0 }), ['b', 'c']);
+    consumers.drop('c');
+    consumers.drop('unknown');
+    assert.deepEqual(consumers.slowest(), { index: 1, offsetBytes: 99 });
+    assert.deepEqual([...consumers.positions.keys()], ['a', 'b']);
+    consumers.clear();
+    assert.equal(consumers.slowest(), undefined);
+  });
+
+  it('move while each has confirmed something in the last three seconds', () => {
+    const consumers = new Consumers();
+    assert.equal(consumers.isMoving(0), true);
+    consumers.set('a', { index: 0, offsetBytes: 0 }, 1000);
+    assert.equal(consumers.isMoving(3999), true);
+    assert.equal(consumers.isMoving(4000), false);
+    consumers.set('a', { index: 0, offsetBytes: 1 }, 4000);
+    consumers.set('b', { index: 0, offsetBytes: 0 });
+    assert.equal(consumers.isMoving(4000), false, 'one that has never confirmed does not move');
+    consumers.drop('b');
+    assert.equal(consumers.isMoving(4000), true);
+  });
+});
