@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { DatabaseSettings } from '../config/settings.ts';
+import { assertUsable } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import { Replica, type ReplicaStatus } from '../replica/replica.ts';
@@ -67,6 +68,7 @@ export class DatabaseRunner {
   async open(): Promise<void> {
     const { clock, logger } = this.#tools;
     const { settings } = this;
+    assertUsable(settings.path);
     const primary = new Primary(
       {
         path: settings.path,

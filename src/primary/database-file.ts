@@ -52,6 +52,16 @@ function unreadable(path: string, error: unknown): RivuletError {
   });
 }
 
+/**
+ * Throws what opening the database would throw, before anything is made for it; nothing when there is no database yet.
+ * Only for a process that has no connection on it: this closes a descriptor of it.
+ *
+ * @throws RivuletError `DB_UNREADABLE`, `DB_INVALID`
+ */
+export function assertUsable(path: string): void {
+  if (identify(path) !== undefined) new DatabaseFile(path).close();
+}
+
 export class DatabaseFile {
   readonly path: string;
   readonly identity: FileIdentity;
@@ -60,6 +70,7 @@ export class DatabaseFile {
   readonly uid: number;
   readonly gid: number;
   readonly #descriptor: number;
+  #isClosed = false;
 
   /** @throws RivuletError `DB_UNREADABLE`, or `DB_INVALID` when it is no plain SQLite database */
   constructor(path: string) {
@@ -69,19 +80,19 @@ export class DatabaseFile {
     } catch (error) {
       throw unreadable(path, error);
     }
-    const stats = fstatSync(this.#descriptor, { bigint: true });
-    this.identity = { device: String(stats.dev), inode: String(stats.ino) };
-    this.mode = Number(stats.mode) & 0o777;
-    this.uid = Number(stats.uid);
-    this.gid = Number(stats.gid);
-    const bytes = new Uint8Array(DATABASE_HEADER_BYTES);
-    const length = readSync(this.#descriptor, bytes, 0, bytes.length, 0);
     try {
+      const stats = fstatSync(this.#descriptor, { bigint: true });
+      this.identity = { device: String(stats.dev), inode: String(stats.ino) };
+      this.mode = Number(stats.mode) & 0o777;
+      this.uid = Number(stats.uid);
+      this.gid = Number(stats.gid);
+      const bytes = new Uint8Array(DATABASE_HEADER_BYTES);
+      const length = readSync(this.#descriptor, bytes, 0, bytes.length, 0);
       this.header = parseDatabaseHeader(bytes.subarray(0, length), path);
     } catch (error) {
       // No connection is open yet in this process, so closing takes no lock away.
       closeSync(this.#descriptor);
-      throw error;
+      throw error instanceof RivuletError ? error : unreadable(path, error);
     }
   }
 
@@ -101,6 +112,8 @@ export class DatabaseFile {
 
   /** Fills `into` from `offsetBytes`; bytes past the end of the file are zero. */
   read(into: Uint8Array, offsetBytes: number): void {
+    // The number of a closed descriptor may be another file's by now: the database that replaced this one.
+    if (this.#isClosed) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
     let done = 0;
     while (done < into.length) {
       const n = readSync(this.#descriptor, into, done, into.length - done, offsetBytes + done);
@@ -112,6 +125,7 @@ export class DatabaseFile {
 
   /** Only after the connections are closed. */
   close(): void {
+    this.#isClosed = true;
     closeSync(this.#descriptor);
   }
 }
