@@ -1,6 +1,6 @@
 /** The life of `replicate`: start, run the application beside it if asked to, stop when told, tell the truth at the end. */
 import type { Clock } from '../base/clock.ts';
-import { RivuletError } from '../base/errors.ts';
+import { messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { assertConfigAvailable } from '../config/availability.ts';
 import type { Config } from '../config/settings.ts';
@@ -56,13 +56,22 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
 }
 
 async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<ReplicateOutcome> {
-  let unfinished = 0;
+  let failure: unknown;
   try {
     await daemon.once(options.signals.graceful);
-  } finally {
-    unfinished = await daemon.stop();
+  } catch (error) {
+    failure = error;
   }
+  const unfinished = await daemon.stop();
+  if (failure !== undefined) throw unfinished === 0 ? failure : notStored(failure);
   return { childCode: undefined, unfinished };
+}
+
+function notStored(cause: unknown): RivuletError {
+  return new RivuletError('FINAL_SYNC_FAILED', `not everything was stored: ${messageOf(cause)}`, {
+    cause,
+    hint: 'The write-ahead log was kept; the next start continues from there.',
+  });
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {
