@@ -35,6 +35,7 @@ export function takeInstanceLock(directory: string, databasePath: string): Insta
       `the state directory ${directory} cannot be used: ${messageOf(error)}`,
       {
         cause: error,
+        hint: 'Rivulet must be able to write there; meta-path in the configuration names another directory.',
       },
     );
   }

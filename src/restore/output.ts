@@ -61,6 +61,21 @@ export function assertAbsent(path: string): void {
   }
 }
 
+async function makeFolderOf(outputPath: string): Promise<void> {
+  const path = dirname(outputPath);
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
+    const why = `${path} is not a directory, or lies under a file`;
+    throw new RivuletError('OUTPUT_UNWRITABLE', `${outputPath} cannot be written: ${why}`, {
+      cause: error,
+      details: { path: outputPath, systemCode: code },
+    });
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   // Windows cannot open a folder; there the rename itself is enough.
   if (process.platform === 'win32') return;
@@ -112,7 +127,7 @@ export async function openOutput(path: string, mode: number = DEFAULT_MODE): Pro
   const spoolPath = `${outputPath}.tmp-spool`;
   assertAbsent(outputPath);
   try {
-    await mkdir(dirname(outputPath), { recursive: true });
+    await makeFolderOf(outputPath);
     const stack = new DisposableStack();
     using guard = stack;
     stack.use(lockOutput(`${outputPath}.tmp-lock`, outputPath));

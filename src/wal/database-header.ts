@@ -36,7 +36,9 @@ export function parseDatabaseHeader(bytes: Uint8Array, what: string = 'the file'
   const stored = view.getUint16(16);
   const pageSizeBytes = stored === 1 ? 65536 : stored;
   if (!isPageSize(pageSizeBytes)) {
-    throw new RivuletError('DB_INVALID', `${what} has a corrupt header: page size ${stored}`);
+    throw new RivuletError('DB_INVALID', `${what} has a corrupt header: page size ${stored}`, {
+      hint: 'A page size is a power of two from 512 to 65536. Restore the database from a replica.',
+    });
   }
   return {
     pageSizeBytes,

@@ -46,7 +46,8 @@ export function isEmpty({ readable, failures }: Candidates): boolean {
 
 /**
  * The best candidate for `target`. When none leads there, one that holds data comes back, so that planning says what
- * it lacks. Throws the first failure when a replica could not be read and no other one has data.
+ * it lacks. Throws the first failure when a replica could not be read and no other one has data, and `REPLICA_EMPTY`
+ * when all are empty.
  */
 export function chooseCandidate({ readable, failures }: Candidates, target: RestoreTarget): Candidate {
   const [best] = readable
@@ -57,7 +58,15 @@ export function chooseCandidate({ readable, failures }: Candidates, target: Rest
   if (nothing && failure !== undefined) throw failure.error;
   if (best === undefined)
     throw new RivuletError('REPLICA_UNKNOWN', 'no replica is configured for this database');
+  if (nothing) throw emptyReplicas(readable);
   return best.candidate;
+}
+
+function emptyReplicas(candidates: readonly Candidate[]): RivuletError {
+  const places = candidates.map(({ store }) => store.location).join(', ');
+  return new RivuletError('REPLICA_EMPTY', `${places}: the replica holds nothing that could be restored`, {
+    hint: 'Check that this is the right place; -if-replica-exists makes an empty replica a success.',
+  });
 }
 
 /** The moment to which the target leads there; below that of any which does not lead there at all. */
