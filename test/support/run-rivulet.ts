@@ -1,0 +1,55 @@
+/** The real executable in a process of its own, for tests of what people and scripts see. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export const EXECUTABLE: string = fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
+/** A command that has not ended by then hangs. */
+const PATIENCE_MS = 30_000;
+
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Started {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves when standard output holds `text`. Rejects when the process ends before. */
+  said(text: string): Promise<void>;
+}
+
+/** Starts `rivulet WORDS`; with `uid` as that user. */
+export function startRivulet(words: readonly string[], options: { readonly uid?: number } = {}): Started {
+  const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+  const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], ...identity });
+  const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  const text = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text.out += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (text.err += chunk));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      clearTimeout(late);
+      resolve({ code, ...text });
+    });
+  });
+  const said = async (wanted: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (text.out.includes(wanted)) resolve();
+      };
+      child.stdout.on('data', look);
+      child.once('close', () => reject(new Error(`it ended without "${wanted}":\n${text.out}${text.err}`)));
+      look();
+    });
+  return { process: child, ended, said };
+}
+
+/** Runs `rivulet WORDS` to its end. */
+export async function runRivulet(
+  words: readonly string[],
+  options: { readonly uid?: number } = {},
+): Promise<Ended> {
+  return startRivulet(words, options).ended;
+}
