@@ -6,7 +6,7 @@
  * The read-only ones are opened last and closed last: a read-only closer leaves the log where it is, so the same
  * generation continues at the next start (sqlite.org/wal.html, "Persistence of WAL mode").
  */
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf, RivuletError } from '../base/errors.ts';
 
 const SQLITE_BUSY = 5;
@@ -21,6 +21,8 @@ const CACHE_SETTING = -100;
  * not get it comes again later.
  */
 const WRITE_LOCK_WAIT_MS = 30;
+/** Publishing a commit takes a writer less than a microsecond; only then the index cannot be read. */
+const PUBLISHED_ATTEMPTS = 100;
 
 /** What `PRAGMA wal_checkpoint` answers. */
 export interface CheckpointResult {
@@ -88,6 +90,7 @@ export class Connections {
   #spare: DatabaseSync;
   #holding = false;
   #switchedToWal = false;
+  #published: StatementSync | undefined;
 
   /**
    * @param path - the database file, which must exist
@@ -220,6 +223,30 @@ export class Connections {
       };
     } catch (error) {
       if (isBusy(error)) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
+      throw explainSqliteError(error, this.#path);
+    }
+  }
+
+  /**
+   * Frames of the present log that are committed for every reader, as the log's index in shared memory says; NOOP
+   * takes no lock and moves nothing (sqlite.org/c3ref/wal_checkpoint_v2.html).
+   *
+   * @throws RivuletError `DB_BUSY` when a writer stands still in the middle of publishing
+   */
+  publishedFrames(): number {
+    for (let attempt = 0; attempt < PUBLISHED_ATTEMPTS; attempt++) {
+      const frames = Number(this.#readPublished()?.['log'] ?? -1);
+      if (frames >= 0) return frames;
+    }
+    throw new RivuletError('DB_BUSY', `the index of the log of ${this.#path} cannot be read at the moment`);
+  }
+
+  #readPublished(): Record<string, unknown> | undefined {
+    try {
+      this.#published ??= this.#checkpointer.prepare('PRAGMA wal_checkpoint(NOOP)');
+      return this.#published.get();
+    } catch (error) {
+      if (isBusy(error)) return undefined;
       throw explainSqliteError(error, this.#path);
     }
   }

@@ -1,9 +1,13 @@
 /**
  * The end of what is committed in the live log. It moves forward over valid, committed frames only; "same size"
  * or "same time" is never taken for "no change" (SQLite reuses the file after a restart of the log).
+ *
+ * A commit frame in the file is not a commit yet: a writer publishes it in the index of the log afterwards, and one
+ * that is killed in between (a sync can lie there) leaves a transaction that nobody sees and that the next writer
+ * overwrites. So the tail never passes what is published.
  */
 import type { Position } from '../generations/names.ts';
-import { type Chain, frameBytes, scanFrames, startChain } from '../wal/frames.ts';
+import { type Chain, frameBytes, scanFrames, startChain, walBytes } from '../wal/frames.ts';
 import type { Cursor } from './cursor.ts';
 import type { HeaderReading, LiveWal } from './live-wal.ts';
 
@@ -22,13 +26,16 @@ export type TailChange = 'none' | 'grew' | 'restarted';
 
 export class LogTail {
   readonly #wal: LiveWal;
+  readonly #publishedFrames: () => number;
   readonly index: number;
   readonly headerBytes: Uint8Array;
   #committed: Chain;
   #commitPageCount = 0;
 
-  constructor(wal: LiveWal, index: number, reading: HeaderReading) {
+  /** @param publishedFrames - how many frames of the present log are committed for every reader, asked anew each time */
+  constructor(wal: LiveWal, index: number, reading: HeaderReading, publishedFrames: () => number) {
     this.#wal = wal;
+    this.#publishedFrames = publishedFrames;
     this.index = index;
     this.headerBytes = reading.bytes;
     this.#committed = startChain(reading.header);
@@ -91,15 +98,15 @@ export class LogTail {
   }
 
   #step(chain: Chain): { chain: Chain; ended: boolean } {
-    const ahead = this.#wal.sizeBytes() - chain.offsetBytes;
+    // Asked before the file is read: what a restarted log has published by then lies over the old frames.
+    const endBytes = Math.min(walBytes(this.#publishedFrames(), this.pageSizeBytes), this.#wal.sizeBytes());
+    const ahead = endBytes - chain.offsetBytes;
     const size = frameBytes(this.pageSizeBytes);
     if (ahead < size) return { chain, ended: true };
     const first = scratchOf(Math.min(ahead, Math.max(size, FIRST_READ_BYTES)));
     const scan = this.#scan(chain, first);
     if (scan.ended || ahead <= first.length) return scan;
-    const rest = scratchOf(
-      Math.min(this.#wal.sizeBytes() - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)),
-    );
+    const rest = scratchOf(Math.min(endBytes - scan.chain.offsetBytes, Math.max(size, STEP_BYTES)));
     if (rest.length < size) return scan;
     return this.#scan(scan.chain, rest);
   }

@@ -60,7 +60,8 @@ export async function readLog(
   pause: () => Promise<void>,
 ): Promise<LogTail> {
   for (;;) {
-    const tail = new LogTail(database.wal, index, requireLog(database));
+    const { wal, connections } = database;
+    const tail = new LogTail(wal, index, requireLog(database), () => connections.publishedFrames());
     await tail.advance(pause);
     if (tail.isSameLog()) return tail;
   }

@@ -13,7 +13,7 @@ const noPause = async (): Promise<void> => undefined;
 function tailOf(wal: LiveWal, index: number = 0): LogTail {
   const reading = wal.header();
   assert.ok(reading !== undefined);
-  return new LogTail(wal, index, reading);
+  return new LogTail(wal, index, reading, () => Number.MAX_SAFE_INTEGER);
 }
 
 /** A transaction that is so large that SQLite writes part of it into the log before it commits. */
