@@ -81,6 +81,7 @@ export class DatabaseRunner {
         },
         spoolLimitBytes: settings.spoolLimitBytes,
         busyTimeoutMs: settings.busyTimeoutMs,
+        destinations: new Set(settings.replicas.map(({ name }) => name)),
       },
       { clock, logger, observer: this.#primaryObserver() },
     );

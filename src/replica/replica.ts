@@ -23,7 +23,8 @@ import {
   type Position,
 } from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
-import type { Primary, Taken } from '../primary/primary.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { Taken } from '../primary/take.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { findPosition } from './find-position.ts';
@@ -88,8 +89,11 @@ interface Session {
   readonly firstIndex: number;
   /** The first segment after a first snapshot must reach this offset in one object; see `#takeFirst`. */
   reachBytes: number;
-  /** Position of the newest snapshot; nothing new since then means that no further one is due. */
-  snapshotPosition: Position | undefined;
+  /**
+   * Index of the newest snapshot. A snapshot has its index for a name, so another one in the same log would replace it
+   * and take the moments between the two away; it waits for the next log.
+   */
+  snapshotIndex: number;
 }
 
 export class Replica {
@@ -241,7 +245,7 @@ export class Replica {
     const firstIndex = found.snapshot.index;
     // A snapshot without any segment: as after a first snapshot, what it may hold already appears in one object.
     const reachBytes = found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0;
-    return { generation, cursor: found.cursor, firstIndex, reachBytes, snapshotPosition: undefined };
+    return { generation, cursor: found.cursor, firstIndex, reachBytes, snapshotIndex: firstIndex };
   }
 
   /** Objects of the present log that cannot be continued would lie across those that are about to be written. */
@@ -277,7 +281,7 @@ export class Replica {
         cursor,
         firstIndex: index,
         reachBytes: offsetBytes,
-        snapshotPosition: snapshot.position,
+        snapshotIndex: index,
       };
     } catch (error) {
       primary.drop(name);
@@ -435,8 +439,8 @@ export class Replica {
     return nextDuty(schedule, this.settings, this.#hasNews(this.#session));
   }
 
-  #hasNews({ snapshotPosition, cursor }: Session): boolean {
-    return snapshotPosition === undefined || comparePositions(positionOf(cursor), snapshotPosition) > 0;
+  #hasNews({ snapshotIndex, cursor }: Session): boolean {
+    return positionOf(cursor).index > snapshotIndex;
   }
 
   async #perform(kind: Duty['kind'], session: Session, signal: AbortSignal | undefined): Promise<void> {
@@ -458,7 +462,7 @@ export class Replica {
     const snapshot = await this.#parts.primary.openSnapshot();
     const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
     await this.#upload(session.generation, snapshot, stored, signal);
-    session.snapshotPosition = snapshot.position;
+    session.snapshotIndex = snapshot.position.index;
   }
 
   async #confirmedThrough(

@@ -14,7 +14,11 @@ export const NO_CHECKPOINTS: CheckpointSettings = {
   walLimitBytes: Number.MAX_SAFE_INTEGER,
 };
 
+/** Knows every destination. */
+const ANY_NAME = { has: () => true } as unknown as ReadonlySet<string>;
+
 export interface PrimaryShape {
+  readonly destinations?: ReadonlySet<string>;
   readonly metaPath?: string;
   readonly checkpoint?: Partial<CheckpointSettings>;
   readonly spoolLimitBytes?: number;
@@ -31,6 +35,7 @@ export function openPrimary(path: string, shape: PrimaryShape = {}): Primary {
       checkpoint: { ...NO_CHECKPOINTS, ...shape.checkpoint },
       spoolLimitBytes: shape.spoolLimitBytes ?? 2 ** 30,
       busyTimeoutMs: 200,
+      destinations: shape.destinations ?? ANY_NAME,
     },
     {
       clock: shape.clock ?? systemClock,

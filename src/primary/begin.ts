@@ -1,0 +1,114 @@
+/**
+ * The first look at a database: does its log continue the generation of the local state, or does a new one begin?
+ * The verdict is `continuity.ts`; here the facts for it are read, and the log is made ready.
+ */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { Generation } from '../generations/names.ts';
+import { type Chain, frameBytes, scanFrames, walBytes } from '../wal/frames.ts';
+import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
+import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains } from './continuity.ts';
+import { positionOf, readVerified, startOfLog } from './cursor.ts';
+import { handOver } from './handover.ts';
+import type { LogTail } from './log-tail.ts';
+import { type OpenDatabase, readLog } from './open-database.ts';
+import type { LocalState, StateReading } from './state-file.ts';
+import { liveBytes } from './take.ts';
+
+/** Bytes of the log that are checked in one step. */
+const STEP_BYTES = 1024 * 1024;
+/** Attempts to have the log begun anew before a new generation; others may hinder it. */
+const TIDY_ATTEMPTS = 5;
+
+export async function pause(): Promise<void> {
+  await yieldToOthers();
+}
+
+export type Beginning =
+  | {
+      readonly kind: 'resumed';
+      readonly generation: Generation;
+      readonly tail: LogTail;
+      readonly state: LocalState;
+      /** Final sizes of earlier logs. */
+      readonly ends: ReadonlyMap<number, number>;
+    }
+  | { readonly kind: 'new'; readonly reason: string };
+
+/** Compares the log with the local state. Nothing is changed. */
+export async function compareWithState(database: OpenDatabase, reading: StateReading): Promise<Beginning> {
+  const tail = await readLog(database, 0, pause);
+  const verdict = decideContinuity(await gatherFacts(database, tail, reading));
+  if (verdict.kind === 'new-generation') return { kind: 'new', reason: verdict.reason };
+  if (reading.kind !== 'state') return { kind: 'new', reason: 'no local state' };
+  const { state } = reading;
+  const ends = new Map(state.ends);
+  if (verdict.kind === 'next-log') ends.set(state.index, state.tailBytes);
+  const present = await readLog(database, verdict.index, pause);
+  return { kind: 'resumed', generation: state.generation, tail: present, state, ends };
+}
+
+async function gatherFacts(
+  database: OpenDatabase,
+  tail: LogTail,
+  reading: StateReading,
+): Promise<ContinuityFacts> {
+  const facts = { reading, identity: database.file.identity, log: database.wal.header() };
+  if (reading.kind !== 'state') return { ...facts, chainAtStateTail: undefined, remains: undefined };
+  return {
+    ...facts,
+    chainAtStateTail: await chainAt(database, tail, reading.state.tailBytes),
+    remains: readRemains(database, tail, reading.state),
+  };
+}
+
+function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): LogRemains {
+  const old = chainAtTail(state);
+  const slot = new Uint8Array(frameBytes(old.header.pageSizeBytes));
+  const length = database.wal.read(slot, old.offsetBytes);
+  return {
+    fileBytes: database.wal.sizeBytes(),
+    newLogEndBytes: tail.position.offsetBytes,
+    continuation: scanFrames(old, slot, 0, length),
+  };
+}
+
+/** The chain of the present log at an offset, or undefined when no valid frames lead exactly there. */
+export async function chainAt(
+  database: OpenDatabase,
+  tail: LogTail,
+  offsetBytes: number,
+): Promise<Chain | undefined> {
+  if (offsetBytes > tail.position.offsetBytes || offsetBytes < WAL_HEADER_BYTES) return undefined;
+  const limits = { pageSizeBytes: tail.pageSizeBytes, maxBytes: STEP_BYTES };
+  let cursor = startOfLog(0);
+  while (positionOf(cursor).offsetBytes < offsetBytes) {
+    try {
+      cursor = readVerified(liveBytes(database, tail), cursor, offsetBytes, limits).cursor;
+    } catch {
+      return undefined;
+    }
+    await pause();
+  }
+  return cursor.chain?.offsetBytes === offsetBytes ? cursor.chain : undefined;
+}
+
+/**
+ * Checkpoints a log that nobody needs, and has SQLite begin it anew, so that a new generation starts with a log as short
+ * as can be: a first snapshot needs all of it beside it. Left as it is when others hinder it.
+ */
+export async function shortenLog(database: OpenDatabase): Promise<LogTail> {
+  for (let attempt = 0; attempt < TIDY_ATTEMPTS; attempt++) {
+    const tail = await readLog(database, 0, pause);
+    if (tail.position.offsetBytes <= walBytes(1, tail.pageSizeBytes)) return tail;
+    const outcome = await handOver({
+      path: database.file.path,
+      connections: database.connections,
+      tail,
+      captureMost: async () => (await tail.advance(pause), true),
+      capture: () => true,
+      checkpointedBytes: 0,
+    });
+    if (outcome === 'complete') database.connections.forceFrame();
+  }
+  return readLog(database, 0, pause);
+}

@@ -1,0 +1,69 @@
+/** When the last checkpoint was, when the next may be tried, and what it takes to run one. */
+import type { Clock } from '../base/clock.ts';
+import { type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.ts';
+import { handOver, type HandoverOutcome, type HandoverParts } from './handover.ts';
+import type { LogTail } from './log-tail.ts';
+
+/** After a checkpoint that others hindered, the next attempt waits; doubling up to the second bound. */
+const HINDERED_WAIT_MS = 50;
+const HINDERED_WAIT_MAX_MS = 2_000;
+
+export interface TurnFacts {
+  readonly unconfirmedBytes: number;
+  readonly isShipping: boolean;
+}
+
+export class CheckpointTurn {
+  readonly #settings: CheckpointSettings;
+  readonly #clock: Clock;
+  /** Tail of the present log when all of it was last in the database file. */
+  #checkpointedBytes: number | undefined;
+  #lastMs: number;
+  #notBeforeMs: number;
+  #hinderedWaitMs = 0;
+
+  constructor(settings: CheckpointSettings, clock: Clock) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#lastMs = clock.monotonicMs();
+    this.#notBeforeMs = this.#lastMs;
+  }
+
+  /** The present log is a new one. */
+  logRestarted(): void {
+    this.#checkpointedBytes = undefined;
+  }
+
+  isDue(tail: LogTail, facts: TurnFacts): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#notBeforeMs) return false;
+    const decision = decideCheckpoint(
+      {
+        ...facts,
+        pageSizeBytes: tail.pageSizeBytes,
+        tailBytes: tail.position.offsetBytes,
+        checkpointedBytes: this.#checkpointedBytes,
+        sinceLastMs: nowMs - this.#lastMs,
+      },
+      this.#settings,
+    );
+    return decision !== 'none';
+  }
+
+  async run(parts: Omit<HandoverParts, 'checkpointedBytes'>): Promise<HandoverOutcome> {
+    const outcome = await handOver({ ...parts, checkpointedBytes: this.#checkpointedBytes ?? 0 });
+    const nowMs = this.#clock.monotonicMs();
+    if (outcome !== 'busy') this.#lastMs = nowMs;
+    if (outcome === 'complete') {
+      this.#checkpointedBytes = parts.tail.position.offsetBytes;
+      this.#hinderedWaitMs = 0;
+    } else {
+      this.#hinderedWaitMs = Math.min(
+        HINDERED_WAIT_MAX_MS,
+        Math.max(HINDERED_WAIT_MS, this.#hinderedWaitMs * 2),
+      );
+      this.#notBeforeMs = nowMs + this.#hinderedWaitMs;
+    }
+    return outcome;
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Keeps what destinations still need of the log when the log itself will not: knows who has confirmed what, where
+ * finished logs ended, and puts into the spool whatever somebody lacks before the log may be restarted.
+ */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { comparePositions, type Position } from '../generations/names.ts';
+import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
+import { Consumers } from './consumers.ts';
+import { type Cursor, type LogBytes, positionOf } from './cursor.ts';
+import type { LogTail } from './log-tail.ts';
+import type { OpenDatabase } from './open-database.ts';
+import type { Spool } from './spool.ts';
+
+/** Pieces in which the rest of a log goes into the spool. */
+const PIECE_BYTES = 1024 * 1024;
+/** Rounds of reading to the end of a log that a writer keeps extending, before leaving it for later. */
+const CATCH_UP_ROUNDS = 20;
+
+export interface KeeperParts {
+  readonly spool: Spool;
+  readonly spoolLimitBytes: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class LogKeeper {
+  readonly #parts: KeeperParts;
+  readonly #consumers = new Consumers();
+  #ends = new Map<number, number>();
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+  }
+
+  /** Final sizes of earlier logs that may still be needed. */
+  get ends(): ReadonlyMap<number, number> {
+    return this.#ends;
+  }
+
+  get confirmed(): ReadonlyMap<string, Position> {
+    return this.#consumers.positions;
+  }
+
+  get spoolBytes(): number {
+    return this.#parts.spool.sizeBytes;
+  }
+
+  /** Nothing of what was is needed any more: a new generation begins. */
+  reset(): void {
+    this.#parts.spool.prune(undefined);
+    this.#consumers.clear();
+    this.#ends = new Map();
+  }
+
+  /** Takes up what an earlier run has written down. */
+  resume(ends: ReadonlyMap<number, number>, confirmed: ReadonlyMap<string, Position>): void {
+    this.#ends = new Map(ends);
+    this.#consumers.clear();
+    for (const [name, position] of confirmed) this.#consumers.set(name, position);
+    this.#release();
+  }
+
+  /** Log `index` is finished; it ended at `endBytes`. */
+  finish(index: number, endBytes: number): void {
+    this.#ends.set(index, endBytes);
+  }
+
+  // ---- destinations --------------------------------------------------------------------------------------------
+
+  confirm(name: string, position: Position): void {
+    this.#consumers.set(name, position, this.#parts.clock.monotonicMs());
+    this.#release();
+  }
+
+  drop(name: string): void {
+    this.#consumers.drop(name);
+    this.#release();
+  }
+
+  #release(): void {
+    const slowest = this.#consumers.slowest();
+    this.#parts.spool.prune(slowest);
+    const oldest = slowest?.index ?? Number.POSITIVE_INFINITY;
+    for (const index of this.#ends.keys()) {
+      if (index < oldest - 1) this.#ends.delete(index);
+    }
+  }
+
+  /** Whether every destination has confirmed something lately. */
+  isShipping(nowMs: number): boolean {
+    return this.#consumers.isMoving(nowMs);
+  }
+
+  // ---- capturing -----------------------------------------------------------------------------------------------
+
+  /** Bytes of the present log that somebody lacks and the spool does not have. */
+  uncapturedBytes(tail: LogTail): number {
+    const from = this.#uncaptured(tail);
+    return from === undefined ? 0 : tail.position.offsetBytes - from.offsetBytes;
+  }
+
+  #uncaptured(tail: LogTail): Position | undefined {
+    const slowest = this.#consumers.slowest();
+    if (slowest === undefined || comparePositions(slowest, tail.position) >= 0) return undefined;
+    const needed: Position = slowest.index < tail.index ? { index: tail.index, offsetBytes: 0 } : slowest;
+    const offsetBytes = this.#parts.spool.coveredUntil(needed) ?? needed.offsetBytes;
+    return offsetBytes < tail.position.offsetBytes ? { index: tail.index, offsetBytes } : undefined;
+  }
+
+  /** Captures everything up to the tail, letting others run in between. */
+  async capture(database: OpenDatabase, tail: LogTail): Promise<void> {
+    while (this.#capturePiece(database, tail)) await yieldToOthers();
+  }
+
+  /** Captures and follows until only a little is left. Answers false when a writer outruns it. */
+  async captureMost(database: OpenDatabase, tail: LogTail): Promise<boolean> {
+    for (let round = 0; round < CATCH_UP_ROUNDS; round++) {
+      await this.capture(database, tail);
+      const before = tail.position.offsetBytes;
+      await tail.advance(async () => yieldToOthers());
+      if (tail.position.offsetBytes - before <= PIECE_BYTES) return true;
+    }
+    return false;
+  }
+
+  /** The same in one go. Answers whether everything up to the tail is safe now. */
+  captureNow(database: OpenDatabase, tail: LogTail): boolean {
+    while (this.#capturePiece(database, tail)) continue;
+    return this.#uncaptured(tail) === undefined;
+  }
+
+  /** Puts the next piece that somebody needs into the spool. Answers false when there is none, or none to be had. */
+  #capturePiece({ wal }: OpenDatabase, tail: LogTail): boolean {
+    const from = this.#uncaptured(tail);
+    if (from === undefined) return false;
+    if (this.#dropWhoOverflows()) return true;
+    const bytes = new Uint8Array(Math.min(PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes));
+    // A restart writes the header first: with the old header still there, what was read is of the old log.
+    if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;
+    this.#parts.spool.append(from, bytes, this.#parts.clock.now());
+    return true;
+  }
+
+  /** A destination that has been away so long that the spool is full gives up its chain, not the application. */
+  #dropWhoOverflows(): boolean {
+    const { spool, spoolLimitBytes, logger } = this.#parts;
+    if (spool.sizeBytes < spoolLimitBytes) return false;
+    const slowest = this.#consumers.slowest();
+    for (const [name, position] of this.#consumers.positions) {
+      if (slowest === undefined || comparePositions(position, slowest) > 0) continue;
+      this.#consumers.drop(name);
+      logger.error('the spool is full; the destination will need a fresh snapshot when it is back', {
+        replica: name,
+        spoolBytes: spool.sizeBytes,
+      });
+    }
+    spool.prune(this.#consumers.slowest());
+    return true;
+  }
+
+  compressLingering(): void {
+    this.#parts.spool.compressLingering(this.#parts.clock.now());
+  }
+
+  // ---- what is kept --------------------------------------------------------------------------------------------
+
+  /** The spooled copy of log `index`. */
+  spooled(index: number): LogBytes {
+    return { read: (into, offsetBytes) => this.#parts.spool.read(index, into, offsetBytes) };
+  }
+
+  /** Whether everything from `cursor` to the start of log `presentIndex` is at hand. */
+  covers(cursor: Cursor, presentIndex: number): boolean {
+    let at = positionOf(cursor);
+    for (; at.index < presentIndex; at = { index: at.index + 1, offsetBytes: 0 }) {
+      const end = this.#ends.get(at.index);
+      if (end === undefined) return false;
+      if (at.offsetBytes < end && (this.#parts.spool.coveredUntil(at) ?? 0) < end) return false;
+    }
+    return at.index === presentIndex;
+  }
+
+  /** Log bytes from one position to a later one, as far as the sizes of the logs between are known. */
+  bytesBetween(from: Position, to: Position): number {
+    if (comparePositions(from, to) >= 0) return 0;
+    const toBytes = to.offsetBytes <= WAL_HEADER_BYTES ? 0 : to.offsetBytes;
+    if (from.index === to.index) return Math.max(0, toBytes - from.offsetBytes);
+    let bytes = (this.#ends.get(from.index) ?? from.offsetBytes) - from.offsetBytes;
+    for (let index = from.index + 1; index < to.index; index++) bytes += this.#ends.get(index) ?? 0;
+    return bytes + toBytes;
+  }
+}

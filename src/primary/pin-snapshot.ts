@@ -1,0 +1,33 @@
+/** Begins a consistent copy at a known position of the log. */
+import { pause } from './begin.ts';
+import type { LogTail } from './log-tail.ts';
+import type { OpenDatabase } from './open-database.ts';
+import { makeSnapshot, type Snapshot } from './snapshot-source.ts';
+
+/** More than this ahead is not read between two looks at the end of the log. */
+const AHEAD_BYTES = 1024 * 1024;
+
+/**
+ * The position of a read transaction is known when the end of the log is the same before and after its begin. Answers
+ * undefined when a writer came in between.
+ */
+export function pinSnapshot(database: OpenDatabase, tail: LogTail): Snapshot | undefined {
+  if (!tail.isSameLog() || !tail.advanceNow(AHEAD_BYTES)) return undefined;
+  const before = tail.position.offsetBytes;
+  const reader = database.connections.openReader();
+  const settled = tail.advanceNow(0) && tail.isSameLog() && tail.position.offsetBytes === before;
+  if (!settled) {
+    reader.end();
+    return undefined;
+  }
+  return makeSnapshot({
+    file: database.file,
+    wal: database.wal,
+    tail: tail.chain,
+    index: tail.index,
+    commitPageCount: tail.commitPageCount,
+    endRead: () => reader.end(),
+    isSameLog: () => tail.isSameLog(),
+    pause,
+  });
+}

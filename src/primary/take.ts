@@ -1,0 +1,74 @@
+/** The next stretch of verified log bytes behind a cursor, wherever it is to be had. */
+import { messageOf } from '../base/errors.ts';
+import { formatPosition, type Position } from '../generations/names.ts';
+import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
+import {
+  type Cursor,
+  type LogBytes,
+  positionOf,
+  type ReadLimits,
+  readVerified,
+  startOfLog,
+} from './cursor.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { LogTail } from './log-tail.ts';
+import type { OpenDatabase } from './open-database.ts';
+
+export type Taken =
+  | {
+      readonly kind: 'bytes';
+      readonly bytes: Uint8Array;
+      readonly from: Position;
+      readonly cursor: Cursor;
+      /** Where the log before this one ended, as far as known. */
+      readonly previousEndBytes: number | undefined;
+    }
+  | { readonly kind: 'caught-up' }
+  /** What would come next is not there any more; a fresh snapshot is the only way on. */
+  | { readonly kind: 'lost'; readonly why: string };
+
+export interface TakeParts {
+  readonly database: OpenDatabase;
+  readonly tail: LogTail;
+  readonly keeper: LogKeeper;
+}
+
+/** The live log as a source that notices when it has become the next one. */
+export function liveBytes({ wal }: OpenDatabase, { headerBytes }: LogTail): LogBytes {
+  return { header: headerBytes, read: (into, offsetBytes) => wal.read(into, offsetBytes) };
+}
+
+export function takeNext(parts: TakeParts, cursor: Cursor, limits: Omit<ReadLimits, 'pageSizeBytes'>): Taken {
+  const { tail, keeper } = parts;
+  if (cursor.index > tail.index) return { kind: 'lost', why: 'the destination is ahead of the database' };
+  const isPresent = cursor.index === tail.index;
+  const end = isPresent ? tail.position.offsetBytes : keeper.ends.get(cursor.index);
+  if (end === undefined) return { kind: 'lost', why: `nothing is known of log ${cursor.index}` };
+  if (positionOf(cursor).offsetBytes >= end || end <= WAL_HEADER_BYTES) {
+    return isPresent ? { kind: 'caught-up' } : takeNext(parts, startOfLog(cursor.index + 1), limits);
+  }
+  return takeFrom(parts, cursor, end, { ...limits, pageSizeBytes: tail.pageSizeBytes });
+}
+
+/** The live log can be restarted at any moment once it is captured; then the spool has what it had. */
+function sourcesOf({ database, tail, keeper }: TakeParts, index: number): LogBytes[] {
+  const spooled = keeper.spooled(index);
+  return index === tail.index ? [liveBytes(database, tail), spooled] : [spooled];
+}
+
+function takeFrom(parts: TakeParts, cursor: Cursor, end: number, limits: ReadLimits): Taken {
+  const from = positionOf(cursor);
+  const previousEndBytes = parts.keeper.ends.get(from.index - 1);
+  let problem: unknown;
+  for (const source of sourcesOf(parts, cursor.index)) {
+    try {
+      return { kind: 'bytes', from, previousEndBytes, ...readVerified(source, cursor, end, limits) };
+    } catch (error) {
+      problem = error;
+    }
+  }
+  return {
+    kind: 'lost',
+    why: `the log at ${formatPosition(from)} is not to be had any more: ${messageOf(problem)}`,
+  };
+}

@@ -1,0 +1,54 @@
+/** Runs a script of this folder as a process of its own, which tests may kill. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export class ChildScript implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  #wake: () => void = () => undefined;
+  #ended = false;
+  readonly #exited: Promise<unknown>;
+
+  /** @param name - the script's file name; it reads lines from stdin and writes lines to stdout */
+  constructor(name: string, args: readonly string[]) {
+    const file = fileURLToPath(new URL(name, import.meta.url));
+    this.#child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#exited = once(this.#child, 'exit');
+    this.#child.once('exit', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    if (this.#child.stdout === null) throw new Error('the script has no output');
+    createInterface({ input: this.#child.stdout }).on('line', (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+  }
+
+  /** The next line that the script writes. Throws when it ends before. */
+  async line(): Promise<string> {
+    for (;;) {
+      const line = this.#lines.shift();
+      if (line !== undefined) return line;
+      if (this.#ended) throw new Error('the script ended without another line');
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Sends a line and waits for the answer. */
+  async ask(text: string): Promise<string> {
+    this.#child.stdin?.write(`${text}\n`);
+    return this.line();
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (!this.#ended) this.#child.kill(signal);
+    await this.#exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
