@@ -301,7 +301,7 @@ class Trial {
       const code = errorCodeOf(result);
       const isHonest =
         (code === 'REPLICA_EMPTY' && mayBeEmpty === true) ||
-        (code === 'TARGET_UNAVAILABLE' && timeMs !== undefined && this.#isBeforeSnapshots(replica, timeMs));
+        (code === 'TARGET_UNAVAILABLE' && timeMs !== undefined && this.#mayBeUnavailable(replica, timeMs));
       if (!isHonest) throw restoreFailed(title, result);
       if (existsSync(outputPath)) throw new Error(`${title}: a failed restore left ${outputPath}`);
       this.#unavailable++;
@@ -312,11 +312,14 @@ class Trial {
     return copy;
   }
 
-  #isBeforeSnapshots(replica: string, timeMs: number): boolean {
-    const snapshots = objectTimes(this.#place.replicaPath(replica)).filter(({ path }) =>
-      path.includes('/snapshots/'),
+  /** Before the first snapshot there is nothing; what lies before the window of retention may be gone. */
+  #mayBeUnavailable(replica: string, timeMs: number): boolean {
+    const first = readLog(this.#place).find(
+      (line) => line.msg === 'snapshot written' && line['replica'] === replica,
     );
-    return snapshots.every((snapshot) => snapshot.timeMs > timeMs);
+    const firstMs = first === undefined ? Number.POSITIVE_INFINITY : Date.parse(String(first['time']));
+    const lastMs = objectTimes(this.#place.replicaPath(replica)).at(-1)?.timeMs ?? 0;
+    return timeMs < firstMs || timeMs < lastMs - this.#plan.replication.retentionMs;
   }
 
   // ---- small things ------------------------------------------------------------------------------------------
@@ -352,8 +355,8 @@ class Trial {
   }
 }
 
-function errorCodeOf({ output }: CommandResult): string | undefined {
-  return /"code":\s*"([A-Z_]+)"/.exec(output)?.[1];
+function errorCodeOf({ errors }: CommandResult): string | undefined {
+  return /"code":\s*"([A-Z_]+)"/.exec(errors)?.[1];
 }
 
 function restoreFailed(title: string, { code, signal, output, errors }: CommandResult): Error {
