@@ -153,15 +153,35 @@ export class Primary {
    * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_BUSY`, `STATE_INVALID`
    */
   async refresh(): Promise<boolean> {
-    return this.#mutex.run(async () => {
+    return this.#exclusively(async () => {
       const startedMs = this.#tools.clock.monotonicMs();
       const changed = await this.#look();
       await this.#checkpointIfDue();
       if (this.#following !== undefined)
         this.#tools.observer.onSync(this.#tools.clock.monotonicMs() - startedMs);
-      if (changed) this.#tellChange();
       return changed;
     });
+  }
+
+  /**
+   * Does what may find the log grown, alone. A change is told by whoever comes upon it, be it on the way to a snapshot
+   * or in a checkpoint: the next look finds nothing new any more, and readers would sleep until the next commit.
+   */
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#mutex.run(async () => {
+      const before = this.#place();
+      try {
+        return await work();
+      } finally {
+        if (this.#place() !== before) this.#tellChange();
+      }
+    });
+  }
+
+  #place(): string {
+    if (this.#following === undefined) return 'no database';
+    const { generation, tail } = this.#following;
+    return `${generation} ${formatPosition(tail.position)}`;
   }
 
   async #look(): Promise<boolean> {
@@ -357,7 +377,7 @@ export class Primary {
    * @throws RivuletError `DB_BUSY` when the log changes too fast, `DB_NOT_FOUND`
    */
   async attach(name: string): Promise<Cursor> {
-    return this.#mutex.run(async () => {
+    return this.#exclusively(async () => {
       for (let attempt = 0; attempt < ATTACH_ATTEMPTS; attempt++) {
         const { database, tail } = await this.#settled();
         this.#keeper.confirm(name, { index: tail.index, offsetBytes: 0 });
@@ -371,7 +391,7 @@ export class Primary {
 
   /** Opens a consistent snapshot at the present end of the log. Close it. @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND` */
   async openSnapshot(): Promise<Snapshot> {
-    return this.#mutex.run(async () => {
+    return this.#exclusively(async () => {
       for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
         const { database, tail } = await this.#settled();
         const snapshot =
