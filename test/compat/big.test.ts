@@ -11,8 +11,6 @@ import { Running, skip, TOOLS } from './support/tools.ts';
 const BIG_ROWS = 24;
 const BIG_ROW_BYTES = 1024 * 1024;
 const SEGMENTS = 3_000;
-/** Databases that are written to side by side until all together have got so many segments. */
-const DATABASES = 1;
 /** How many objects are waited for at a time: counting them is slow. */
 const BATCH_MS = 250;
 

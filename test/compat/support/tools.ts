@@ -113,7 +113,7 @@ export class Running implements AsyncDisposable {
    * never may.
    */
   async settle(isTrue: () => boolean): Promise<void> {
-    if (this.tool === 'rivulet') return await this.until('shipping the last change', isTrue);
+    if (this.tool === 'rivulet') return this.until('shipping the last change', isTrue);
     const deadlineMs = performance.now() + LITESTREAM_SETTLES_MS;
     while (!isTrue() && performance.now() < deadlineMs) await delay(POLL_MS);
   }
