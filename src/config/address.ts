@@ -1,6 +1,6 @@
 /** Where the HTTP server listens. */
 export interface ListenAddress {
-  /** Undefined means all interfaces. */
+  /** Undefined when the text names none. */
   readonly host: string | undefined;
   /** 0 lets the system choose. */
   readonly port: number;

@@ -10,7 +10,7 @@ export const ROOT_KEYS = {
   addr: {
     key: 'addr',
     kind: 'text',
-    help: 'Address of the HTTP server with metrics and health, `host:port`; `:9090` listens on all interfaces.',
+    help: 'Address of the HTTP server with metrics and health, `host:port`; `:9090` listens on this machine only, `0.0.0.0:9090` on all interfaces.',
     defaultNote: 'no server',
     compat: 'A missing port is an error before anything starts.',
   },
