@@ -33,6 +33,7 @@ export interface ReplicationSettings {
   readonly snapshotIntervalMs: number;
   readonly retentionMs: number;
   readonly validationIntervalMs: number;
+  readonly shutdownTimeoutMs?: number;
 }
 
 export interface TrialPlan {

@@ -20,13 +20,14 @@ export interface Place {
   replicaPath(name: string): string;
 }
 
-export function placeIn(folder: string): Place {
+/** @param replicaPaths - where replicas lie that have a place of their own; the others lie in `folder` */
+export function placeIn(folder: string, replicaPaths: Readonly<Record<string, string>> = {}): Place {
   return {
     folder,
     databasePath: join(folder, 'app.db'),
     configPath: join(folder, 'rivulet.yml'),
     logPath: join(folder, 'rivulet.log'),
-    replicaPath: (name) => join(folder, `replica-${name}`),
+    replicaPath: (name) => replicaPaths[name] ?? join(folder, `replica-${name}`),
   };
 }
 
@@ -37,6 +38,7 @@ function milliseconds(ms: number): string {
 export function writeConfig(place: Place, settings: ReplicationSettings): void {
   const config = {
     addr: '127.0.0.1:0',
+    'shutdown-timeout': milliseconds(settings.shutdownTimeoutMs ?? 30_000),
     logging: { type: 'json', level: 'debug' },
     dbs: [
       {
@@ -93,10 +95,14 @@ function parseLine(line: string): LogLine {
   }
 }
 
-interface Health {
+export interface Health {
   readonly databases: readonly {
     readonly state: string;
-    readonly replicas: readonly { readonly state: string; readonly lagBytes: number }[];
+    readonly replicas: readonly {
+      readonly name: string;
+      readonly state: string;
+      readonly lagBytes: number;
+    }[];
   }[];
 }
 

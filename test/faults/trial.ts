@@ -14,21 +14,18 @@ import {
   type LogLine,
   type Place,
   placeIn,
-  readHealth,
   readLog,
   replicateProcess,
   restore,
   restoreWithLitestream,
   writeConfig,
 } from './rivulet.ts';
+import { untilQuiet, untilServing } from './waiting.ts';
 
 const APPLICATION = fileURLToPath(new URL('application.ts', import.meta.url));
 const READER = fileURLToPath(new URL('reader.ts', import.meta.url));
 /** Ends by themselves are quick; this bounds a hang. */
 const END_TIMEOUT_MS = 40_000;
-const QUIET_TIMEOUT_MS = 20_000;
-/** Healthy and without lag for this long after the application's end means that everything was seen. */
-const QUIET_MS = 400;
 const MOMENTS = 3;
 
 export interface TrialResult {
@@ -193,40 +190,15 @@ class Trial {
 
   async #killQuiet(): Promise<void> {
     this.#start(this.#rivulet, 'rivulet');
-    await this.#untilQuiet();
+    await untilQuiet(this.#place);
     await this.#rivulet.kill();
-  }
-
-  async #untilQuiet(): Promise<void> {
-    const deadlineMs = performance.now() + QUIET_TIMEOUT_MS;
-    let quietSinceMs = Number.POSITIVE_INFINITY;
-    while (performance.now() - quietSinceMs < QUIET_MS) {
-      if (performance.now() > deadlineMs) throw new Error('rivulet never said that everything is stored');
-      const health = await readHealth(this.#place);
-      const isQuiet =
-        health?.databases.every(
-          ({ state, replicas }) =>
-            state === 'following' && replicas.every((one) => one.state === 'streaming' && one.lagBytes === 0),
-        ) ?? false;
-      if (!isQuiet) quietSinceMs = Number.POSITIVE_INFINITY;
-      else if (quietSinceMs === Number.POSITIVE_INFINITY) quietSinceMs = performance.now();
-      await sleep(50);
-    }
   }
 
   /** A Rivulet that is there ends by itself; one that is not comes once more for what it has missed. */
   async #endClean(): Promise<void> {
     if (!this.#rivulet.isRunning) this.#start(this.#rivulet, 'rivulet');
-    await this.#untilServing();
+    await untilServing(this.#place);
     await this.#terminate(this.#rivulet, 'rivulet');
-  }
-
-  async #untilServing(): Promise<void> {
-    const deadlineMs = performance.now() + QUIET_TIMEOUT_MS;
-    while ((await readHealth(this.#place)) === undefined) {
-      if (performance.now() > deadlineMs) throw new Error('rivulet did not come up');
-      await sleep(30);
-    }
   }
 
   // ---- what must hold ----------------------------------------------------------------------------------------
