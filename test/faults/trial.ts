@@ -109,13 +109,15 @@ class Trial {
 
   async #live(): Promise<void> {
     const { rivuletDelayMs, applicationEvents, rivuletEvents, restoreAtMs, hasReader } = this.#plan;
-    await Promise.all([
+    const lanes = await Promise.allSettled([
       this.#lane(this.#application, 'application', Math.max(0, -rivuletDelayMs), applicationEvents),
       this.#lane(this.#rivulet, 'rivulet', Math.max(0, rivuletDelayMs), rivuletEvents),
       ...(hasReader ? [this.#lane(this.#reader, 'reader', 100, [])] : []),
       ...restoreAtMs.map(async (atMs) => this.#restoreMeanwhile(atMs)),
       this.#until(this.#plan.durationMs),
     ]);
+    // Every lane has ended before the first failure is told, so that none starts a process afterwards.
+    for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
   }
 
   async #lane(
