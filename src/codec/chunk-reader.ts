@@ -34,6 +34,17 @@ export class ChunkReader {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   }
 
+  /** Copies the next bytes into `target`; answers how many there were, fewer only before the end. */
+  async copyInto(target: Uint8Array): Promise<number> {
+    let at = 0;
+    while (at < target.length && (await this.#fill())) {
+      const part = this.takeNow(Math.min(target.length - at, this.#chunk.length - this.#at))!;
+      target.set(part, at);
+      at += part.length;
+    }
+    return at;
+  }
+
   /** Passes over `bytes` bytes and returns how many there were. */
   async skip(bytes: number): Promise<number> {
     let missing = bytes;

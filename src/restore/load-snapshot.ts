@@ -40,6 +40,7 @@ async function copyContent(source: AsyncIterable<Uint8Array>, fd: number): Promi
   let sizeBytes = 0;
   for await (const chunk of decodeFrameStream(source, {
     onAnnotation: (payload) => payloads.push(payload),
+    passingChunks: true,
   })) {
     if (sizeBytes < head.length) head.set(chunk.subarray(0, head.length - sizeBytes), sizeBytes);
     writeFully(fd, chunk, chunk.length, sizeBytes);
