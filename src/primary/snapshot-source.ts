@@ -32,7 +32,7 @@ export interface Snapshot {
   readonly pageSizeBytes: number;
   readonly pageCount: number;
   readonly salts: readonly [number, number];
-  /** The pages in order. To be read once. */
+  /** The pages in order. To be read once; each piece is good until the next one is asked for. */
   pages(): AsyncIterable<Uint8Array>;
   /** Ends the read transaction. Call once, also after a failure. */
   close(): void;
@@ -91,9 +91,10 @@ async function* readPages(parts: SnapshotSourceParts, pageCount: number): AsyncI
   const { pageSizeBytes } = parts.tail.header;
   let overlay = parts.tail.offsetBytes > WAL_HEADER_BYTES ? await indexPages(parts) : new PageIndex();
   const perPiece = Math.max(1, Math.floor(PIECE_BYTES / pageSizeBytes));
+  const buffer = new Uint8Array(Math.min(perPiece, pageCount) * pageSizeBytes);
   for (let first = 1; first <= pageCount; first += perPiece) {
     const pages = Math.min(perPiece, pageCount - first + 1);
-    const piece = new Uint8Array(pages * pageSizeBytes);
+    const piece = buffer.subarray(0, pages * pageSizeBytes);
     parts.file.read(piece, (first - 1) * pageSizeBytes);
     if (overlay.size > 0 && !overlayPages(parts, overlay, piece, first)) {
       overlay = new PageIndex();
