@@ -3,7 +3,7 @@
  * on it is closed: closing any descriptor of a file drops all POSIX locks that the process has on it
  * (sqlite.org/howtocorrupt.html, section 2.2).
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync, realpathSync } from 'node:fs';
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
 
@@ -29,7 +29,7 @@ export function identify(path: string): FileIdentity | undefined {
   } catch (error) {
     throw unreadable(path, error);
   }
-  if (stats === undefined || stats.size === 0n) return undefined;
+  if (stats === undefined) return undefined;
   if (!stats.isFile()) {
     throw new RivuletError(
       'DB_UNREADABLE',
@@ -39,7 +39,17 @@ export function identify(path: string): FileIdentity | undefined {
       },
     );
   }
+  if (stats.size === 0n) return undefined;
   return { device: String(stats.dev), inode: String(stats.ino) };
+}
+
+/** The path behind symbolic links: beside it, not beside the link, SQLite keeps the log. `path` when nothing is there. */
+export function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function unreadable(path: string, error: unknown): RivuletError {

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { firstOf } from '../base/first-of.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { ChangeWatch } from './change-watch.ts';
+import { realPathOf } from './database-file.ts';
 import type { Primary } from './primary.ts';
 
 /** Spacing of looks while each one finds something. */
@@ -34,7 +35,7 @@ export async function follow(options: FollowOptions): Promise<void> {
     pending = true;
     stirred.fire();
   };
-  const watch = new ChangeWatch({ path: primary.settings.path, pollIntervalMs, onChange });
+  const watch = new ChangeWatch({ path: realPathOf(primary.settings.path), pollIntervalMs, onChange });
   watch.start();
   try {
     while (!signal.aborted) {

@@ -1,7 +1,7 @@
 /** Everything that is open while one live database file is being followed; acquired and released as one. */
 import { RivuletError } from '../base/errors.ts';
 import { Connections, explainSqliteError } from './connections.ts';
-import { DatabaseFile } from './database-file.ts';
+import { DatabaseFile, realPathOf } from './database-file.ts';
 import { type HeaderReading, LiveWal } from './live-wal.ts';
 import { LogTail } from './log-tail.ts';
 
@@ -23,7 +23,7 @@ export interface OpenDatabase {
 export function openDatabase(path: string, busyTimeoutMs: number): OpenDatabase {
   const file = new DatabaseFile(path);
   let connections: Connections | undefined;
-  const wal = new LiveWal(`${path}-wal`);
+  const wal = new LiveWal(`${realPathOf(path)}-wal`);
   const close = (): void => {
     wal.close();
     connections?.close();
