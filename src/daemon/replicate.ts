@@ -6,6 +6,7 @@ import { assertConfigAvailable } from '../config/availability.ts';
 import type { Config } from '../config/settings.ts';
 import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.ts';
 import { Daemon } from './daemon.ts';
+import { planExec } from './exec-command.ts';
 
 export interface ReplicateOptions {
   readonly config: Config;
@@ -42,17 +43,20 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
       hint: 'List databases under "dbs", or write: rivulet replicate DB_PATH REPLICA_URL',
     });
   }
+  if (config.exec !== undefined) planExec(config.exec);
   const daemon = new Daemon(config, { clock, logger });
   if (options.once) return runOnce(daemon, options);
   await daemon.start();
   let childCode: number | undefined;
+  let unfinished = 0;
   try {
     if (config.exec === undefined) await aborted(options.signals.graceful);
     else childCode = await runChild(config.exec, options);
   } finally {
     logger.info('stopping', { signal: options.signals.received });
+    unfinished = await daemon.stop();
   }
-  return { childCode, unfinished: await daemon.stop() };
+  return { childCode, unfinished };
 }
 
 async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<ReplicateOutcome> {
