@@ -1,4 +1,5 @@
 /** Which replicas a command means: those of a configured database, or the one behind a URL. */
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../base/errors.ts';
@@ -21,7 +22,29 @@ export interface Sources {
  */
 export async function findSources(context: CommandContext): Promise<Sources> {
   const [where = ''] = context.arguments;
-  return isUrl(where) ? fromUrl(where, context) : fromConfig(resolve(where), context);
+  if (isUrl(where)) return fromUrl(where, context);
+  refuseDirectory(resolve(where));
+  return fromConfig(resolve(where), context);
+}
+
+/** A replica's directory, given as a path, would only be missed in the configuration. */
+function refuseDirectory(path: string): void {
+  if (!isDirectory(path)) return;
+  throw new RivuletError(
+    'USAGE',
+    `${path} is a directory; expected the path of a database, or a replica URL`,
+    {
+      hint: `the replica in a directory is given as a URL: file://${path}`,
+    },
+  );
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function fromUrl(url: string, { flags }: CommandContext): Sources {
