@@ -14,6 +14,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -166,6 +167,23 @@ describe('a database that cannot be replicated', () => {
     assert.equal(rowsOf(scratch.file('out.db')), 5);
   });
 
+  test('a pipe', async () => {
+    const path = scratch.file('app.db');
+    assert.equal(spawnSync('mkfifo', [path]).status, 0);
+    assertSentence(await runRivulet(['replicate', '-once', path, fileUrl('replica')]), [path, 'not a file']);
+  });
+
+  test('a symbolic link is followed: the log lies beside the real file', async () => {
+    mkdirSync(scratch.file('real'));
+    makeDatabase(scratch.file('real/app.db'), 5);
+    symlinkSync('real/app.db', scratch.file('link.db'));
+    await replicateOnce(scratch.file('link.db'), fileUrl('replica'));
+    makeDatabase(scratch.file('real/app.db'), 5);
+    await replicateOnce(scratch.file('link.db'), fileUrl('replica'));
+    await runRivulet(['restore', '-o', scratch.file('out.db'), fileUrl('replica')]);
+    assert.equal(rowsOf(scratch.file('out.db')), 10);
+  });
+
   test('one that another process replicates', async () => {
     const path = scratch.file('app.db');
     makeDatabase(path, 5);
@@ -178,6 +196,21 @@ describe('a database that cannot be replicated', () => {
     assert.equal((await first.ended).code, EXIT_OK);
     await replicateOnce(path, fileUrl('replica'));
   });
+});
+
+describe('an application that cannot be started', () => {
+  for (const [exec, says] of [
+    ['/nowhere/command x', ['cannot start "/nowhere/command"', 'no such command']],
+    ["echo 'hello", ['a quote that is never closed']],
+    ['  ', ['-exec is empty']],
+  ] as const) {
+    test(`-exec "${exec}"`, async () => {
+      const path = scratch.file('app.db');
+      makeDatabase(path, 5);
+      assertSentence(await runRivulet(['replicate', '-exec', exec, path, fileUrl('replica')]), says);
+      await replicateOnce(path, fileUrl('replica'));
+    });
+  }
 });
 
 describe('a log that is only half there', () => {
@@ -473,6 +506,10 @@ describe('a command line or configuration with a mistake', () => {
     ],
     [['restore', '-integrity-check', 'maybe', '-o', 'x', 'file:///x'], ['one of none, quick, full']],
     [['restore', 'file:///x'], ['needs -o PATH']],
+    [
+      ['wal', '/'],
+      ['/ is a directory', 'file:///'],
+    ],
     [['replicate', 'only.db'], ['without a replica URL']],
     [
       ['replicate', 'x.db', 's3://bucket/x'],
