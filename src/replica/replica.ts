@@ -20,7 +20,9 @@ import {
   formatIndex,
   formatPosition,
   type Generation,
+  parseSnapshotName,
   type Position,
+  snapshotPrefix,
 } from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -41,6 +43,8 @@ const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
 /** While a duty is performed by `once`, shipping goes on in these steps. */
 const ONCE_STEP_MS = 20;
+/** When a new log begins, and this long after the last look: is a snapshot still there? */
+const SNAPSHOT_LOOK_MS = 5_000;
 /** From this size on segments are read into memory that is used again. */
 const OWN_BUFFER_BYTES = 512 * 1024;
 /** Longest wait before the times of duties are looked at again: clocks can be set. */
@@ -94,6 +98,8 @@ interface Session {
    * and take the moments between the two away; it waits for the next log.
    */
   snapshotIndex: number;
+  /** When a snapshot was last seen at the destination, in monotonic milliseconds. */
+  snapshotSeenMs: number;
 }
 
 export class Replica {
@@ -245,7 +251,14 @@ export class Replica {
     const firstIndex = found.snapshot.index;
     // A snapshot without any segment: as after a first snapshot, what it may hold already appears in one object.
     const reachBytes = found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0;
-    return { generation, cursor: found.cursor, firstIndex, reachBytes, snapshotIndex: firstIndex };
+    return {
+      generation,
+      cursor: found.cursor,
+      firstIndex,
+      reachBytes,
+      snapshotIndex: firstIndex,
+      snapshotSeenMs: this.#parts.clock.monotonicMs(),
+    };
   }
 
   /** Objects of the present log that cannot be continued would lie across those that are about to be written. */
@@ -282,6 +295,7 @@ export class Replica {
         firstIndex: index,
         reachBytes: offsetBytes,
         snapshotIndex: index,
+        snapshotSeenMs: this.#parts.clock.monotonicMs(),
       };
     } catch (error) {
       primary.drop(name);
@@ -360,6 +374,7 @@ export class Replica {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { store, observer, primary } = this.#parts;
+    if (taken.from.offsetBytes === 0) await this.#requireSnapshot(session, signal);
     const place = {
       generation: session.generation,
       from: taken.from,
@@ -387,6 +402,19 @@ export class Replica {
       position: formatPosition(taken.from),
       bytes: taken.bytes.length,
     });
+  }
+
+  /** A destination that somebody has emptied would collect segments of which nothing can be restored. */
+  async #requireSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs - session.snapshotSeenMs < SNAPSHOT_LOOK_MS) return;
+    const prefix = snapshotPrefix(session.generation);
+    for await (const { key } of this.#parts.store.list(prefix, { signal })) {
+      if (parseSnapshotName(key.slice(prefix.length)) === undefined) continue;
+      session.snapshotSeenMs = nowMs;
+      return;
+    }
+    this.#lost('its snapshots have been removed');
   }
 
   /**
