@@ -68,7 +68,7 @@ suite('a destination that fails', { concurrency: 2 }, () => {
     await scene.start();
     await sleep(1_000);
     rmSync(scene.place.replicaPath('only'), { recursive: true, force: true });
-    await sleep(FAULT_MS);
+    await scene.untilLogged('the chain to this destination is broken; it gets a fresh snapshot');
     await scene.assertRecovers();
   });
 

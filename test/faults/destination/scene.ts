@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ApplicationSettings } from '../application-settings.ts';
 import { assertPrefix, assertSame, type Copy, judgeCopy, removeDatabase } from '../checks.ts';
@@ -110,6 +111,14 @@ export class Scene implements AsyncDisposable {
     assertPrefix(this.place.databasePath, copy, `the copy from ${replica}`);
     removeDatabase(outputPath);
     return copy;
+  }
+
+  async untilLogged(message: string, timeoutMs = 20_000): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!readLog(this.place).some(({ msg }) => msg === message)) {
+      if (performance.now() > deadlineMs) throw new Error(`not logged within ${timeoutMs} ms: ${message}`);
+      await sleep(50);
+    }
   }
 
   messages(level: string): string[] {
