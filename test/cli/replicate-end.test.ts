@@ -1,0 +1,168 @@
+/** How `replicate` ends, through the real executable: what docs/errors.md promises about its exit status. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+
+import { EXIT_FINAL_SYNC_FAILED, EXIT_OK, exitCodeOfSignal } from '../../src/cli/exit-codes.ts';
+import { runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
+import { Scratch } from '../support/scratch.ts';
+
+let scratch = new Scratch();
+beforeEach(() => {
+  scratch[Symbol.dispose]();
+  scratch = new Scratch();
+  writeRows(1);
+});
+afterEach(() => scratch[Symbol.dispose]());
+
+function writeRows(rows: number): void {
+  const database = new DatabaseSync(scratch.file('app.db'));
+  database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x)');
+  for (let row = 0; row < rows; row++) database.exec('INSERT INTO t VALUES (1)');
+  database.close();
+}
+
+/** Rows in the database that the replica gives back. */
+async function restoredRows(): Promise<number> {
+  const output = scratch.file(`out-${scratch.names().length}.db`);
+  const { code, err } = await runRivulet(['restore', '-o', output, `file://${scratch.file('replica')}`]);
+  assert.equal(code, EXIT_OK, err);
+  const database = new DatabaseSync(output, { readOnly: true });
+  const rows = Number(database.prepare('SELECT count(*) AS n FROM t').get()?.['n']);
+  database.close();
+  return rows;
+}
+
+/** An application in a file of its own; `done` is written when it has come so far. */
+function application(source: string): string {
+  writeFileSync(
+    scratch.file('application.mjs'),
+    `import { DatabaseSync } from 'node:sqlite';
+     import { writeFileSync } from 'node:fs';
+     const insert = (rows) => {
+       const database = new DatabaseSync(${JSON.stringify(scratch.file('app.db'))}, { timeout: 5000 });
+       for (let row = 0; row < rows; row++) database.exec('INSERT INTO t VALUES (2)');
+       database.close();
+     };
+     ${source}`,
+  );
+  return `'${process.execPath}' '${scratch.file('application.mjs')}'`;
+}
+
+function replicate(exec?: string): Started {
+  const settings = {
+    'shutdown-timeout': '500ms',
+    ...(exec === undefined ? {} : { exec }),
+    dbs: [{ path: scratch.file('app.db'), replicas: [{ path: scratch.file('replica') }] }],
+  };
+  writeFileSync(scratch.file('rivulet.yml'), JSON.stringify(settings));
+  return startRivulet(['replicate', '-no-expand-env', '-config', scratch.file('rivulet.yml')]);
+}
+
+/** From now on the destination refuses everything. */
+function breakDestination(): void {
+  renameSync(scratch.file('replica'), scratch.file('away'));
+  writeFileSync(scratch.file('replica'), 'not a directory');
+}
+
+describe('replicate ends', () => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    test(`with 0 after ${signal}, when everything is stored`, async () => {
+      const running = replicate();
+      await running.said('snapshot written');
+      writeRows(10);
+      running.process.kill(signal);
+      assert.equal((await running.ended).code, EXIT_OK);
+      assert.equal(await restoredRows(), 11);
+    });
+  }
+
+  test('with 3 when the last changes could not be stored, and the next start sends them', async () => {
+    const running = replicate();
+    await running.said('snapshot written');
+    breakDestination();
+    writeRows(10);
+    running.process.kill('SIGTERM');
+    const { code, out } = await running.ended;
+    assert.equal(code, EXIT_FINAL_SYNC_FAILED);
+    assert.match(out, /not everything was stored/);
+    renameSync(scratch.file('replica'), scratch.file('no-directory'));
+    renameSync(scratch.file('away'), scratch.file('replica'));
+    const again = replicate();
+    await again.said('continuing where the destination stands');
+    again.process.kill('SIGTERM');
+    assert.equal((await again.ended).code, EXIT_OK);
+    assert.equal(await restoredRows(), 11);
+  });
+});
+
+describe('replicate -exec ends', () => {
+  test("with the application's exit code, after its last changes were stored", async () => {
+    const { code, err } = await replicate(application('insert(25); process.exitCode = 7;')).ended;
+    assert.equal(code, 7, err);
+    assert.equal(await restoredRows(), 26);
+  });
+
+  test('with 128 + n when signal n killed the application', async () => {
+    const { code } = await replicate(application("insert(5); process.kill(process.pid, 'SIGKILL');")).ended;
+    assert.equal(code, exitCodeOfSignal('SIGKILL'));
+    assert.equal(await restoredRows(), 6);
+  });
+
+  test('when told to: the application gets the signal, and what it writes then is stored', async () => {
+    const exec = application(`
+      process.on('SIGTERM', () => { insert(3); process.exit(0); });
+      setInterval(() => undefined, 1000);
+      console.log('application is ready');`);
+    const running = replicate(exec);
+    await running.said('application is ready');
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, EXIT_OK);
+    assert.equal(await restoredRows(), 4);
+  });
+
+  test('with 3 rather than the exit code of the application, because data is at risk', async () => {
+    const exec = application(`
+      process.on('SIGTERM', () => { insert(3); process.exit(5); });
+      setInterval(() => undefined, 1000);
+      console.log('application is ready');`);
+    const running = replicate(exec);
+    await running.said('application is ready');
+    await running.said('snapshot written');
+    breakDestination();
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, EXIT_FINAL_SYNC_FAILED);
+  });
+
+  test('at once at a second signal, with the application killed', async () => {
+    const pid = scratch.file('pid');
+    const exec = application(`
+      process.on('SIGTERM', () => console.log('application goes on'));
+      writeFileSync(${JSON.stringify(pid)}, String(process.pid));
+      setInterval(() => undefined, 1000);
+      console.log('application is ready');`);
+    const running = replicate(exec);
+    await running.said('application is ready');
+    running.process.kill('SIGTERM');
+    await running.said('application goes on');
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, exitCodeOfSignal('SIGTERM'));
+    await gone(Number(readFileSync(pid, 'utf8')));
+    assert.equal(existsSync(scratch.file('app.db-wal')), true);
+  });
+});
+
+/** Resolves when there is no such process, as soon as the system has cleaned up after it. */
+async function gone(pid: number): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      process.kill(pid, 0);
+      if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail(`process ${pid} is still there`);
+}
