@@ -11,7 +11,6 @@ import { Scratch } from '../support/scratch.ts';
 import { Application, assertShipped } from './support/application.ts';
 import { writeConfiguration } from './support/configuration.ts';
 import {
-  countObjects,
   forgetLocalState,
   generationsOf,
   type ObjectFile,
@@ -49,11 +48,15 @@ class History implements Disposable {
 
   async write(replicator: Running, rounds: number): Promise<void> {
     for (let round = 0; round < rounds; round += 1) {
-      const before = countObjects(this.replicaPath);
+      const before = this.#newestMs();
       this.application.write(10);
-      await replicator.settle(() => countObjects(this.replicaPath) > before);
+      await replicator.settle(() => this.#newestMs() > before);
       await delay(ROUND_MS);
     }
+  }
+
+  #newestMs(): number {
+    return this.objects().at(-1)?.modifiedMs ?? 0;
   }
 
   /** Replicates for some rounds, as a fresh installation that knows nothing of what is there. */

@@ -87,9 +87,9 @@ export class Running implements AsyncDisposable {
   readonly #text: { out: string; err: string };
   readonly #ended: Promise<number | null>;
 
-  constructor(tool: Tool, words: readonly string[]) {
+  constructor(tool: Tool, words: readonly string[], options: RunOptions = {}) {
     this.tool = tool;
-    this.#child = launch(tool, words, {});
+    this.#child = launch(tool, words, options);
     this.#text = collect(this.#child);
     this.#ended = ended(this.#child);
   }
