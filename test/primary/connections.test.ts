@@ -1,0 +1,381 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RivuletError } from '../../src/base/errors.ts';
+import { Connections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
+import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
+import { openDatabase, readLog, requireLog } from '../../src/primary/open-database.ts';
+import { takeInstanceLock } from '../../src/primary/instance-lock.ts';
+import { ChildScript } from '../support/child-script.ts';
+import { LiveDatabase } from '../support/live-database.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const NOBODY = 65534;
+
+/** Runs `work` without root's permission to read everything. */
+function asNobody(work: () => void): void {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(NOBODY);
+  try {
+    work();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
+
+describe('the connections on a live database', () => {
+  it('a held read transaction keeps the log from being restarted', () => {
+    using live = new LiveDatabase();
+    live.insert(10);
+    const connections = new Connections(live.path, 100);
+    assert.equal(connections.holding, false);
+    connections.hold();
+    connections.hold();
+    assert.equal(connections.holding, true);
+    live.exec('PRAGMA busy_timeout=20');
+    live.insert(10);
+    for (const mode of ['RESTART', 'TRUNCATE', 'FULL'] as const) {
+      assert.equal(live.checkpoint(mode).busy, 1, mode);
+    }
+    assert.ok(statSync(`${live.path}-wal`).size > 0);
+    connections.close();
+    assert.equal(live.checkpoint('TRUNCATE').busy, 0);
+  });
+
+  it('the hold moves forward without a gap, or stays when asked to', () => {
+    using live = new LiveDatabase();
+    const connections = new Connections(live.path, 100);
+    connections.hold();
+    live.insert(10);
+    assert.equal(connections.checkpointPassive().busy, false);
+    const partial = connections.checkpointPassive();
+    assert.ok(partial.checkpointedFrames < partial.logFrames, 'the hold stands before the end');
+    assert.equal(
+      connections.moveHold(() => false),
+      false,
+    );
+    assert.deepEqual(connections.checkpointPassive(), partial);
+    assert.equal(
+      connections.moveHold(() => true),
+      true,
+    );
+    const whole = connections.checkpointPassive();
+    assert.equal(whole.checkpointedFrames, whole.logFrames);
+    assert.throws(
+      () =>
+        connections.moveHold(() => {
+          throw new Error('in between');
+        }),
+      /in between/,
+    );
+    assert.equal(connections.holding, true);
+    assert.equal(
+      connections.moveHold(() => true),
+      true,
+      'the spare one is free again',
+    );
+    connections.close();
+  });
+
+  it('a rehold ends the transaction in between, and always begins it again', () => {
+    using live = new LiveDatabase();
+    const connections = new Connections(live.path, 100);
+    connections.rehold(() => assert.equal(connections.holding, false));
+    assert.equal(connections.holding, true);
+    assert.throws(
+      () =>
+        connections.rehold(() => {
+          throw new Error('in between');
+        }),
+      /in between/,
+    );
+    assert.equal(connections.holding, true);
+    connections.close();
+  });
+
+  it('after a complete checkpoint under the lock, writers restart the log but nothing new is checkpointed', () => {
+    using live = new LiveDatabase();
+    live.insert(10);
+    const connections = new Connections(live.path, 100);
+    connections.hold();
+    connections.withWriteLock(() => connections.rehold(() => void connections.checkpointPassive()));
+    live.insert(1);
+    live.insert(1);
+    const { logFrames, checkpointedFrames } = connections.checkpointPassive();
+    assert.ok(logFrames > 0 && logFrames < 10, `the log began anew: ${logFrames} frames`);
+    assert.equal(checkpointedFrames, 0);
+    connections.close();
+  });
+
+  it('the write lock keeps writers out, leaves no trace, and is undefined when it is not to be had', () => {
+    using live = new LiveDatabase();
+    const connections = new Connections(live.path, 20);
+    const before = statSync(`${live.path}-wal`).size;
+    live.exec('PRAGMA busy_timeout=0');
+    const answer = connections.withWriteLock(() => {
+      assert.throws(() => live.insert(), isBusy);
+      return 7;
+    });
+    assert.equal(answer, 7);
+    assert.throws(
+      () =>
+        connections.withWriteLock(() => {
+          throw new Error('inside');
+        }),
+      /inside/,
+    );
+    assert.equal(statSync(`${live.path}-wal`).size, before);
+    live.exec('BEGIN IMMEDIATE');
+    assert.equal(
+      connections.withWriteLock(() => assert.fail('it must not run')),
+      undefined,
+    );
+    assert.equal(connections.forceFrame(), false);
+    live.exec('ROLLBACK');
+    live.exec('PRAGMA user_version=41');
+    assert.equal(connections.forceFrame(), true);
+    assert.equal(live.app.prepare('PRAGMA user_version').get()?.['user_version'], 41);
+    connections.close();
+  });
+
+  it("another process's checkpoint makes ours busy, not wrong", { timeout: 20_000 }, async () => {
+    using live = new LiveDatabase();
+    live.insert(10);
+    await using other = new ChildScript('writer-script.ts', [live.path, '0']);
+    await other.line();
+    const connections = new Connections(live.path, 20);
+    connections.hold();
+    live.insert(10);
+    // It waits for our read transaction to end, and has the lock on checkpoints meanwhile.
+    const checkpoint = other.ask('sql PRAGMA wal_checkpoint(RESTART)');
+    await delay(100);
+    assert.deepEqual(connections.checkpointPassive(), {
+      busy: true,
+      logFrames: -1,
+      checkpointedFrames: -1,
+    });
+    connections.close();
+    assert.equal((JSON.parse(await checkpoint) as { busy: number }[])[0]?.busy, 0);
+  });
+
+  it('closing leaves the log where it is, also as the last of all', () => {
+    using live = new LiveDatabase();
+    live.insert(10);
+    const connections = new Connections(live.path, 100);
+    connections.hold();
+    live.close();
+    const before = statSync(`${live.path}-wal`).size;
+    const reader = connections.openReader();
+    reader.end();
+    connections.close();
+    assert.equal(statSync(`${live.path}-wal`).size, before);
+    assert.equal(live.count(), 10);
+  });
+
+  it('a database with a rollback journal is switched, and says so', () => {
+    using scratch = new Scratch();
+    const path = scratch.file('old.db');
+    const app = new DatabaseSync(path);
+    app.exec('CREATE TABLE t (a); INSERT INTO t VALUES (1)');
+    const connections = new Connections(path, 100);
+    assert.equal(connections.switchedToWal, true);
+    assert.equal(app.prepare('SELECT count(*) AS n FROM t').get()?.['n'], 1);
+    assert.equal(app.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'wal');
+    app.close();
+    connections.close();
+    const again = new Connections(path, 100);
+    assert.equal(again.switchedToWal, false);
+    again.close();
+  });
+
+  it('a database that another one is writing to with a rollback journal is busy', () => {
+    using scratch = new Scratch();
+    const path = scratch.file('old.db');
+    const app = new DatabaseSync(path);
+    app.exec('CREATE TABLE t (a); BEGIN EXCLUSIVE');
+    assert.throws(() => new Connections(path, 10), { code: 'DB_BUSY', message: /locked by another process/ });
+    app.close();
+  });
+});
+
+describe('what cannot be opened', () => {
+  function codeOf(path: string): string {
+    try {
+      openDatabase(path, 10).close();
+    } catch (error) {
+      assert.ok(error instanceof RivuletError, String(error));
+      assert.ok(error.message.includes(path), error.message);
+      return `${error.code}: ${error.message.replaceAll(path, 'PATH')}`;
+    }
+    return 'opened';
+  }
+
+  it('is explained: text, noise, a short file, a directory, nothing', () => {
+    using scratch = new Scratch();
+    writeFileSync(scratch.file('text'), 'no database, just words. '.repeat(200));
+    writeFileSync(scratch.file('noise'), Buffer.alloc(8192, 0x9c));
+    writeFileSync(scratch.file('short'), 'SQLite format 3\0');
+    mkdirSync(scratch.file('folder'));
+    assert.match(
+      codeOf(scratch.file('text')),
+      /^DB_INVALID: PATH is not a SQLite database, or it is encrypted/,
+    );
+    assert.match(codeOf(scratch.file('noise')), /^DB_INVALID: .*encrypted/);
+    assert.match(codeOf(scratch.file('short')), /^DB_INVALID: .*only 16 bytes/);
+    assert.match(codeOf(scratch.file('folder')), /^DB_UNREADABLE: PATH cannot be read: EISDIR/);
+    assert.match(codeOf(scratch.file('absent')), /^DB_UNREADABLE: PATH cannot be read: ENOENT/);
+  });
+
+  it('is explained: a header that SQLite does not take, a corrupt schema', () => {
+    using live = new LiveDatabase();
+    live.checkpoint('TRUNCATE');
+    live.close();
+    using scratch = new Scratch();
+    const good = new DatabaseFile(live.path);
+    const bytes = Buffer.alloc(good.sizeBytes());
+    good.read(bytes, 0);
+    good.close();
+    const odd = Buffer.from(bytes);
+    odd[18] = 9;
+    odd[19] = 9;
+    writeFileSync(scratch.file('future'), odd);
+    assert.match(codeOf(scratch.file('future')), /^DB_INVALID|^DB_UNREADABLE/);
+    const corrupt = Buffer.from(bytes);
+    corrupt.fill(0xff, 100, 200);
+    writeFileSync(scratch.file('corrupt'), corrupt);
+    assert.match(codeOf(scratch.file('corrupt')), /^DB_INVALID: PATH is corrupt: /);
+  });
+
+  it('is explained: missing permission', () => {
+    using live = new LiveDatabase();
+    live.close();
+    chmodSync(live.path, 0o600);
+    chmodSync(live.scratch.path, 0o755);
+    asNobody(() => {
+      assert.throws(() => openDatabase(live.path, 10), {
+        code: 'DB_UNREADABLE',
+        message: /cannot be read: EACCES/,
+        hint: /needs to read and write the database/,
+      });
+    });
+    chmodSync(live.path, 0o644);
+    asNobody(() => assert.match(codeOf(live.path), /^DB_UNREADABLE/));
+    chmodSync(live.scratch.path, 0o700);
+    asNobody(() => assert.throws(() => identify(live.path), { code: 'DB_UNREADABLE', hint: /directory/ }));
+  });
+
+  it('explains each kind of SQLite error once', () => {
+    const sqlite = (errcode: number): Error => Object.assign(new Error('text of SQLite'), { errcode });
+    const codes = [5, 6, 261, 517, 11, 267, 26, 14, 1].map(
+      (code) => explainSqliteError(sqlite(code), 'p').code,
+    );
+    assert.deepEqual(codes, [
+      'DB_BUSY',
+      'DB_BUSY',
+      'DB_BUSY',
+      'DB_BUSY',
+      'DB_INVALID',
+      'DB_INVALID',
+      'DB_INVALID',
+      'DB_UNREADABLE',
+      'DB_UNREADABLE',
+    ]);
+    const own = new RivuletError('DB_BUSY', 'as it is');
+    assert.equal(explainSqliteError(own, 'p'), own);
+    assert.equal(explainSqliteError('words', 'p').code, 'DB_UNREADABLE');
+    assert.equal(isBusy('words'), false);
+  });
+});
+
+describe('the database file', () => {
+  it('knows who it is, and is not another one', () => {
+    using live = new LiveDatabase();
+    live.checkpoint('TRUNCATE');
+    live.close();
+    const file = new DatabaseFile(live.path);
+    const id = identify(live.path);
+    assert.ok(id !== undefined && sameFile(id, file.identity) && file.isCurrent());
+    assert.equal(sameFile(id, { ...id, inode: '0' }), false);
+    assert.equal(sameFile(id, { ...id, device: '0' }), false);
+    assert.equal(file.sizeBytes(), 8192);
+    assert.ok(Math.abs(file.modifiedAtMs() - Date.now()) < 60_000);
+    const bytes = new Uint8Array(5000).fill(1);
+    file.read(bytes, 4096);
+    assert.ok(
+      bytes.subarray(4096).every((byte) => byte === 0),
+      'zero past the end',
+    );
+    file.close();
+    assert.throws(() => file.read(bytes, 0), 'a closed file gives nothing');
+  });
+
+  it('nothing and an empty file are nobody; a directory is an error', () => {
+    using scratch = new Scratch();
+    assert.equal(identify(scratch.file('none')), undefined);
+    writeFileSync(scratch.file('empty'), '');
+    assert.equal(identify(scratch.file('empty')), undefined);
+    assert.throws(() => identify(scratch.path), { code: 'DB_UNREADABLE', message: /is a directory/ });
+    writeFileSync(scratch.file('file'), 'x');
+    assert.equal(identify(scratch.file('file/below')), undefined);
+  });
+});
+
+describe('the log of an open database', () => {
+  it('is made when there is none', async () => {
+    using live = new LiveDatabase();
+    live.checkpoint('TRUNCATE');
+    const database = openDatabase(live.path, 100);
+    assert.equal(database.wal.header(), undefined);
+    const reading = requireLog(database);
+    assert.equal(reading.header.pageSizeBytes, 4096);
+    const tail = await readLog(database, 3, async () => undefined);
+    assert.deepEqual(tail.position, { index: 3, offsetBytes: 32 + 24 + 4096 });
+    database.close();
+  });
+
+  it('cannot be made while somebody else has the write lock', () => {
+    using live = new LiveDatabase();
+    live.checkpoint('TRUNCATE');
+    const database = openDatabase(live.path, 0);
+    live.exec('BEGIN IMMEDIATE');
+    assert.throws(() => requireLog(database), { code: 'DB_BUSY', message: /write lock is not to be had/ });
+    live.exec('ROLLBACK');
+    database.close();
+  });
+});
+
+describe('the instance lock', () => {
+  it('is for one at a time, and free again after its release', () => {
+    using scratch = new Scratch();
+    const folder = scratch.file('meta/deep');
+    const first = takeInstanceLock(folder, 'x.db');
+    assert.throws(() => takeInstanceLock(folder, 'x.db'), {
+      code: 'DB_IN_USE',
+      message: 'x.db is being replicated by another process already',
+    });
+    first.release();
+    takeInstanceLock(folder, 'x.db').release();
+  });
+
+  it('says so when its folder cannot be used', () => {
+    using scratch = new Scratch();
+    writeFileSync(scratch.file('meta'), 'a file');
+    assert.throws(() => takeInstanceLock(scratch.file('meta'), 'x.db'), { code: 'STATE_INVALID' });
+    mkdirSync(scratch.file('other/lock'), { recursive: true });
+    assert.throws(() => takeInstanceLock(scratch.file('other'), 'x.db'), { code: 'STATE_INVALID' });
+  });
+
+  it('goes with the process that holds it, however it dies', { timeout: 20_000 }, async () => {
+    using live = new LiveDatabase();
+    const metaPath = live.scratch.file('meta');
+    await using holder = new ChildScript('primary-script.ts', [live.path, metaPath]);
+    assert.match(await holder.line(), /^[0-9a-f]{16} 0 \d+$/);
+    await using second = new ChildScript('primary-script.ts', [live.path, metaPath]);
+    assert.equal(await second.line(), 'DB_IN_USE');
+    assert.ok(existsSync(metaPath));
+    await holder.kill('SIGKILL');
+    takeInstanceLock(metaPath, live.path).release();
+  });
+});
