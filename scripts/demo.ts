@@ -73,7 +73,7 @@ async function begin(): Promise<{ shop: Shop; replication: Replication }> {
   await shop.ready();
   say(`database   ${place.database}`);
   say(`replica    ${place.replica}`);
-  shell(`${executable} replicate -config ${place.config}`);
+  shell(executable, 'replicate', '-config', place.config);
   const replication = new Replication(place.config, place.log);
   await replication.ready();
   return { shop, replication };
@@ -146,7 +146,7 @@ async function restoreAndCompare(
 ): Promise<void> {
   const when = timestamp === undefined ? [] : ['-timestamp', timestamp];
   const words = ['restore', '-config', place.config, ...when, '-o', output, place.database];
-  shell(`${executable} ${words.join(' ')}`);
+  shell(executable, ...words);
   say((await rivulet(words)).trim());
   const restored = fingerprint(output);
   showTables(restored, expected);
@@ -162,21 +162,18 @@ function rowsOf(content: readonly TableContent[]): number {
 }
 
 function explainWhatIsLeft(time: string): void {
-  const source = `-config ${place.config} ${place.database}`;
+  const source = ['-config', place.config, place.database];
   console.log(`\n${bold('Everything lies in')} ${directory}`);
   say('replica/      what Rivulet stored: a snapshot, and the changes since as small segments');
   say('restored.db   the newest state;  middle.db: the moment in the middle');
   say('rivulet.yml   the configuration;  rivulet.log: what Rivulet said');
   console.log(`\n${bold('Try next')}`);
-  for (const command of [
-    `${executable} wal ${source}`,
-    `${executable} snapshots ${source}`,
-    `${executable} restore -dry-run -timestamp ${time} -o then.db ${source}`,
-    `${executable} help restore`,
-  ])
-    shell(command);
+  shell(executable, 'wal', ...source);
+  shell(executable, 'snapshots', ...source);
+  shell(executable, 'restore', '-dry-run', '-timestamp', time, '-o', 'then.db', ...source);
+  shell(executable, 'help', 'restore');
   console.log(`\n${bold('Remove it all')}`);
-  shell(`rm -r ${directory}`);
+  shell('rm', '-r', directory);
 }
 
 function interrupt(signal: NodeJS.Signals): void {

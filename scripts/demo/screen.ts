@@ -32,8 +32,12 @@ export function good(text: string): void {
 }
 
 /** A command, as one would type it. */
-export function shell(command: string): void {
-  say(dim(`$ ${command}`));
+export function shell(...words: string[]): void {
+  say(dim(`$ ${words.map(quoted).join(' ')}`));
+}
+
+function quoted(word: string): string {
+  return /^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** The live line: replaced by the next one on a terminal, printed now and then elsewhere. */
