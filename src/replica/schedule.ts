@@ -1,7 +1,7 @@
 /** What is due when at one destination. Pure, and timed by what the destination holds, not by when we started. */
 
 export interface ScheduleSettings {
-  /** Age of the newest snapshot at which another is taken; undefined means at `retentionMs`. */
+  /** Age of the newest snapshot at which another is taken; undefined or 0 means at `retentionMs`. */
   readonly snapshotIntervalMs: number | undefined;
   /** Length of the window that stays restorable; 0 keeps everything for ever. */
   readonly retentionMs: number;
@@ -29,7 +29,7 @@ export interface Duty {
 /** @param hasNews - whether a snapshot taken now would hold anything that the newest one does not */
 export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews: boolean): Duty | undefined {
   const duties: Duty[] = [];
-  const snapshotEveryMs = settings.snapshotIntervalMs ?? settings.retentionMs;
+  const snapshotEveryMs = settings.snapshotIntervalMs || settings.retentionMs;
   if (hasNews && snapshotEveryMs > 0) {
     duties.push({
       kind: 'snapshot',
