@@ -204,7 +204,7 @@ export const REPLICA_KEYS = {
     kind: 'duration',
     default: '0s',
     zero: 'off',
-    help: 'How often to store a full copy.',
+    help: 'How often to store a full copy. When off: once the newest one is as old as `retention`.',
   },
   validationIntervalMs: {
     key: 'validation-interval',
