@@ -1,10 +1,12 @@
 /** A restore that is killed half-way leaves nothing that a later one minds. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { assertSameRows } from './destination/same-rows.ts';
+import { ManagedProcess } from './process.ts';
 import { Random } from './random.ts';
 import { RIVULET, runCommand } from './rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
@@ -14,6 +16,8 @@ const KILLS = 6;
 /** Small rows in many pages: fetching and placing them takes longer than the process takes to start. */
 const ROWS = 12_000;
 const ROW_BYTES = 4_000;
+/** Less than writing takes. */
+const WRITING_MS = 60;
 
 async function makeReplica(path: string, replicaPath: string): Promise<void> {
   using database = new DatabaseSync(path);
@@ -24,34 +28,44 @@ async function makeReplica(path: string, replicaPath: string): Promise<void> {
   assert.equal(result.code, 0, result.errors + result.output);
 }
 
+/** Kills a restore at a random moment after it has begun to write. */
+async function killHalfWay(restore: ManagedProcess, folder: string, random: Random): Promise<void> {
+  restore.start();
+  while (restore.isRunning && !readdirSync(folder).includes('copy.db.tmp')) await sleep(2);
+  await sleep(random.int(0, WRITING_MS));
+  await restore.kill();
+}
+
 suite('a restore that is killed', () => {
   test('leaves temporary files only, and the next one succeeds', { timeout: 90_000 }, async () => {
     using scratch = new Scratch();
     const random = new Random(seed);
-    const replicaPath = scratch.file('replica');
-    await makeReplica(scratch.file('app.db'), replicaPath);
+    await makeReplica(scratch.file('app.db'), scratch.file('replica'));
     const folder = scratch.file('output');
     mkdirSync(folder);
     const outputPath = join(folder, 'copy.db');
-    const args = ['restore', '-o', outputPath, `file://${replicaPath}`];
-    let killedHalfWay = 0;
+    const args = ['restore', '-o', outputPath, `file://${scratch.file('replica')}`];
+    const title = 'restore';
+    const process = new ManagedProcess({
+      title,
+      file: RIVULET,
+      args: () => args,
+      outputPath: scratch.file('log'),
+    });
     for (let n = 0; n < KILLS; n++) {
-      const { signal } = await runCommand(RIVULET, args, { killAfterMs: random.int(150, 900) });
+      await killHalfWay(process, folder, random);
       const left = readdirSync(folder);
-      if (signal !== 'SIGKILL') break;
-      // What is left is named after the output, so that the next run finds it; the database itself is not there.
-      assert.ok(
-        left.every((name) => name.startsWith('copy.db.tmp')),
-        `left behind: ${left.join(', ')}`,
-      );
-      if (left.length > 0) killedHalfWay++;
+      // Killed between the last step and the end of the process: the database is whole, which is seen below.
+      if (left.includes('copy.db')) break;
+      // What is left is named after the output, so that the next run finds it.
+      const strangers = left.filter((name) => !name.startsWith('copy.db.tmp'));
+      assert.deepEqual(strangers, []);
     }
-    if (!readdirSync(folder).includes('copy.db')) {
+    if (!existsSync(outputPath)) {
       const result = await runCommand(RIVULET, args);
       assert.equal(result.code, 0, result.errors);
+      assert.deepEqual(readdirSync(folder), ['copy.db']);
     }
-    assert.deepEqual(readdirSync(folder), ['copy.db']);
     assertSameRows(scratch.file('app.db'), outputPath);
-    console.log(`killed half-way: ${killedHalfWay}`);
   });
 });
