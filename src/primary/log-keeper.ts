@@ -176,7 +176,7 @@ export class LogKeeper {
     let at = positionOf(cursor);
     for (; at.index < presentIndex; at = { index: at.index + 1, offsetBytes: 0 }) {
       const end = this.#ends.get(at.index);
-      if (end === undefined) return false;
+      if (end === undefined || at.offsetBytes > end) return false;
       if (at.offsetBytes < end && (this.#parts.spool.coveredUntil(at) ?? 0) < end) return false;
     }
     return at.index === presentIndex;
