@@ -15,6 +15,7 @@ import { orAbandon, orAbort } from './abandon.ts';
 import { rmdir, unlink } from './file-system.ts';
 import { readDirectory, statFiles } from './list-directory.ts';
 import type { FileOwnership } from './ownership.ts';
+import { modifiedAt } from './modified-at.ts';
 import { readFileChunks, readWholeFile } from './read-file.ts';
 import type { FilePlace } from './read-file.ts';
 import { isOwnTemporary, isTemporary } from './temporary-name.ts';
@@ -46,7 +47,7 @@ export class FileObjectStore implements ObjectStore {
       const names = folder.entries.filter(mayBeObject).map((entry) => entry.name);
       const found = await orAbort(statFiles(folder.path, names, options.signal), options.signal);
       for (const { name, stats } of found) {
-        yield { key: folder.prefix + name, sizeBytes: stats.size, modifiedAt: stats.mtime };
+        yield { key: folder.prefix + name, sizeBytes: stats.size, modifiedAt: modifiedAt(stats) };
       }
     }
   }
@@ -75,7 +76,7 @@ export class FileObjectStore implements ObjectStore {
     const { path } = this.#placeOf(key);
     const writing = writeFileSafely(path, body, this.#ownership, options.signal);
     const stats = await orAbandon(writing, options.signal);
-    return { key, sizeBytes: stats.size, modifiedAt: stats.mtime };
+    return { key, sizeBytes: stats.size, modifiedAt: modifiedAt(stats) };
   }
 
   async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
