@@ -1,6 +1,6 @@
 /** The same words at the same replica: what is alike, and what is different on purpose. */
 import assert from 'node:assert/strict';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { DatabaseSync } from 'node:sqlite';
@@ -234,6 +234,23 @@ describe('command line', { skip, concurrency: 2 }, () => {
       const results = await both(['restore', '-o', 'OUT', ...target, urlOf(damaged)]);
       assert.deepEqual(codesOf(results), [1, 0]);
       assert.ok(results.rivulet.err.includes(basename(hole.key)), results.rivulet.err);
+    });
+
+    test('a restore that fails leaves nothing behind', async () => {
+      const damaged = scratch.file('cut');
+      cpSync(replicaPath, damaged, { recursive: true, preserveTimestamps: true });
+      const snapshot = objectsOf(damaged).find(({ kind }) => kind === 'snapshots');
+      assert.ok(snapshot !== undefined);
+      truncateSync(join(damaged, snapshot.key), snapshot.sizeBytes / 2);
+      const left = TOOLS.map(async (tool) => {
+        using place = new Scratch();
+        const { code } = await run(tool, ['restore', '-o', place.file('out.db'), urlOf(damaged)]);
+        return [code, place.names().length > 0];
+      });
+      assert.deepEqual(await Promise.all(left), [
+        [1, false],
+        [1, true],
+      ]);
     });
 
     test('a replica that cannot be read is an error of the listings', async () => {

@@ -25,7 +25,7 @@ const GENERATIONS = 3;
 const ROUNDS = 12;
 const ROUND_MS = 60;
 /** Restores are processes; so many moments of each generation are tried. */
-const MOMENTS = 6;
+const MOMENTS = 4;
 
 class History implements Disposable {
   readonly scratch: Scratch = new Scratch();

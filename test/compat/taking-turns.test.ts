@@ -27,12 +27,21 @@ async function takeTurn(
   await replicator.stop();
 }
 
-for (const how of ['by a database that stays open', 'by a database that is closed in between'] as const) {
-  describe(`taking turns, ${how}`, { skip }, () => {
+const SITUATIONS = [
+  { how: 'the database stays open', closes: false, sharesMetaPath: false },
+  { how: 'the database is closed in between', closes: true, sharesMetaPath: false },
+  { how: 'both keep their notes in one meta-path', closes: false, sharesMetaPath: true },
+];
+
+for (const { how, closes, sharesMetaPath } of SITUATIONS) {
+  describe(`taking turns: ${how}`, { skip }, () => {
     const scratch = new Scratch();
     const path = scratch.file('app.db');
     const replicaPath = scratch.file('replica');
-    const database = { 'min-checkpoint-page-count': 20 };
+    const database = {
+      'min-checkpoint-page-count': 20,
+      ...(sharesMetaPath && { 'meta-path': scratch.file('meta') }),
+    };
     const config = writeConfiguration(scratch.file('config.yml'), [{ path, replicaPath, database }]);
     let application = new Application(path);
     const known = new Set<string>();
@@ -49,7 +58,7 @@ for (const how of ['by a database that stays open', 'by a database that is close
         for (const generation of known) await restoreAlike(replicaPath, ['-generation', generation]);
         for (const generation of generationsOf(replicaPath)) known.add(generation);
         application.write(8);
-        if (how === 'by a database that is closed in between') {
+        if (closes) {
           application[Symbol.dispose]();
           application = new Application(path);
         }
