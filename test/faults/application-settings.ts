@@ -22,6 +22,8 @@ export type Deed =
   | 'medium'
   | 'large'
   | 'rollback'
+  /** A transaction that stays open for a while, and is given up now and then. */
+  | 'long'
   | 'checkpoint'
   | 'vacuum'
   | 'incrementalVacuum'

@@ -113,6 +113,8 @@ class Application {
         return this.#transaction(int(1, 3), int(500, 3_000), true);
       case 'rollback':
         return this.#transaction(int(1, 3), int(100, 2_000), false);
+      case 'long':
+        return this.#longTransaction();
       case 'checkpoint':
         return this.#checkpoint();
       case 'vacuum':
@@ -131,9 +133,27 @@ class Application {
   }
 
   #transaction(changes: number, rows: number, commit: boolean): void {
-    this.#database.exec('BEGIN IMMEDIATE');
-    const state = structuredClone(this.#state);
+    const state = this.#begin();
     for (let n = 0; n < changes; n++) this.#change(state, this.#random.pick(TABLES), rows);
+    this.#finish(state, commit);
+  }
+
+  /** With a small cache the log gets frames of it long before it commits. */
+  async #longTransaction(): Promise<void> {
+    const state = this.#begin();
+    for (let left = this.#random.int(2, 5); left > 0; left--) {
+      this.#change(state, this.#random.pick(TABLES), this.#random.int(50, 800));
+      await sleep(this.#random.int(5, 90));
+    }
+    this.#finish(state, this.#random.chance(0.6));
+  }
+
+  #begin(): State {
+    this.#database.exec('BEGIN IMMEDIATE');
+    return structuredClone(this.#state);
+  }
+
+  #finish(state: State, commit: boolean): void {
     if (!commit) return this.#database.exec('ROLLBACK');
     const seq = this.#seq + 1;
     const digest = digestOf(this.#digest, seq, stateText(state));

@@ -54,7 +54,16 @@ export interface TrialPlan {
 
 type Character = Pick<ApplicationSettings, 'weights' | 'pauseMs' | 'largestBodyBytes'>;
 
-const CALM = { small: 40, medium: 15, large: 1, rollback: 1, rest: 12, vacuum: 0.4, incrementalVacuum: 2 };
+const CALM = {
+  small: 40,
+  medium: 15,
+  large: 1,
+  rollback: 1,
+  long: 2,
+  rest: 12,
+  vacuum: 0.4,
+  incrementalVacuum: 2,
+};
 
 const CHARACTERS: readonly Character[] = [
   {
@@ -74,6 +83,7 @@ const CHARACTERS: readonly Character[] = [
       ...CALM,
       large: 8,
       rollback: 5,
+      long: 8,
       vacuum: 2,
       checkpoint: 2,
       index: 2,
@@ -103,7 +113,8 @@ export function planTrial(seed: number): TrialPlan {
     hasReader: random.chance(0.35),
     replication: planReplication(random),
     rivuletDelayMs: random.int(-300, 500),
-    applicationEvents: planEvents(random, random.int(0, 4), durationMs, [
+    applicationEvents: planEvents(random, random.int(0, 5), durationMs, [
+      ['kill', 60],
       ['kill', 300],
       ['end', 300],
       ['freeze', 300],
@@ -123,9 +134,9 @@ function planApplication(random: Random): Omit<ApplicationSettings, 'path'> {
   return {
     seed: random.int(1, 0x7fff_ffff),
     pageSizeBytes: random.pick([512, 1024, 2048, 4096, 4096, 4096, 8192, 16_384, 32_768, 65_536]),
-    synchronous: random.pick(['OFF', 'NORMAL', 'FULL']),
+    synchronous: random.pick(['OFF', 'NORMAL', 'FULL', 'FULL']),
     autoCheckpoint: random.pick([0, 5, 40, 1000, 1000]),
-    cachePages: random.pick([5, 50, 2_000]),
+    cachePages: random.pick([5, 5, 50, 2_000]),
     autoVacuum: random.pick(['NONE', 'FULL', 'INCREMENTAL']),
     journalSizeLimit: random.pick([-1, -1, 0, 20_000]),
     ...random.pick(CHARACTERS),

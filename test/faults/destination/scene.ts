@@ -41,6 +41,7 @@ const APPLICATION_SETTINGS: Omit<ApplicationSettings, 'path' | 'seed'> = {
     medium: 10,
     large: 0,
     rollback: 0,
+    long: 0,
     checkpoint: 0,
     vacuum: 0,
     incrementalVacuum: 0,
