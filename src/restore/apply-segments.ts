@@ -1,4 +1,5 @@
 /** Feeds fetched segments to the applier, decoding each on the way. */
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { RivuletError, isRivuletError, messageOf } from '../base/errors.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
@@ -12,6 +13,12 @@ import { type FetchedSegment, fetchSegments } from './fetch-segments.ts';
 /** LZ4 makes at most 255 bytes of one, so an object up to this size fits in memory whatever it holds. */
 const WHOLE_BYTES_MAX = 128 * 1024;
 const DECODED_BYTES_MAX = WHOLE_BYTES_MAX * 255;
+
+/**
+ * How long segments may follow each other without a turn for others, signals among them: where the store answers at
+ * once, nothing here waits for the event loop.
+ */
+const TURN_MS = 20;
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
@@ -112,7 +119,12 @@ export async function applySegments(
   },
 ): Promise<void> {
   const { store, signal } = options;
+  let turnEndsMs = performance.now() + TURN_MS;
   for await (const fetched of fetchedInOrder(store, segments, options)) {
+    if (performance.now() >= turnEndsMs) {
+      await yieldToOthers();
+      turnEndsMs = performance.now() + TURN_MS;
+    }
     signal.throwIfAborted();
     await applyOne(applier, fetched, store, signal);
     options.onSegment(fetched.segment);

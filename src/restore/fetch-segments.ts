@@ -7,6 +7,9 @@ import type { ObjectStore } from '../storage/object-store.ts';
 /** Stored bytes fetched ahead: two of the largest segments that a Rivulet writer makes, hundreds of small ones. */
 const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Objects fetched ahead for each fetch at a time: enough that a slow one among them holds up no other. */
+const AHEAD_PER_FETCH = 4;
+
 /** Objects from this size on are not held in memory but read as they are applied. */
 const STREAMED_BYTES_MIN = 16 * 1024 * 1024;
 
@@ -62,6 +65,7 @@ class FetchAhead {
 
   #fill(): void {
     while (this.#started < this.#segments.length && this.#underWay < this.#parallelism) {
+      if (this.#slots.size >= AHEAD_PER_FETCH * this.#parallelism) return;
       const segment = this.#segments[this.#started] as SegmentEntry;
       if (this.#slots.size > 0 && this.#heldBytes + segment.sizeBytes > AHEAD_BYTES_MAX) return;
       this.#start(segment);

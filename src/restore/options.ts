@@ -1,6 +1,7 @@
 /** What a restore takes and what it tells. */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { Inventory } from '../generations/inventory.ts';
 import type { Generation, Position } from '../generations/names.ts';
 import type { RestoreTarget } from '../generations/restore-target.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -21,6 +22,8 @@ export interface RestoreProgress {
 export interface RestoreOptions {
   readonly store: ObjectStore;
   readonly target: RestoreTarget;
+  /** What the store holds, when the caller has just listed it. */
+  readonly inventory?: Inventory | undefined;
   /** Must not exist; its folder is made when it is missing. */
   readonly outputPath: string;
   /** Objects fetched at the same time; 8 when absent. */

@@ -76,8 +76,10 @@ async function buildTarget(
   }
 }
 
-async function inventoryOf(options: Pick<RestoreOptions, 'store' | 'signal' | 'logger'>): Promise<Inventory> {
-  const inventory = await readInventory(options.store, { signal: options.signal });
+async function inventoryOf(
+  options: Pick<RestoreOptions, 'store' | 'inventory' | 'signal' | 'logger'>,
+): Promise<Inventory> {
+  const inventory = options.inventory ?? (await readInventory(options.store, { signal: options.signal }));
   for (const key of inventory.strangers) options.logger?.debug('not part of a replica, ignored', { key });
   return inventory;
 }
@@ -87,7 +89,7 @@ async function inventoryOf(options: Pick<RestoreOptions, 'store' | 'signal' | 'l
  * names can show.
  */
 export async function planOnly(
-  options: Pick<RestoreOptions, 'store' | 'target' | 'signal' | 'logger'>,
+  options: Pick<RestoreOptions, 'store' | 'target' | 'inventory' | 'signal' | 'logger'>,
 ): Promise<RestorePlan> {
   return planRestore(await inventoryOf(options), options.target);
 }
@@ -102,7 +104,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
   const meter = new ProgressMeter(options.onProgress, clock);
   meter.enter('plan');
   assertAbsent(outputPath);
-  const inventory = await inventoryOf({ store, signal, logger });
+  const inventory = await inventoryOf({ store, inventory: options.inventory, signal, logger });
   const plan = planRestore(inventory, target);
   await using stack = new AsyncDisposableStack();
   const output = stack.adopt(await openOutput(outputPath, options.mode), (opened) => opened.close());

@@ -21,17 +21,19 @@ async function keysOf(store: FileObjectStore): Promise<string[]> {
   return (await gather(store.list(''))).map((info) => info.key).sort();
 }
 
-conformance('file', async () => {
-  const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
-  const store = new FileObjectStore(join(directory, 'not', 'there', 'yet'));
-  return {
-    store,
-    async dispose() {
-      await store.close();
-      await fs.rm(directory, { recursive: true });
-    },
-  };
-});
+for (const atOnce of [false, true]) {
+  conformance(atOnce ? 'file, at once' : 'file', async () => {
+    const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
+    const store = new FileObjectStore(join(directory, 'not', 'there', 'yet'), { atOnce });
+    return {
+      store,
+      async dispose() {
+        await store.close();
+        await fs.rm(directory, { recursive: true });
+      },
+    };
+  });
+}
 
 describe('file: object store', () => {
   it('leaves no temporary file, also on errors', async () => {
@@ -207,6 +209,34 @@ describe('file: object store', () => {
         seen.push(chunk);
       }
       assert.ok(Buffer.concat(seen).equals(Buffer.alloc(size, 1)));
+    });
+  });
+});
+
+describe('file: small files at once', () => {
+  const sizes = [0, 1, 4096, 100_000];
+  for (const sizeBytes of sizes) {
+    it(`an object of ${sizeBytes} bytes, whatever size was expected`, async () => {
+      await withDirectory(async (directory) => {
+        const store = new FileObjectStore(directory, { atOnce: true });
+        const content = Buffer.alloc(sizeBytes, 7);
+        await store.write('a/object', content);
+        for (const sizeHintBytes of [0, 1, sizeBytes, sizeBytes + 1, 200_000]) {
+          assert.deepEqual(Buffer.from(await store.readBytes('a/object', { sizeHintBytes })), content);
+        }
+      });
+    });
+  }
+
+  it('says which object is not there or cannot be read', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory, { atOnce: true });
+      const hint = { sizeHintBytes: 10 };
+      await assert.rejects(store.readBytes('gone', hint), { code: 'STORAGE_NOT_FOUND' });
+      await fs.mkdir(join(directory, 'folder'));
+      await assert.rejects(store.readBytes('folder', hint), { code: 'STORAGE_FAILED' });
+      const signal = AbortSignal.abort(new Error('stop'));
+      await assert.rejects(store.readBytes('gone', { ...hint, signal }), { message: 'stop' });
     });
   });
 });

@@ -30,7 +30,7 @@ export async function readCandidates(
   const failures: { name: string; error: unknown }[] = [];
   for (const replica of replicas) {
     try {
-      const store = stack.adopt(await openStore(replica), async (opened) => opened.close());
+      const store = stack.adopt(await openStore(replica, { atOnce: true }), async (opened) => opened.close());
       readable.push({ name: replica.name, store, inventory: await readInventory(store, { signal }) });
     } catch (error) {
       signal.throwIfAborted();

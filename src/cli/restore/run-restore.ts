@@ -45,6 +45,7 @@ export async function runRestore(context: CommandContext): Promise<number> {
   const summary = await restore({
     store: chosen.store,
     target,
+    inventory: chosen.inventory,
     outputPath,
     parallelism: flags.count('parallelism'),
     integrityCheck: flags.text('integrity-check') as IntegrityCheck | undefined,

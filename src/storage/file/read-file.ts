@@ -97,9 +97,14 @@ async function openForReading(place: FilePlace): Promise<number> {
   try {
     return await open(place.path, constants.O_RDONLY);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') throw objectNotFound(place.location, place.key, error);
-    throw fileFailed('read', place.path, error);
+    throw notReadable(place, error);
   }
+}
+
+/** What a failure to open an object's file means. */
+export function notReadable(place: FilePlace, error: unknown): Error {
+  if (systemCode(error) === 'ENOENT') return objectNotFound(place.location, place.key, error);
+  return fileFailed('read', place.path, error);
 }
 
 /** Keeps a failure that nobody waits for any more from ending the process. */
