@@ -4,7 +4,6 @@
  * network mount hangs, so does the process.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { systemCode } from '../../base/errors.ts';
 import { fileFailed } from '../storage-error.ts';
@@ -57,7 +56,7 @@ export async function statFilesAtOnce(
 ): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
   for (const [i, name] of names.entries()) {
-    const stats = statAtOnce(join(directory, name));
+    const stats = statAtOnce(`${directory}/${name}`);
     if (stats?.isFile() === true) found.push({ name, stats });
     if (i % STATS_IN_A_ROW === STATS_IN_A_ROW - 1) await yieldToOthers();
     signal?.throwIfAborted();
