@@ -1,32 +1,30 @@
 /** Carries out the plan of one trial with real processes, then holds every copy against the source. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ApplicationReport, ApplicationSettings } from './application-settings.ts';
-import { assertPrefix, assertSame, type Copy, judgeCopy, objectTimes, removeDatabase } from './checks.ts';
+import { assertPrefix, type Copy, judgeCopy, removeDatabase } from './checks.ts';
 import type { Event, TrialPlan } from './plan.ts';
 import { ManagedProcess } from './process.ts';
-import { Random } from './random.ts';
 import {
-  type CommandResult,
   type LogLine,
   type Place,
   placeIn,
   readLog,
   replicateProcess,
   restore,
-  restoreWithLitestream,
   writeConfig,
 } from './rivulet.ts';
+import { errorCodeOf, restoreFailed, Verdict } from './verdict.ts';
 import { untilQuiet, untilServing } from './waiting.ts';
 
 const APPLICATION = fileURLToPath(new URL('application.ts', import.meta.url));
 const READER = fileURLToPath(new URL('reader.ts', import.meta.url));
 /** Ends by themselves are quick; this bounds a hang. */
 const END_TIMEOUT_MS = 40_000;
-const MOMENTS = 3;
+const MEANWHILE = 'the copy restored meanwhile';
 
 export interface TrialResult {
   readonly reports: readonly ApplicationReport[];
@@ -57,16 +55,18 @@ class Trial {
   readonly #application: ManagedProcess;
   readonly #reader: ManagedProcess;
   readonly #rivulet: ManagedProcess;
+  readonly #verdict: Verdict;
   readonly #applicationOutput: string;
   readonly #happened: string[] = [];
   readonly #startedMs = performance.now();
+  /** Copies restored while everything ran; the source may only be opened afterwards. */
+  readonly #meanwhile: Copy[] = [];
   #applicationStarts = 0;
-  #restores = 0;
-  #unavailable = 0;
 
   constructor(plan: TrialPlan, place: Place) {
     this.#plan = plan;
     this.#place = place;
+    this.#verdict = new Verdict(plan, place);
     this.#applicationOutput = join(place.folder, 'application.log');
     this.#application = new ManagedProcess({
       title: 'the application',
@@ -95,13 +95,14 @@ class Trial {
     await this.#live();
     await this.#end();
     this.#assertNoSurprise();
-    for (const replica of this.#plan.replication.replicas) await this.#check(replica);
+    for (const replica of this.#plan.replication.replicas) await this.#verdict.check(replica);
+    for (const copy of this.#meanwhile) assertPrefix(this.#place.databasePath, copy, MEANWHILE);
     const log = readLog(this.#place);
     return {
       reports: this.#reports(),
       log,
-      restores: this.#restores,
-      unavailableMoments: this.#unavailable,
+      restores: this.#verdict.restores,
+      unavailableMoments: this.#verdict.unavailable,
     };
   }
 
@@ -163,8 +164,8 @@ class Trial {
     const replica = this.#plan.replication.replicas[0] as string;
     const path = join(this.#place.folder, 'meanwhile.db');
     const result = await restore(this.#place, { replica, outputPath: path });
-    this.#restores++;
-    if (result.code === 0) judgeCopy(path, 'the copy restored meanwhile');
+    this.#verdict.restores++;
+    if (result.code === 0) this.#meanwhile.push(judgeCopy(path, MEANWHILE));
     else if (errorCodeOf(result) !== 'REPLICA_EMPTY') throw restoreFailed('meanwhile', result);
     removeDatabase(path);
   }
@@ -182,9 +183,9 @@ class Trial {
   /** What could be restored before the kill is there after it. */
   async #killBusy(): Promise<void> {
     const replica = this.#plan.replication.replicas[0] as string;
-    const before = await this.#copy({ replica, title: 'the copy before the kill', mayBeEmpty: true });
+    const before = await this.#verdict.copy({ replica, title: 'the copy before the kill', mayBeEmpty: true });
     await this.#rivulet.kill();
-    const after = await this.#copy({ replica, title: 'the copy after the kill', mayBeEmpty: true });
+    const after = await this.#verdict.copy({ replica, title: 'the copy after the kill', mayBeEmpty: true });
     if ((after?.seq ?? 0) < (before?.seq ?? 0)) {
       throw new Error(`transaction ${before?.seq} could be restored before the kill, ${after?.seq} after it`);
     }
@@ -210,92 +211,6 @@ class Trial {
     if (surprises.length > 0) throw new Error(surprises.join('; '));
     const errors = readLog(this.#place).filter(({ level }) => level === 'error');
     if (errors.length > 0) throw new Error(`rivulet logged an error: ${JSON.stringify(errors[0])}`);
-  }
-
-  async #check(replica: string): Promise<void> {
-    const source = this.#place.databasePath;
-    judgeCopy(source, 'the source itself');
-    const isComplete = this.#plan.ending !== 'killed-when-busy';
-    const path = join(this.#place.folder, 'latest.db');
-    // An application that is killed at once may leave an empty file, which is no database yet.
-    const mayBeEmpty = !isComplete || statSync(source).size === 0;
-    const options = { replica, title: `latest of ${replica}`, keepAt: path, mayBeEmpty };
-    const latest = await this.#copy(options);
-    if (latest === undefined) return;
-    assertPrefix(source, latest, options.title);
-    if (isComplete) assertSame(source, path, options.title);
-    removeDatabase(path);
-    await this.#checkMoments(replica);
-    if (this.#plan.withLitestream) await this.#checkLitestream(replica, isComplete);
-  }
-
-  async #checkMoments(replica: string): Promise<void> {
-    const random = new Random(this.#plan.seed + 1);
-    const times = objectTimes(this.#place.replicaPath(replica));
-    const first = times[0]?.timeMs ?? 0;
-    const last = times.at(-1)?.timeMs ?? 0;
-    const moments = Array.from({ length: MOMENTS }, () => first + random.next() * (last - first));
-    let previous: Copy = { seq: 0, digest: '' };
-    for (const timeMs of moments.sort((a, b) => a - b)) {
-      const title = `${replica} at ${new Date(timeMs).toISOString()}`;
-      const copy = await this.#copy({ replica, title, timeMs });
-      if (copy === undefined) continue;
-      assertPrefix(this.#place.databasePath, copy, title);
-      if (copy.seq < previous.seq) throw new Error(`${title} holds less than an earlier moment`);
-      previous = copy;
-    }
-  }
-
-  async #checkLitestream(replica: string, isComplete: boolean): Promise<void> {
-    const path = join(this.#place.folder, 'litestream.db');
-    const title = `latest of ${replica}, restored by litestream,`;
-    const result = await restoreWithLitestream(this.#place, { replica, outputPath: path });
-    this.#restores++;
-    if (result.code !== 0) throw restoreFailed(title, result);
-    assertPrefix(this.#place.databasePath, judgeCopy(path, title), title);
-    if (isComplete) assertSame(this.#place.databasePath, path, title);
-    removeDatabase(path);
-  }
-
-  /** Restores and judges. Undefined when there was honestly nothing to be had. */
-  async #copy(options: {
-    replica: string;
-    title: string;
-    timeMs?: number;
-    keepAt?: string;
-    mayBeEmpty?: boolean;
-  }): Promise<Copy | undefined> {
-    const { replica, title, timeMs, keepAt, mayBeEmpty } = options;
-    const outputPath = keepAt ?? join(this.#place.folder, 'copy.db');
-    const result = await restore(this.#place, {
-      replica,
-      outputPath,
-      ...(timeMs === undefined ? {} : { timeMs }),
-    });
-    this.#restores++;
-    if (result.code !== 0) {
-      const code = errorCodeOf(result);
-      const isHonest =
-        (code === 'REPLICA_EMPTY' && mayBeEmpty === true) ||
-        (code === 'TARGET_UNAVAILABLE' && timeMs !== undefined && this.#mayBeUnavailable(replica, timeMs));
-      if (!isHonest) throw restoreFailed(title, result);
-      if (existsSync(outputPath)) throw new Error(`${title}: a failed restore left ${outputPath}`);
-      this.#unavailable++;
-      return undefined;
-    }
-    const copy = judgeCopy(outputPath, title);
-    if (keepAt === undefined) removeDatabase(outputPath);
-    return copy;
-  }
-
-  /** Before the first snapshot there is nothing; what lies before the window of retention may be gone. */
-  #mayBeUnavailable(replica: string, timeMs: number): boolean {
-    const first = readLog(this.#place).find(
-      (line) => line.msg === 'snapshot written' && line['replica'] === replica,
-    );
-    const firstMs = first === undefined ? Number.POSITIVE_INFINITY : Date.parse(String(first['time']));
-    const lastMs = objectTimes(this.#place.replicaPath(replica)).at(-1)?.timeMs ?? 0;
-    return timeMs < firstMs || timeMs < lastMs - this.#plan.replication.retentionMs;
   }
 
   // ---- small things ------------------------------------------------------------------------------------------
@@ -329,12 +244,4 @@ class Trial {
       ...this.#happened,
     ].join('\n');
   }
-}
-
-function errorCodeOf({ errors }: CommandResult): string | undefined {
-  return /"code":\s*"([A-Z_]+)"/.exec(errors)?.[1];
-}
-
-function restoreFailed(title: string, { code, signal, output, errors }: CommandResult): Error {
-  return new Error(`${title}: restore ended with ${code ?? signal}: ${output}${errors}`);
 }
