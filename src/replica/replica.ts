@@ -180,26 +180,40 @@ export class Replica {
 
   /**
    * For the end: ships what is left, tries again until `deadlineMs` (monotonic) has passed, and leaves a promise
-   * that the chain reaches this far.
+   * that the chain reaches this far. An attempt that hangs is given up at the deadline.
    *
    * @throws RivuletError `FINAL_SYNC_FAILED`
    */
-  async finish(deadlineMs: number, signal?: AbortSignal): Promise<void> {
-    const { clock, primary } = this.#parts;
-    for (;;) {
+  async finish(deadlineMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    const done = new AbortController();
+    const late = new AbortController();
+    void clock.sleep(deadlineMs - clock.monotonicMs(), done.signal).then(
+      () => late.abort(new RivuletError('CANCELLED', 'the time for the last changes is over')),
+      () => undefined,
+    );
+    try {
+      await this.#finishBefore(late.signal);
+    } finally {
+      done.abort();
+    }
+  }
+
+  async #finishBefore(late: AbortSignal): Promise<void> {
+    let problem: unknown;
+    while (!late.aborted) {
       try {
-        await primary.refresh();
-        await this.syncOnce(signal);
-        await this.#promiseEnd(signal);
+        await this.#parts.primary.refresh();
+        await this.syncOnce(late);
+        await this.#promiseEnd(late);
         if (this.isCaughtUp) return;
       } catch (error) {
-        const waitMs = this.#failures.failed(error);
-        const isOver = signal?.aborted === true || clock.monotonicMs() + waitMs >= deadlineMs;
-        if (isOver) throw this.#finalSyncFailed(error);
-        await this.#wait(waitMs, signal);
+        // What the abort itself throws says less than what went wrong before.
+        if (!late.aborted || problem === undefined) problem = error;
+        await this.#wait(this.#failures.failed(error), late);
       }
-      if (clock.monotonicMs() >= deadlineMs) throw this.#finalSyncFailed(undefined);
     }
+    throw this.#finalSyncFailed(problem);
   }
 
   #finalSyncFailed(cause: unknown): RivuletError {

@@ -1,0 +1,120 @@
+/** What is known of one destination for one generation, from the first look at it on. */
+import { RivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type GenerationInventory, generationOf, readInventory } from '../generations/inventory.ts';
+import { formatPosition, type Generation } from '../generations/names.ts';
+import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { Snapshot } from '../primary/snapshot-source.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { type FoundPosition, findPosition } from './find-position.ts';
+
+export interface Session {
+  readonly generation: Generation;
+  /** Everything before it is stored. */
+  cursor: Cursor;
+  /** Index from which on this destination holds every log of the generation. */
+  readonly firstIndex: number;
+  /**
+   * Where the first segment must reach, in one object. A first snapshot holds what its log held before the snapshot's
+   * position; replaying half of that over it would give a mixture. 0 once that segment is there.
+   */
+  reachBytes: number;
+  /**
+   * Index of the newest snapshot. A snapshot has its index for a name, so another one in the same log would replace it
+   * and take the moments between the two away; it waits for the next log.
+   */
+  snapshotIndex: number;
+  /** When a snapshot was last seen at the destination, in monotonic milliseconds. */
+  snapshotSeenMs: number;
+}
+
+export interface SessionParts {
+  /** The destination's name. */
+  readonly name: string;
+  readonly primary: Primary;
+  readonly store: ObjectStore;
+  readonly logger: Logger;
+  readonly monotonicMs: () => number;
+  readonly signal: AbortSignal | undefined;
+  /** Uploads and closes the first snapshot of a destination. */
+  readonly upload: (snapshot: Snapshot) => Promise<void>;
+  /** The destination holds a snapshot already, since then (milliseconds since 1970). */
+  readonly onSnapshotFound: (createdAtMs: number) => void;
+}
+
+/**
+ * Finds out where the destination stands in `generation`; one that holds nothing that can be continued gets a snapshot.
+ *
+ * @throws RivuletError as the destination does, `CHAIN_BROKEN` when the generation had to be given up: look again
+ */
+export async function openSession(parts: SessionParts, generation: Generation): Promise<Session> {
+  const { store, signal } = parts;
+  const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
+  const held = generationOf(inventory, generation);
+  const found = await findPosition(parts, held);
+  if (found !== undefined) return continueSession(parts, generation, found);
+  await avoidOverlap(parts, held);
+  return beginSession(parts, generation);
+}
+
+function continueSession(parts: SessionParts, generation: Generation, found: FoundPosition): Session {
+  const position = positionOf(found.cursor);
+  parts.onSnapshotFound(found.snapshot.createdAt);
+  parts.primary.confirm(parts.name, position);
+  parts.logger.info('continuing where the destination stands', {
+    generation,
+    position: formatPosition(position),
+    destination: parts.store.location,
+  });
+  return {
+    generation,
+    cursor: found.cursor,
+    firstIndex: found.snapshot.index,
+    // A snapshot without any segment: how far its log had got is not known, so all that there is goes into one object.
+    reachBytes: found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0,
+    snapshotIndex: found.snapshot.index,
+    snapshotSeenMs: parts.monotonicMs(),
+  };
+}
+
+/** Objects of the present log that cannot be continued would lie across those that are about to be written. */
+async function avoidOverlap(
+  { primary, store }: SessionParts,
+  held: GenerationInventory | undefined,
+): Promise<void> {
+  const last = Math.max(held?.segments.at(-1)?.index ?? -1, held?.snapshots.at(-1)?.index ?? -1);
+  if (held === undefined || primary.position === undefined || last < primary.position.index) return;
+  const what = `${store.location} cannot be continued in generation ${held.generation}`;
+  await primary.abandonGeneration(held.generation, what);
+  throw new RivuletError('CHAIN_BROKEN', what);
+}
+
+/** A snapshot first, then the log from its start. */
+async function beginSession(parts: SessionParts, generation: Generation): Promise<Session> {
+  const { name, primary } = parts;
+  try {
+    await primary.attach(name);
+    const snapshot = await primary.openSnapshot();
+    const { index, offsetBytes } = snapshot.position;
+    if (primary.generation !== generation) {
+      snapshot.close();
+      throw new RivuletError('CANCELLED', 'the generation changed while a snapshot began');
+    }
+    const cursor = startOfLog(index);
+    primary.confirm(name, positionOf(cursor));
+    await parts.upload(snapshot);
+    const snapshotSeenMs = parts.monotonicMs();
+    return {
+      generation,
+      cursor,
+      firstIndex: index,
+      reachBytes: offsetBytes,
+      snapshotIndex: index,
+      snapshotSeenMs,
+    };
+  } catch (error) {
+    primary.drop(name);
+    throw error;
+  }
+}
