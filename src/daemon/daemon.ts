@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { settleAll } from '../base/settle-all.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import type { Config, DatabaseSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
@@ -111,9 +112,9 @@ export class Daemon {
     return { ok, databases };
   }
 
-  /** Ships everything once. @throws the first failure */
+  /** Ships everything once; a database that fails does not stop the others. @throws the first failure */
   async once(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#runners.map((runner) => runner.once(signal)));
+    await settleAll(this.#runners.map(async (runner) => runner.once(signal)));
   }
 
   /**

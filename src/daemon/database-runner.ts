@@ -4,6 +4,7 @@ import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { settleAll } from '../base/settle-all.ts';
 import type { DatabaseSettings } from '../config/settings.ts';
 import { assertUsable } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
@@ -185,7 +186,7 @@ export class DatabaseRunner {
     if (this.#primary?.status === 'waiting') {
       throw new RivuletError('DB_NOT_FOUND', `the database ${this.settings.path} does not exist`);
     }
-    await Promise.all(this.#replicas.map(({ replica }) => replica.once(signal)));
+    await settleAll(this.#replicas.map(async ({ replica }) => replica.once(signal)));
   }
 
   /**
