@@ -1,4 +1,5 @@
 import { BLOCK_IS_STORED, CHECKSUM_BYTES, WRITTEN_BLOCK_BYTES, WRITTEN_HEADER } from './frame-descriptor.ts';
+import { giveBack } from './give-back.ts';
 import { BLOCK_HEADER_BYTES, compressBlock, compressBlockOnPool } from './lz4-block.ts';
 import { encodeSkippableFrame } from './skippable-frame.ts';
 import { xxhash32 } from './xxhash32.ts';
@@ -8,28 +9,46 @@ export interface EncodeOptions {
   readonly annotation?: Uint8Array | undefined;
 }
 
+/** The end mark and the content checksum. */
+const FRAME_TAIL_BYTES = 4 + CHECKSUM_BYTES;
+
 /** Below this a trip to the thread pool takes longer than the work. */
 const POOL_BYTES_MIN = 64 * 1024;
 
+/** Blocks under compression at once: two cores are kept busy, and little native memory is out at a time. */
+const PARALLELISM = 4;
+
 /** `content` as one LZ4 frame, at once: for small content; it blocks about 3 ms per MiB. */
 export function encodeFrame(content: Uint8Array, options: EncodeOptions = {}): Uint8Array {
-  const blocks = splitBlocks(content).map((block) => blockParts(block, compressBlock(block)));
-  return joinFrame(content, blocks, options);
+  const frame = new FrameBuilder(content.length, options);
+  for (const block of splitBlocks(content)) frame.add(block, compressBlock(block));
+  return frame.finish(xxhash32(content));
 }
 
 /**
- * As `encodeFrame`, compressing all blocks side by side on the thread pool; it holds the whole result, so it is for
- * content of a few blocks. `content` must not change until the promise settles.
+ * As `encodeFrame`, compressing a few blocks side by side on the thread pool; it holds the whole result, so it is for
+ * content of some megabytes. `content` must not change until the promise settles.
  */
 export async function encodeFrameAsync(
   content: Uint8Array,
   options: EncodeOptions = {},
 ): Promise<Uint8Array> {
   if (content.length < POOL_BYTES_MIN) return encodeFrame(content, options);
-  const compressed = splitBlocks(content).map(async (block) =>
-    blockParts(block, await compressBlockOnPool(block)),
-  );
-  return joinFrame(content, await Promise.all(compressed), options);
+  const frame = new FrameBuilder(content.length, options);
+  const blocks = splitBlocks(content);
+  const underWay: Promise<Buffer>[] = [];
+  for (const [i, block] of blocks.entries()) {
+    for (let next = i + underWay.length; next < blocks.length && underWay.length < PARALLELISM; next++)
+      underWay.push(handled(compressBlockOnPool(blocks[next]!)));
+    frame.add(block, await underWay.shift()!);
+  }
+  return frame.finish(xxhash32(content));
+}
+
+/** Keeps a failure that nobody waits for any more from ending the process. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function splitBlocks(content: Uint8Array): Uint8Array[] {
@@ -40,13 +59,38 @@ function splitBlocks(content: Uint8Array): Uint8Array[] {
   return blocks;
 }
 
-/** A block as a frame has it, in pieces: compressed when that is shorter, else as it is. */
-function blockParts(content: Uint8Array, compressed: Buffer): Uint8Array[] {
-  const framed = frameCompressedBlock(content, compressed);
-  if (framed !== undefined) return [framed];
-  const header = Buffer.alloc(BLOCK_HEADER_BYTES);
-  header.writeUInt32LE(storedBlockSize(content.length), 0);
-  return [header, content];
+/** Puts a frame together in memory of the size that it has at most; blocks' own memory is given back at once. */
+class FrameBuilder {
+  readonly #bytes: Buffer;
+  #filledBytes = 0;
+
+  constructor(contentBytes: number, options: EncodeOptions) {
+    const head = frameHead(options);
+    const blocks = Math.ceil(contentBytes / WRITTEN_BLOCK_BYTES);
+    const mostBytes = head.length + blocks * BLOCK_HEADER_BYTES + contentBytes + FRAME_TAIL_BYTES;
+    this.#bytes = Buffer.allocUnsafeSlow(mostBytes);
+    this.#put(head);
+  }
+
+  /** Adds a block: compressed when that is shorter, else as it is. */
+  add(content: Uint8Array, compressed: Buffer): void {
+    const framed = frameCompressedBlock(content, compressed);
+    if (framed === undefined) {
+      this.#filledBytes = this.#bytes.writeUInt32LE(storedBlockSize(content.length), this.#filledBytes);
+      this.#put(content);
+    } else this.#put(framed);
+    giveBack(compressed);
+  }
+
+  finish(contentChecksum: number): Uint8Array {
+    this.#put(frameTail(contentChecksum));
+    return this.#bytes.subarray(0, this.#filledBytes);
+  }
+
+  #put(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#filledBytes);
+    this.#filledBytes += bytes.length;
+  }
 }
 
 /**
@@ -73,11 +117,7 @@ export function frameHead(options: EncodeOptions): Uint8Array {
 
 /** What comes after the blocks: the end mark and the checksum of the content. */
 export function frameTail(contentChecksum: number): Uint8Array {
-  const tail = Buffer.alloc(4 + CHECKSUM_BYTES);
+  const tail = Buffer.alloc(FRAME_TAIL_BYTES);
   tail.writeUInt32LE(contentChecksum, 4);
   return tail;
-}
-
-function joinFrame(content: Uint8Array, blocks: Uint8Array[][], options: EncodeOptions): Uint8Array {
-  return Buffer.concat([frameHead(options), ...blocks.flat(), frameTail(xxhash32(content))]);
 }
