@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { line, memoryLine } from './lines.ts';
 import { type Context, inPairs, type Line, type Measurement, type RunFolder } from './measurement.ts';
-import { runMetered } from './process-meter.ts';
+import { type MeteredProcess, runMetered } from './process-meter.ts';
 import { startAndSettle } from './replication.ts';
 import { logBytesIn, newestSegmentMs, until } from './replica-folder.ts';
 import { runWriter } from './run-writer.ts';
@@ -12,8 +12,11 @@ import { prepareEvents, RowMaker } from './workload/rows.ts';
 const CPU_RATIO_MAX = 0.8;
 const WAL_MB_MAX = 300;
 const WAL_LOOK_MS = 20;
-/** No new segment for so long: the tool has caught up. More than both tools' sync interval. */
-const QUIET_MS = 3000;
+/** Resting for so long, a tool has caught up: more than the sync interval of both. */
+const QUIET_MS = 2500;
+const LOOK_MS = 250;
+/** An idle tool uses less in one look. */
+const REST_CPU_SECONDS = 0.02;
 const LIMIT_MS = 300_000;
 
 interface Saturated {
@@ -70,7 +73,7 @@ async function saturateOnce(tool: Tool, folder: RunFolder, seconds: number): Pro
     using wal = new WalWatch(path);
     const { commits } = (await runWriter('saturated-writer', path, seconds)) as { commits: number };
     const endedMs = Date.now();
-    const lastMs = await caughtUp(replica);
+    const lastMs = await caughtUp(replica, replication);
     const { cpuSeconds, peakRssMb } = replication.usage();
     const cpu = cpuSeconds - cpuBefore;
     const lagSeconds = Math.max(0, lastMs - endedMs) / 1000;
@@ -81,15 +84,20 @@ async function saturateOnce(tool: Tool, folder: RunFolder, seconds: number): Pro
   return found;
 }
 
-/** Waits until no new segment comes; answers when the last one came. */
-async function caughtUp(replica: string): Promise<number> {
-  const startedMs = Date.now();
+/** Waits until the tool rests and no new segment comes; answers when the last one came. */
+async function caughtUp(replica: string, replication: MeteredProcess): Promise<number> {
+  let seen = { segmentMs: 0, cpuSeconds: 0 };
+  let restingMs = 0;
   return until(
     () => {
-      const lastMs = Math.max(newestSegmentMs(replica), startedMs);
-      return Date.now() - lastMs > QUIET_MS ? newestSegmentMs(replica) : undefined;
+      const now = { segmentMs: newestSegmentMs(replica), cpuSeconds: replication.usage().cpuSeconds };
+      const isResting =
+        now.segmentMs === seen.segmentMs && now.cpuSeconds - seen.cpuSeconds <= REST_CPU_SECONDS;
+      restingMs = isResting ? restingMs + LOOK_MS : 0;
+      seen = now;
+      return restingMs > QUIET_MS ? now.segmentMs : undefined;
     },
-    200,
+    LOOK_MS,
     LIMIT_MS,
   );
 }
