@@ -23,6 +23,11 @@ export class LiveWal {
     return descriptor === undefined ? 0 : fstatSync(descriptor).size;
   }
 
+  /** Whether the path names a file, as it does from the first connection to the last. */
+  exists(): boolean {
+    return inodeOf(this.path) !== 0;
+  }
+
   /** The present header, or undefined when there is no log, it is empty, or it is being written this moment. */
   header(): HeaderReading | undefined {
     const bytes = new Uint8Array(WAL_HEADER_BYTES);

@@ -23,7 +23,7 @@ import {
 import { checksumsEqual } from '../wal/checksum.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { chainAt, compareWithState, pause, shortenLog } from './begin.ts';
-import type { CheckpointSettings } from './checkpoint-policy.ts';
+import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
 import { identify } from './database-file.ts';
@@ -73,6 +73,13 @@ interface Following {
   tail: LogTail;
 }
 
+/** SQLite removes a log only when the last connection closes, and this process has some. */
+function logRemoved(path: string): RivuletError {
+  return new RivuletError('DB_UNREADABLE', `${path} was removed while the database is in use`, {
+    hint: 'Restart the application: what it writes into the removed file is lost when it ends.',
+  });
+}
+
 export class Primary {
   readonly settings: PrimarySettings;
   readonly #tools: PrimaryTools;
@@ -91,7 +98,8 @@ export class Primary {
     this.#lock = takeInstanceLock(settings.metaPath, settings.path);
     this.#keeper = new LogKeeper({
       spool: new Spool(join(settings.metaPath, 'spool')),
-      spoolLimitBytes: settings.spoolLimitBytes,
+      // Each checkpoint may set so much aside; a smaller spool would cut off destinations that are hardly behind.
+      spoolLimitBytes: Math.max(settings.spoolLimitBytes, SMALL_REST_BYTES),
       clock: tools.clock,
       logger: tools.logger,
     });
@@ -260,7 +268,10 @@ export class Primary {
     this.#keeper.compressLingering();
     database.wal.refresh();
     const reading = database.wal.header();
-    if (reading === undefined) return false;
+    if (reading === undefined) {
+      if (!database.wal.exists()) throw logRemoved(database.wal.path);
+      return false;
+    }
     if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) {
       await this.#nextLog(following, reading.header.salt1);
       return true;

@@ -130,17 +130,13 @@ describe('following one database', { timeout: 60_000 }, () => {
   it('a full spool drops the slow one only, and says so', async () => {
     using live = new LiveDatabase();
     const logger = new RecordingLogger();
-    const primary = openPrimary(live.path, {
-      logger,
-      checkpoint: { minPages: 10 },
-      spoolLimitBytes: 100_000,
-    });
+    const primary = openPrimary(live.path, { logger, checkpoint: { minPages: 10 }, spoolLimitBytes: 9e6 });
     await primary.refresh();
     const [fast, slow] = [new Follower(primary, 'fast'), new Follower(primary, 'slow')];
     await fast.start();
     await slow.start();
-    for (let round = 0; round < 20; round++) {
-      live.insert(20, 900);
+    for (let round = 0; round < 15; round++) {
+      live.insert(200, 3900);
       await primary.refresh();
       fast.take();
     }
@@ -151,12 +147,68 @@ describe('following one database', { timeout: 60_000 }, () => {
       ['slow'],
     );
     assert.deepEqual(fast.rows(SUM), rowsOf(live));
-    assert.ok(primary.spoolBytes < 200_000);
+    assert.ok(primary.spoolBytes < 11e6);
     await slow.start();
     live.insert(1);
     await primary.refresh();
     slow.take();
     assert.deepEqual(positionOf(slow.cursor), primary.position);
+    await primary.close();
+  });
+
+  it('without a spool, a destination that is hardly behind keeps its chain', async () => {
+    using live = new LiveDatabase();
+    const logger = new RecordingLogger();
+    const primary = openPrimary(live.path, { logger, checkpoint: { minPages: 5 }, spoolLimitBytes: 0 });
+    await primary.refresh();
+    const follower = new Follower(primary);
+    await follower.start();
+    for (let round = 0; round < 10; round++) {
+      live.insert(4, 2000);
+      await primary.refresh();
+      live.insert(1, 2000);
+      await primary.refresh();
+      follower.take();
+    }
+    assert.deepEqual(logger.messages('error'), []);
+    assert.deepEqual(follower.rows(SUM), rowsOf(live));
+    await primary.close();
+  });
+
+  it('a log that somebody removed is an error, not silence', async () => {
+    using live = new LiveDatabase();
+    const primary = openPrimary(live.path);
+    await primary.refresh();
+    live.exec('PRAGMA busy_timeout=0');
+    live.checkpoint('TRUNCATE');
+    assert.equal(typeof (await primary.refresh()), 'boolean', 'an empty log is none');
+    rmSync(`${live.path}-wal`);
+    live.insert(1);
+    await assert.rejects(primary.refresh(), {
+      code: 'DB_UNREADABLE',
+      message: /-wal was removed while the database is in use/,
+      hint: /Restart the application/,
+    });
+    await primary.close();
+  });
+
+  it('a generation that a destination cannot continue is given up for all', async () => {
+    using live = new LiveDatabase();
+    const logger = new RecordingLogger();
+    const primary = openPrimary(live.path, { logger });
+    await primary.refresh();
+    const { generation = '' } = primary;
+    await primary.abandonGeneration('ffffffffffffffff', 'not this one');
+    assert.equal(primary.generation, generation);
+    await primary.abandonGeneration(generation, 'a test');
+    assert.notEqual(primary.generation, generation);
+    assert.equal(reasonOf(logger), 'a test');
+    const follower = new Follower(primary);
+    await follower.start();
+    live.insert(3);
+    await primary.refresh();
+    follower.take();
+    assert.deepEqual(follower.rows(SUM), rowsOf(live));
     await primary.close();
   });
 
