@@ -134,7 +134,7 @@ export const DATABASE_KEYS = {
     key: 'spool-limit',
     kind: 'size',
     default: '1GiB',
-    zero: 'never spool',
+    zero: 'no more than the 8 MiB that checkpoints need',
     help: 'The most that the spool may take on disk.',
     compat: 'Rivulet only.',
   },
