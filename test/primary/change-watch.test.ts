@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '../../src/base/clock.ts';
+import { checkpointInBackground } from '../../src/primary/background-checkpoint.ts';
+import { ChangeWatch } from '../../src/primary/change-watch.ts';
+import { follow } from '../../src/primary/follow.ts';
+import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const NEVER_MS = 3_600_000;
+
+async function until(condition: () => boolean): Promise<void> {
+  const endMs = performance.now() + 5000;
+  while (!condition()) {
+    assert.ok(performance.now() < endMs, 'waited in vain');
+    await delay(2);
+  }
+}
+
+function watchOf(path: string, pollIntervalMs: number): { watch: ChangeWatch; seen: () => number } {
+  let seen = 0;
+  const watch = new ChangeWatch({ path, pollIntervalMs, onChange: () => void seen++ });
+  return { watch, seen: () => seen };
+}
+
+describe('the watch over one database', { timeout: 30_000 }, () => {
+  it('hears of the file and its log, and of nothing else in the folder', async () => {
+    using scratch = new Scratch();
+    const { watch, seen } = watchOf(scratch.file('x.db'), NEVER_MS);
+    watch.start();
+    writeFileSync(scratch.file('x.db'), '1');
+    await until(() => seen() > 0);
+    await delay(20);
+    const before = seen();
+    writeFileSync(scratch.file('other.db'), '1');
+    writeFileSync(scratch.file('x.db-shm'), '1');
+    await delay(50);
+    assert.equal(seen(), before);
+    writeFileSync(scratch.file('x.db-wal'), '1');
+    await until(() => seen() > before);
+    watch.stop();
+    watch.stop();
+  });
+
+  it('is deaf while it pauses, and hears again after', async () => {
+    using scratch = new Scratch();
+    const { watch, seen } = watchOf(scratch.file('x.db'), NEVER_MS);
+    watch.start();
+    watch.pause();
+    writeFileSync(scratch.file('x.db'), '1');
+    await delay(50);
+    assert.equal(seen(), 0);
+    watch.resume();
+    watch.resume();
+    appendFileSync(scratch.file('x.db'), '2');
+    await until(() => seen() > 0);
+    watch.stop();
+  });
+
+  it('without a folder to listen to, the poll notices what comes', async () => {
+    using scratch = new Scratch();
+    const { watch, seen } = watchOf(scratch.file('later/x.db'), 5);
+    watch.start();
+    await until(() => seen() > 0);
+    const before = seen();
+    mkdirSync(scratch.file('later'));
+    writeFileSync(scratch.file('later/x.db'), '1');
+    await until(() => seen() > before);
+    watch.stop();
+    const after = seen();
+    await delay(50);
+    assert.equal(seen(), after);
+  });
+
+  it('now and then says "perhaps" although nothing shows, and copes with what is no folder', async () => {
+    using scratch = new Scratch();
+    writeFileSync(scratch.file('file'), '');
+    const { watch, seen } = watchOf(scratch.file('file/x.db'), 2);
+    watch.start();
+    await until(() => seen() >= 3);
+    watch.stop();
+  });
+});
+
+describe('following a database', { timeout: 30_000 }, () => {
+  it('finds commits at once, waits after failures, and ends with its signal', async () => {
+    using live = new LiveDatabase();
+    const primary = openPrimary(live.path);
+    const stop = new AbortController();
+    const failures: unknown[] = [];
+    let successes = 0;
+    const following = follow({
+      primary,
+      clock: systemClock,
+      pollIntervalMs: NEVER_MS,
+      onFailure: (error) => (failures.push(error), 5),
+      onSuccess: () => void successes++,
+      signal: stop.signal,
+    });
+    await until(() => primary.position !== undefined);
+    for (let commit = 0; commit < 5; commit++) {
+      const before = primary.position?.offsetBytes ?? 0;
+      live.insert(1);
+      await until(() => (primary.position?.offsetBytes ?? 0) > before);
+      await delay(commit * 60);
+    }
+    assert.ok(successes > 0);
+    assert.deepEqual(failures, []);
+    const quiet = successes;
+    await delay(300);
+    assert.ok(successes - quiet <= 3, 'nothing stirs, so nobody looks');
+    const refresh = primary.refresh.bind(primary);
+    let broken = 2;
+    primary.refresh = async () => {
+      if (broken-- > 0) throw new Error('on purpose');
+      return refresh();
+    };
+    live.insert(1);
+    await until(() => failures.length === 2);
+    stop.abort();
+    await following;
+    await primary.close();
+  });
+
+  it('does not begin when it is to end already', async () => {
+    using live = new LiveDatabase();
+    const primary = openPrimary(live.path);
+    await follow({
+      primary,
+      clock: systemClock,
+      pollIntervalMs: 10,
+      onFailure: () => assert.fail('no look'),
+      onSuccess: () => assert.fail('no look'),
+      signal: AbortSignal.abort(),
+    });
+    await primary.close();
+  });
+});
+
+describe('a checkpoint on a thread of its own', { timeout: 30_000 }, () => {
+  it('checkpoints what nobody holds back, and resolves also when it cannot', async () => {
+    using live = new LiveDatabase();
+    live.insert(50, 3000);
+    await Promise.all([
+      checkpointInBackground(live.path),
+      checkpointInBackground(live.scratch.file('no/such.db')),
+      checkpointInBackground(live.scratch.path),
+    ]);
+    const { log } = live.checkpoint('PASSIVE');
+    live.insert(1);
+    assert.ok(live.checkpoint('PASSIVE').log < log, 'all was checkpointed, so the log began anew');
+  });
+});

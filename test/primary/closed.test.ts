@@ -1,0 +1,81 @@
+/** What the parts of a primary say when it is closed, or when others stand in their way. */
+import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, it } from 'node:test';
+import { Connections } from '../../src/primary/connections.ts';
+import { handOver } from '../../src/primary/handover.ts';
+import { openDatabase, readLog } from '../../src/primary/open-database.ts';
+import { LiveDatabase } from '../support/live-database.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const noPause = async (): Promise<void> => undefined;
+
+describe('closed connections', () => {
+  it('answer each call with an error that has a code', () => {
+    using live = new LiveDatabase();
+    const connections = new Connections(live.path, 10);
+    connections.close();
+    for (const call of [
+      () => connections.checkpointPassive(),
+      () => connections.withWriteLock(() => undefined),
+      () => connections.forceFrame(),
+      () => connections.publishedFrames(),
+    ]) {
+      assert.throws(call, { code: 'DB_UNREADABLE', message: /database is not open|cannot be opened/ });
+    }
+  });
+
+  it('a database that cannot have a write-ahead log is explained', () => {
+    using scratch = new Scratch();
+    const path = scratch.file('x.db');
+    const app = new DatabaseSync(path);
+    app.exec('CREATE TABLE t (a)');
+    app.close();
+    // Lock files instead of locks: this way of locking has no shared memory, which a write-ahead log needs.
+    assert.throws(() => new Connections(`file:${path}?vfs=unix-dotfile`, 10), {
+      code: 'DB_UNREADABLE',
+      message: /cannot be switched to WAL mode: it stays in "delete"/,
+      hint: /network file systems/,
+    });
+  });
+});
+
+describe('handing over a checkpoint', () => {
+  it('is complete, partial beside a reader, busy beside a writer, busy when nothing can be made safe', async () => {
+    using live = new LiveDatabase();
+    live.insert(500, 3900);
+    const database = openDatabase(live.path, 10);
+    const tail = await readLog(database, 0, noPause);
+    const run = async (capture: () => boolean, captureMost = async () => true): Promise<string> =>
+      handOver({
+        path: live.path,
+        connections: database.connections,
+        tail,
+        captureMost,
+        capture,
+        checkpointedBytes: 0,
+      });
+    assert.equal(
+      await run(
+        () => true,
+        async () => false,
+      ),
+      'busy',
+    );
+    assert.equal(await run(() => false), 'busy');
+    const reader = new DatabaseSync(live.path);
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM t').get();
+    live.insert(3);
+    assert.equal(await run(() => true), 'partial');
+    reader.close();
+    live.exec('BEGIN IMMEDIATE');
+    assert.equal(await run(() => true), 'busy');
+    live.exec('ROLLBACK');
+    assert.equal(await run(() => true), 'complete');
+    live.insert(1);
+    assert.equal(tail.isSameLog(), false, 'the next writer began a new log');
+    assert.equal(await run(() => true), 'busy', 'this log is gone');
+    database.close();
+  });
+});
