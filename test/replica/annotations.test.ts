@@ -1,0 +1,107 @@
+/** What the stored objects say about themselves, and that retention takes nothing that is needed. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { decodeFrame } from '../../src/codec/decode-frame.ts';
+import { type Annotation, findAnnotation } from '../../src/generations/annotation.ts';
+import { parseSegmentName } from '../../src/generations/names.ts';
+import { enforceRetention } from '../../src/replica/retention.ts';
+import { restore } from '../../src/restore/restore.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
+import { fillSmallReplica, ReplicaMaker } from '../support/make-replica.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const MAX = { maxBytes: 2 ** 28 };
+
+function annotationOf(store: MemoryStore, key: string): Annotation | undefined {
+  return findAnnotation(decodeFrame(store.bytesOf(key), MAX).annotations, key);
+}
+
+describe('what is uploaded', { timeout: 30_000 }, () => {
+  it('the first segment of a log says where the one before ended; a snapshot says where it stands', async () => {
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store, primary: { checkpoint: { minPages: 4 } } });
+    scene.live.insert(3);
+    for (let round = 0; round < 8; round++) {
+      await scene.sync();
+      scene.live.insert(3, 1500);
+    }
+    const generation = scene.primary.generation ?? '';
+    const ends = new Map<number, number>();
+    const segments = store.keys().filter((key) => key.includes('/wal/'));
+    let firsts = 0;
+    for (const key of segments) {
+      const position = parseSegmentName(key.split('/').at(-1) ?? '') ?? assert.fail(key);
+      const { index, offsetBytes } = position;
+      const annotation = annotationOf(store, key);
+      const previousEndBytes = ends.get(index - 1);
+      if (offsetBytes === 0) {
+        firsts++;
+        const known = previousEndBytes === undefined ? {} : { previousEndBytes };
+        assert.deepEqual(annotation, { kind: 'segment', generation, index, ...known });
+      } else assert.equal(annotation, undefined);
+      const { content } = decodeFrame(store.bytesOf(key), MAX);
+      assert.equal(offsetBytes, ends.get(index) ?? 0, 'a gap between segments');
+      ends.set(index, offsetBytes + content.length);
+    }
+    assert.ok(firsts >= 3);
+    const snapshot = store.keys().find((key) => key.includes('/snapshots/')) ?? '';
+    const annotation = annotationOf(store, snapshot);
+    assert.ok(annotation?.kind === 'snapshot');
+    assert.equal(annotation.index, 0);
+    assert.equal(annotation.generation, generation);
+    const { content } = decodeFrame(store.bytesOf(snapshot), MAX);
+    assert.equal(content.length, annotation.pageCount * annotation.pageSizeBytes);
+    assert.equal(annotation.salts?.length, 2);
+  });
+});
+
+describe('retention at a destination', { timeout: 30_000 }, () => {
+  async function restoredBytes(store: MemoryStore, timestampMs: number): Promise<number> {
+    using scratch = new Scratch();
+    const outputPath = scratch.file('out');
+    return (await restore({ store, target: { timestampMs }, outputPath })).databaseBytes;
+  }
+
+  it('keeps every moment of the window restorable, whenever it is enforced', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    fillSmallReplica(maker);
+    const last = maker.points.at(-1)?.timeMs ?? 0;
+    for (const retentionMs of [1, 2000, 4000, 1e9]) {
+      for (const later of [0, 1500, 3000, 1e10]) {
+        const store = maker.store.clone();
+        const nowMs = last + later;
+        const logger = new RecordingLogger();
+        const before = store.keys().length;
+        const { removed } = await enforceRetention({ store, retentionMs, nowMs, logger });
+        assert.equal(before - store.keys().length, removed);
+        assert.equal(logger.messages().length, removed > 0 ? 1 : 0);
+        const again = await enforceRetention({ store, retentionMs, nowMs, logger });
+        assert.equal(again.removed, 0, 'nothing is left to remove');
+        const inWindow = maker.points.filter(({ timeMs }) => timeMs >= nowMs - retentionMs);
+        for (const point of [...inWindow, ...maker.points.slice(-1)].slice(1)) {
+          assert.equal(await restoredBytes(store, point.timeMs), point.database.length);
+        }
+      }
+    }
+  });
+
+  it('removes in batches, is idle when one snapshot is left, and fails as the destination does', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    fillSmallReplica(maker);
+    const nowMs = (maker.points.at(-1)?.timeMs ?? 0) + 1e9;
+    const store = new FaultyStore(maker.store);
+    const logger = new RecordingLogger();
+    const parts = { store, retentionMs: 1000, nowMs, logger, signal: new AbortController().signal };
+    store.fault = ({ kind }) => (kind === 'remove' ? 'fail' : undefined);
+    await assert.rejects(enforceRetention(parts), { code: 'STORAGE_FAILED' });
+    store.fault = () => undefined;
+    const { isIdle, removed } = await enforceRetention(parts);
+    assert.equal(isIdle, true);
+    assert.ok(removed > 0);
+    assert.equal(store.keysOf('remove').length, 2);
+    assert.equal((await enforceRetention({ ...parts, retentionMs: 0 })).removed, 0);
+  });
+});
