@@ -23,6 +23,11 @@ export class LiveWal {
     return descriptor === undefined ? 0 : fstatSync(descriptor).size;
   }
 
+  /** Tells the file that is being read from another one under the same path; 0 before the first reading. */
+  get inode(): number {
+    return this.#inode;
+  }
+
   /** Whether the path names a file, as it does from the first connection to the last. */
   exists(): boolean {
     return inodeOf(this.path) !== 0;

@@ -39,8 +39,6 @@ import { Spool } from './spool.ts';
 import { readState, writeState } from './state-file.ts';
 import { type Taken, takeNext } from './take.ts';
 
-/** How far salt-1 may jump while the log was pinned: the application may truncate an empty log again and again. */
-const SALT_JUMP_MAX = 0x10000;
 /** Attempts to begin a snapshot while the log changes; the first few without taking the write lock. */
 const PIN_ATTEMPTS = 50;
 const PIN_ATTEMPTS_UNLOCKED = 3;
@@ -70,6 +68,8 @@ interface Following {
   readonly database: OpenDatabase;
   readonly generation: Generation;
   readonly checkpoints: CheckpointTurn;
+  /** The file of the log: the hold pins this one and no other. */
+  readonly walInode: number;
   tail: LogTail;
 }
 
@@ -253,7 +253,7 @@ export class Primary {
 
   #setFollowing(database: OpenDatabase, generation: Generation, tail: LogTail): void {
     const checkpoints = new CheckpointTurn(this.settings.checkpoint, this.#tools.clock);
-    this.#following = { database, generation, checkpoints, tail };
+    this.#following = { database, generation, checkpoints, walInode: database.wal.inode, tail };
   }
 
   #letGo({ database }: Following): void {
@@ -273,7 +273,7 @@ export class Primary {
       return false;
     }
     if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) {
-      await this.#nextLog(following, reading.header.salt1);
+      await this.#nextLog(following);
       return true;
     }
     const before = tail.position.offsetBytes;
@@ -282,9 +282,9 @@ export class Primary {
     return grew;
   }
 
-  async #nextLog(following: Following, salt1: number): Promise<void> {
+  async #nextLog(following: Following): Promise<void> {
     const { tail, database } = following;
-    const doubt = doubtAboutNext(following, (salt1 - tail.chain.header.salt1) >>> 0);
+    const doubt = doubtAboutNext(following);
     if (doubt !== undefined) {
       await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
     } else {
@@ -485,10 +485,14 @@ export class Primary {
   }
 }
 
-/** Why the log that has taken the place of the followed one cannot be its continuation; undefined when it is. */
-function doubtAboutNext({ tail, database }: Following, saltJump: number): string | undefined {
+/**
+ * Why the log that has taken the place of the followed one cannot be its continuation; undefined when it is. The hold
+ * proves it, not the salts: an application may truncate an empty log again and again, and SQLite draws new random
+ * salts when the first to write then is a connection that never restarted a log.
+ */
+function doubtAboutNext({ tail, database, walInode }: Following): string | undefined {
   if (tail.index + 1 > INDEX_MAX) return 'the index has reached its maximum';
   if (!database.connections.holding) return 'the log was restarted while it was not pinned';
-  if (saltJump === 0 || saltJump > SALT_JUMP_MAX) return 'the log was replaced by an unrelated one';
+  if (database.wal.inode !== walInode) return 'the file of the log was replaced by another one';
   return undefined;
 }

@@ -17,7 +17,7 @@ import { enforceRetention } from './retention.ts';
 import { type Duty, nextDuty, type Schedule, type ScheduleSettings } from './schedule.ts';
 import type { Session } from './session.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
-import { readValidatedAt, validateReplica, writeValidatedAt } from './validation.ts';
+import { readValidatedAt, validateReplica, validationPath, writeValidatedAt } from './validation.ts';
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 5 * 60_000;
@@ -174,7 +174,7 @@ export class Duties {
       primary,
       store,
       generation: session.generation,
-      temporaryDirectory: metaPath,
+      temporaryPath: validationPath(metaPath, name),
       logger,
       signal,
       shipped: async (position) => this.#confirmedThrough(session, position, signal),

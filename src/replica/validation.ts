@@ -17,8 +17,8 @@ export interface ValidationParts {
   readonly primary: Primary;
   readonly store: ObjectStore;
   readonly generation: Generation;
-  /** Where the restored database lies while it is compared. */
-  readonly temporaryDirectory: string;
+  /** Where the restored database lies while it is compared; no other destination may use the same. */
+  readonly temporaryPath: string;
   readonly logger: Logger;
   /** Resolves when the destination holds everything before `position`; rejects when it never will. */
   readonly shipped: (position: Position) => Promise<void>;
@@ -30,7 +30,7 @@ export type ValidationOutcome = 'equal' | 'different';
 export async function validateReplica(parts: ValidationParts): Promise<ValidationOutcome> {
   const { position, digest } = await hashLive(parts);
   await parts.shipped(position);
-  const outputPath = join(parts.temporaryDirectory, `validation-${parts.generation}.db`);
+  const outputPath = parts.temporaryPath;
   rmSync(outputPath, { force: true });
   try {
     const outcome = (await restoreAndHash(parts, outputPath, position)) === digest ? 'equal' : 'different';
@@ -94,6 +94,11 @@ function report({ logger }: ValidationParts, outcome: ValidationOutcome, positio
       help: 'Keep this replica for an analysis, and let a new one be made under another path.',
     });
   }
+}
+
+/** Where one destination's restored database lies. */
+export function validationPath(metaPath: string, name: string): string {
+  return join(metaPath, `validation-${encodeURIComponent(name)}.db`);
 }
 
 function notePath(metaPath: string, name: string): string {

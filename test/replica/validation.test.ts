@@ -28,7 +28,7 @@ async function validate(scene: ReplicaScene, primary: Primary): Promise<string> 
     primary,
     store: scene.store,
     generation: scene.primary.generation ?? '',
-    temporaryDirectory: scene.live.scratch.path,
+    temporaryPath: scene.live.scratch.file('validation.db'),
     logger: scene.logger,
     shipped: async () => undefined,
   });
