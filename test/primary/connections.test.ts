@@ -8,22 +8,10 @@ import { Connections, explainSqliteError, isBusy } from '../../src/primary/conne
 import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
 import { openDatabase, readLog, requireLog } from '../../src/primary/open-database.ts';
 import { takeInstanceLock } from '../../src/primary/instance-lock.ts';
+import { asNobody } from '../support/as-nobody.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
-
-const NOBODY = 65534;
-
-/** Runs `work` without root's permission to read everything. */
-function asNobody(work: () => void): void {
-  const isRoot = process.geteuid?.() === 0;
-  if (isRoot) process.seteuid?.(NOBODY);
-  try {
-    work();
-  } finally {
-    if (isRoot) process.seteuid?.(0);
-  }
-}
 
 describe('the connections on a live database', () => {
   it('a held read transaction keeps the log from being restarted', () => {

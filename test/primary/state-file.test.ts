@@ -10,6 +10,7 @@ import {
   readState,
   writeState,
 } from '../../src/primary/state-file.ts';
+import { asNobody } from '../support/as-nobody.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const count = fc.nat(Number.MAX_SAFE_INTEGER);
@@ -122,12 +123,14 @@ describe('the local state', () => {
     assert.throws(() => readState(path), { code: 'EISDIR' });
   });
 
-  it('a folder that cannot be written to is an error', { skip: process.geteuid?.() === 0 }, () => {
+  it('a folder that cannot be written to is an error', () => {
     using scratch = new Scratch();
-    chmodSync(scratch.path, 0o500);
-    assert.throws(() => writeState(scratch.file('state.json'), sample, { durable: true }), {
-      code: 'EACCES',
+    chmodSync(scratch.path, 0o555);
+    asNobody(() => {
+      const write = (): void => writeState(scratch.file('state.json'), sample, { durable: true });
+      assert.throws(write, { code: 'EACCES' });
     });
     chmodSync(scratch.path, 0o700);
+    assert.deepEqual(scratch.names(), []);
   });
 });
