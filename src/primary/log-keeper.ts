@@ -22,6 +22,14 @@ const UNLOCKED_ROUNDS = 2;
 /** Captured at a time while writers wait: some tens of milliseconds. */
 const LOCKED_SLICE_BYTES = 16 * 1024 * 1024;
 
+let piece: Uint8Array | undefined;
+
+/** A piece is read and written in one go, so one buffer serves all databases. */
+function pieceBuffer(): Uint8Array {
+  piece ??= new Uint8Array(PIECE_BYTES);
+  return piece;
+}
+
 export interface KeeperParts {
   readonly spool: Spool;
   readonly spoolLimitBytes: number;
@@ -153,7 +161,10 @@ export class LogKeeper {
     const from = this.#uncaptured(tail);
     if (from === undefined) return false;
     if (this.#dropWhoOverflows()) return true;
-    const bytes = new Uint8Array(Math.min(PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes));
+    const bytes = pieceBuffer().subarray(
+      0,
+      Math.min(PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes),
+    );
     // A restart writes the header first: with the old header still there, what was read is of the old log.
     if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;
     this.#parts.spool.append(from, bytes, this.#parts.clock.now());

@@ -4,7 +4,18 @@
  * named `<index>_<offset>_<length>.wal`; what stays longer is compressed (`.lz4`). What is read back is checked by
  * the reader's checksum chain, so a damaged file is noticed, never shipped.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
@@ -68,6 +79,22 @@ function readWhole({ path, lengthBytes }: Entry): Uint8Array | undefined {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+/** Fills `into` from a place in a file; answers how many bytes there were. */
+function readAt(path: string, into: Uint8Array, offsetBytes: number): number {
+  const descriptor = openSync(path, 'r');
+  try {
+    let done = 0;
+    while (done < into.length) {
+      const read = readSync(descriptor, into, done, into.length - done, offsetBytes + done);
+      if (read === 0) break;
+      done += read;
+    }
+    return done;
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -161,20 +188,24 @@ export class Spool {
         (e) => e.index === index && e.offsetBytes <= at && at < e.offsetBytes + e.lengthBytes,
       );
       if (entry === undefined) break;
-      const bytes = this.#content(entry);
-      const piece = bytes.subarray(at - entry.offsetBytes, at - entry.offsetBytes + into.length - done);
-      if (piece.length === 0) break;
-      into.set(piece, done);
-      done += piece.length;
+      const read = this.#readEntry(entry, into.subarray(done), at - entry.offsetBytes);
+      if (read === 0) break;
+      done += read;
     }
     return done;
   }
 
-  #content(entry: Entry): Uint8Array {
+  #readEntry(entry: Entry, into: Uint8Array, startBytes: number): number {
+    const wanted = into.subarray(0, entry.lengthBytes - startBytes);
+    if (entry.rawSinceMs !== undefined) return readAt(entry.path, wanted, startBytes);
+    const piece = this.#decoded(entry).subarray(startBytes, startBytes + wanted.length);
+    wanted.set(piece);
+    return piece.length;
+  }
+
+  #decoded(entry: Entry): Uint8Array {
     if (this.#cached?.path === entry.path) return this.#cached.bytes;
-    const stored = readFileSync(entry.path);
-    const bytes =
-      entry.rawSinceMs === undefined ? decodeFrame(stored, { maxBytes: entry.lengthBytes }).content : stored;
+    const bytes = decodeFrame(readFileSync(entry.path), { maxBytes: entry.lengthBytes }).content;
     this.#cached = { path: entry.path, bytes };
     return bytes;
   }

@@ -73,6 +73,18 @@ describe('when to checkpoint', () => {
       'none',
     ],
     [
+      'shipping, far behind, far above the limit: wait, it is on its way',
+      { tailBytes: 1e9, unconfirmedBytes: 1e8 },
+      {},
+      'none',
+    ],
+    [
+      'shipping, not far behind, above the limit',
+      { tailBytes: 1e9, unconfirmedBytes: 5e7 },
+      {},
+      'spool-and-checkpoint',
+    ],
+    [
       'standing still: at max pages',
       { tailBytes: pages(10_000), unconfirmedBytes: 2e7, isShipping: false },
       {},

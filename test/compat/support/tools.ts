@@ -94,6 +94,10 @@ export class Running implements AsyncDisposable {
     this.#ended = ended(this.#child);
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   get log(): string {
     return this.#text.out + this.#text.err;
   }
