@@ -142,9 +142,10 @@ describe('replicate', { timeout: 60_000 }, () => {
     using other = new LiveDatabase();
     writeFileSync(live.scratch.file('replica0'), 'a file where a directory should be');
     const text = textOf(live.scratch, [live.path, other.path], 'addr: 127.0.0.1:0');
-    const run = start(configOf(text.replace('shutdown-timeout: 2s', 'shutdown-timeout: 300ms')));
+    const run = start(configOf(text.replace('shutdown-timeout: 2s', 'shutdown-timeout: 1s')));
     other.insert(4);
     await until('it failed', () => run.logger.matching('the destination failed').length > 0);
+    await until('the other one is served', () => run.logger.matching('snapshot written').length > 0);
     run.stop();
     assert.deepEqual(await run.outcome, { childCode: undefined, unfinished: 1 });
     assert.equal(await restoredCount(live.scratch.file('replica1')), 4);
