@@ -1,5 +1,5 @@
 /**
- * Rivulet beside the real Litestream v0.3.13, in one run: `npm run bench -- [--only NAME] [--runs N] [--quick]`.
+ * Rivulet beside the real Litestream v0.3.13, in one run: `npm run bench -- [--only NAME] [--runs N] [--quick] [--save]`.
  * It prints; nothing here fails because something is slow.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { latency } from './latency.ts';
 import { type Measurement, RunFolder } from './measurement.ts';
 import { restoreSegments } from './restore-segments.ts';
 import { saturated } from './saturated.ts';
+import { saveTable } from './save-table.ts';
 import { formatTable, type Section } from './table.ts';
 import { findTools } from './tools.ts';
 import { writerDelay } from './writer-delay.ts';
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true },
     runs: { type: 'string', default: '5' },
     quick: { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
     rivulet: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -39,6 +41,7 @@ const HELP = `npm run bench -- [options]
   --only NAME    only this measurement; may be repeated: ${MEASUREMENTS.map(({ name }) => name).join(', ')}
   --runs N       interleaved pairs of each measurement (default 5)
   --quick        small inputs, to see that everything works
+  --save         also put the table into docs/benchmarks.md
   --rivulet PATH this executable instead of one compiled from the checkout
 `;
 
@@ -78,12 +81,15 @@ async function main(): Promise<void> {
     const context = { tools, folder: own.path, runs, quick: values.quick, tell };
     sections.push({ title, lines: await measurement.run(context) });
   }
-  process.stdout.write(`\n${environment()}; ${new Date().toISOString().slice(0, 10)}\n`);
-  process.stdout.write(
-    'Rivulet runs as its compiled package, through bin/rivulet; Litestream as its own executable. ' +
-      `Medians of ${runs} interleaved pairs${values.quick ? ' with small inputs: not for comparison' : ''}.\n\n`,
-  );
-  process.stdout.write(`${formatTable(sections)}\n`);
+  const report = [
+    `${environment()}; ${new Date().toISOString().slice(0, 10)}.`,
+    'Rivulet runs as its compiled package, through bin/rivulet; Litestream as its own executable.',
+    `Medians of ${runs} interleaved pairs${values.quick ? ' with small inputs: not for comparison' : ''}.`,
+    '',
+    formatTable(sections),
+  ].join('\n');
+  process.stdout.write(`\n${report}\n`);
+  if (values.save) saveTable(report);
 }
 
 if (values.help) process.stdout.write(HELP);
