@@ -134,7 +134,7 @@ export class LogKeeper {
     for (let round = 0; round < CATCH_UP_ROUNDS; round++) {
       await this.capture(database, tail);
       const before = tail.position.offsetBytes;
-      if (round < UNLOCKED_ROUNDS) await tail.advance(async () => yieldToOthers());
+      if (round < UNLOCKED_ROUNDS) await tail.advanceIfTold(async () => yieldToOthers());
       else this.#captureSlice(database, tail);
       if (tail.position.offsetBytes - before <= PIECE_BYTES) return true;
       await yieldToOthers();

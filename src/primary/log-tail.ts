@@ -6,6 +6,7 @@
  * that is killed in between (a sync can lie there) leaves a transaction that nobody sees and that the next writer
  * overwrites. So the tail never passes what is published.
  */
+import { isRivuletError } from '../base/errors.ts';
 import type { Position } from '../generations/names.ts';
 import { type Chain, frameBytes, scanFrames, startChain, walBytes } from '../wal/frames.ts';
 import type { Cursor } from './cursor.ts';
@@ -85,8 +86,30 @@ export class LogTail {
     }
   }
 
-  /** The same in one go, for short stretches under a lock. Answers false when more than `maxBytes` are ahead. */
+  /** The same, but a log whose end cannot be told this moment counts as unchanged: a later look will tell. */
+  async advanceIfTold(pause: () => Promise<void>): Promise<boolean> {
+    try {
+      return await this.advance(pause);
+    } catch (error) {
+      if (isRivuletError(error, 'DB_BUSY')) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * The same in one go, for short stretches under a lock. Answers false when more than `maxBytes` are ahead, or the
+   * end cannot be told.
+   */
   advanceNow(maxBytes: number): boolean {
+    try {
+      return this.#advanceNow(maxBytes);
+    } catch (error) {
+      if (isRivuletError(error, 'DB_BUSY')) return false;
+      throw error;
+    }
+  }
+
+  #advanceNow(maxBytes: number): boolean {
     let chain = this.#committed;
     for (let seen = 0; seen <= maxBytes;) {
       const step = this.#step(chain);

@@ -277,7 +277,7 @@ export class Primary {
       return true;
     }
     const before = tail.position.offsetBytes;
-    const grew = await tail.advance(pause);
+    const grew = await tail.advanceIfTold(pause);
     if (grew) this.#tools.observer.onWalBytes(tail.position.offsetBytes - before);
     return grew;
   }

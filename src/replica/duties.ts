@@ -45,6 +45,7 @@ export class Duties {
   readonly #progress = new SignalEvent();
   #schedule: Schedule;
   #underWay: Promise<void> | undefined;
+  #lastFailure: unknown;
 
   constructor(settings: DutySettings, parts: DutyParts) {
     this.#settings = settings;
@@ -61,6 +62,11 @@ export class Duties {
   /** The duty that goes on now; never rejects. */
   get underWay(): Promise<void> | undefined {
     return this.#underWay;
+  }
+
+  /** Why the last duty failed; undefined when it did not. */
+  get lastFailure(): unknown {
+    return this.#lastFailure;
   }
 
   /** The destination's newest snapshot is from then (milliseconds since 1970). */
@@ -103,11 +109,13 @@ export class Duties {
     if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
     else if (kind === 'retention') await this.#enforceRetention(signal);
     else await this.#validate(session, signal);
+    this.#lastFailure = undefined;
     this.#backoff.reset();
   }
 
   #failed(kind: Duty['kind'], error: unknown): void {
     const waitMs = this.#backoff.next();
+    this.#lastFailure = error;
     this.#schedule = { ...this.#schedule, notBeforeMs: this.#parts.clock.now() + waitMs };
     this.#parts.observer.onFailure(error);
     this.#parts.logger.warn(`${kind} failed; trying again`, { error, retryInMs: Math.round(waitMs) });

@@ -176,6 +176,7 @@ export class Replica {
         await this.syncOnce(signal);
       }
     }
+    if (this.#duties.lastFailure !== undefined) throw this.#duties.lastFailure;
   }
 
   /**

@@ -468,3 +468,20 @@ describe('where a destination stands', { timeout: 60_000 }, () => {
     assert.equal(snapshots, 1);
   });
 });
+
+describe('once', () => {
+  it('fails when a snapshot that is due cannot be stored', async () => {
+    await using scene = new ReplicaScene({
+      settings: { snapshotIntervalMs: 1 },
+      primary: { checkpoint: { minPages: 1 } },
+    });
+    await scene.sync();
+    scene.live.insert(5);
+    await scene.sync();
+    scene.live.insert(5);
+    await scene.sync();
+    scene.store.fault = ({ kind, key }) =>
+      kind === 'write' && key.includes('/snapshots/') ? 'fail' : undefined;
+    await assert.rejects(scene.replica.once(AbortSignal.timeout(5000)));
+  });
+});
