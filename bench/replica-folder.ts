@@ -1,10 +1,8 @@
 /** Looks into a replica directory while a tool writes to it. */
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { type Dirent, createReadStream, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeFrame } from '../src/codec/decode-frame.ts';
+import { decodeFrameStream } from '../src/codec/decode-frame-stream.ts';
 import { parseSegmentName, parseSnapshotName } from '../src/generations/names.ts';
-
-const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 
 function entriesOf(folder: string): Dirent[] {
   try {
@@ -42,7 +40,7 @@ export function newestSegmentMs(root: string): number {
 }
 
 /** Bytes of write-ahead log that the replica holds: the ends of all its logs. */
-export function logBytesIn(root: string): number {
+export async function logBytesIn(root: string): Promise<number> {
   const ends = new Map<string, { path: string; offsetBytes: number }>();
   for (const path of segmentsIn(root)) {
     const { index, offsetBytes } = parseSegmentName(nameOf(path))!;
@@ -50,10 +48,15 @@ export function logBytesIn(root: string): number {
     if (offsetBytes >= (ends.get(log)?.offsetBytes ?? 0)) ends.set(log, { path, offsetBytes });
   }
   let bytes = 0;
-  for (const { path, offsetBytes } of ends.values()) {
-    const { content } = decodeFrame(readFileSync(path), { maxBytes: SEGMENT_BYTES_MAX });
-    bytes += offsetBytes + content.length;
-  }
+  for (const { path, offsetBytes } of ends.values()) bytes += offsetBytes + (await contentBytes(path));
+  return bytes;
+}
+
+/** A segment may hold more than a gigabyte: a log that grew while its tool was busy. */
+async function contentBytes(path: string): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of decodeFrameStream(createReadStream(path), { passingChunks: true }))
+    bytes += chunk.length;
   return bytes;
 }
 

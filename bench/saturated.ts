@@ -77,7 +77,7 @@ async function saturateOnce(tool: Tool, folder: RunFolder, seconds: number): Pro
     const { cpuSeconds, peakRssMb } = replication.usage();
     const cpu = cpuSeconds - cpuBefore;
     const lagSeconds = Math.max(0, lastMs - endedMs) / 1000;
-    const cpuMsPerMb = (cpu * 1000) / (logBytesIn(replica) / 1e6);
+    const cpuMsPerMb = (cpu * 1000) / ((await logBytesIn(replica)) / 1e6);
     found = { commits, cpuSeconds: cpu, cpuMsPerMb, walMb: wal.mostMb, lagSeconds, peakRssMb };
   }
   await checkRestore(tool, folder, rowsIn(path));
