@@ -25,6 +25,7 @@ import {
   checkFirstLog,
   checkNextLog,
   checkPlace,
+  notThere,
   checkSegmentAnnotation,
 } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
@@ -41,6 +42,8 @@ const HELD_BYTES_MAX = 8 * 1024 * 1024;
 interface Current {
   readonly segment: SegmentEntry;
   readonly annotation: SegmentAnnotation | undefined;
+  /** Bytes at its start that the chain holds already; counted down while they are passed over. */
+  knownBytes: number;
   /** Bytes of a header or frame that the next piece completes. */
   carry: Uint8Array;
 }
@@ -98,9 +101,10 @@ export class ChainApplier implements Disposable {
   /** Starts a segment. Throws `ChainFault` when it cannot be the next one. */
   begin(segment: SegmentEntry, annotation: Annotation | undefined): void {
     if (segment.index !== this.#index) this.#finishLog(segment);
-    checkPlace(this.#generation, segment, this.reached);
+    const knownBytes = checkPlace(this.#generation, segment, this.reached);
     this.#current = {
       segment,
+      knownBytes,
       annotation: checkSegmentAnnotation(this.#generation, segment, annotation),
       carry: NOTHING,
     };
@@ -117,8 +121,9 @@ export class ChainApplier implements Disposable {
 
   /** Ends the segment. Throws `ChainFault` when it stops inside a frame. */
   end(): void {
-    const { segment, carry } = this.#openSegment();
+    const { segment, carry, knownBytes } = this.#openSegment();
     this.#current = undefined;
+    if (knownBytes > 0) throw notThere(segment, this.reached);
     if (this.#chain === undefined) {
       throw new ChainFault(
         segment.key,
@@ -152,10 +157,23 @@ export class ChainApplier implements Disposable {
 
   /** Takes the header, if it is still to come, and the whole frames behind it; returns the rest. */
   #apply(current: Current, bytes: Uint8Array): Uint8Array {
-    if (this.#chain !== undefined) return this.#applyFrames(current.segment, this.#chain, bytes, 0);
+    if (this.#chain !== undefined) {
+      const known = current.knownBytes > 0 ? this.#passKnown(current, this.#chain, bytes) : 0;
+      return this.#applyFrames(current.segment, this.#chain, bytes, known);
+    }
     if (bytes.length < WAL_HEADER_BYTES) return bytes;
     this.#chain = this.#startLog(current, bytes);
     return this.#applyFrames(current.segment, this.#chain, bytes, WAL_HEADER_BYTES);
+  }
+
+  /** Passes over whole frames that the chain holds; the last of them must carry the checksum where the chain stands. */
+  #passKnown(current: Current, chain: Chain, bytes: Uint8Array): number {
+    const size = frameBytes(this.#snapshot.pageSizeBytes);
+    const passed = Math.min(current.knownBytes, Math.floor(bytes.length / size) * size);
+    current.knownBytes -= passed;
+    if (current.knownBytes === 0 && !endsFrame(chain, bytes, passed - size))
+      throw notThere(current.segment, this.reached);
+    return passed;
   }
 
   #openSegment(): Current {
@@ -258,6 +276,18 @@ export class ChainApplier implements Disposable {
     this.#stage.spill();
     this.#heldBytes = 0;
   }
+}
+
+/** Whether the frame at `bytes[at]` is the one with which the chain ends: its header has the checksum of all before it. */
+function endsFrame({ header, checksum }: Chain, bytes: Uint8Array, at: number): boolean {
+  const view = viewOf(bytes);
+  return (
+    at >= 0 &&
+    view.getUint32(at + 8) === header.salt1 &&
+    view.getUint32(at + 12) === header.salt2 &&
+    view.getUint32(at + 16) === checksum[0] &&
+    view.getUint32(at + 20) === checksum[1]
+  );
 }
 
 function parseHeader(segment: SegmentEntry, bytes: Uint8Array): WalHeader {

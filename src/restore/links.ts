@@ -20,19 +20,27 @@ export interface PreviousLog {
   readonly header: WalHeader;
 }
 
-/** Checks that `segment` begins where the chain of its index stands. */
-export function checkPlace(generation: Generation, segment: SegmentEntry, reached: Position): void {
-  if (segment.offsetBytes === reached.offsetBytes) return;
+/**
+ * Checks that `segment` begins where the chain of its index stands, or before: Litestream v0.3.13 at times stores the
+ * same frames twice, under two names. The frames tell whether it is that.
+ *
+ * @returns how many bytes of the segment the chain holds already
+ */
+export function checkPlace(generation: Generation, segment: SegmentEntry, reached: Position): number {
   const gap = segment.offsetBytes - reached.offsetBytes;
-  if (gap < 0) {
-    const problem = `${segment.key} does not belong there: the chain before it reaches to ${formatPosition(reached)} already`;
-    throw new ChainFault(segment.key, segment, problem);
-  }
+  if (gap <= 0 && segment.offsetBytes > 0) return -gap;
+  if (gap === 0) return 0;
+  if (gap < 0) throw notThere(segment, reached);
   const missing = segmentKey(generation, reached);
   const problem =
     `${missing} is missing or the object before it is short: the chain ends at ${formatPosition(reached)}, ` +
     `and ${segment.key} leaves a gap of ${gap} bytes`;
   throw new ChainFault(missing, reached, problem, { claimantKey: segment.key });
+}
+
+export function notThere(segment: SegmentEntry, reached: Position): ChainFault {
+  const problem = `the chain before it reaches to ${formatPosition(reached)} already`;
+  return new ChainFault(segment.key, segment, `${segment.key} does not belong there: ${problem}`);
 }
 
 /** Checks that an annotated segment lies under its own name; gives its annotation. */

@@ -182,6 +182,33 @@ describe('restore of a chain', () => {
     await assert.rejects(outcome(store, { offsetBytes: 32 }), (error) => isRivuletError(error, 'USAGE'));
   });
 
+  it('takes frames that are stored twice, as v0.3.13 does at times, once', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    maker.exec('CREATE TABLE t (body)');
+    maker.segment();
+    maker.snapshot();
+    const keys = [0, 1, 2].map(() => {
+      maker.exec('INSERT INTO t VALUES (randomblob(9000))');
+      return maker.segment();
+    });
+    const [first, second, third] = keys.map(
+      (key) => decodeFrame(maker.store.bytesOf(key), { maxBytes: 1e9 }).content,
+    );
+    assert.ok(first !== undefined && second !== undefined && third !== undefined && keys[0] !== undefined);
+    // The first object now reaches into the second one's place, to its end or only half-way.
+    const frame = 4096 + 24;
+    for (const twice of [second, second.subarray(0, frame)]) {
+      maker.store.put(keys[0], encodeFrame(Buffer.concat([first, twice])));
+      const { database } = await outcome(maker.store);
+      assert.ok(database.equals(lastPoint(maker).database));
+    }
+    const other = Buffer.from(third.subarray(0, frame));
+    for (const wrong of [other, Buffer.concat([second, other])]) {
+      maker.store.put(keys[0], encodeFrame(Buffer.concat([first, wrong])));
+      await assert.rejects(outcome(maker.store), (error) => isRivuletError(error, 'CHAIN_BROKEN'));
+    }
+  });
+
   it('tells its progress and its plan', async () => {
     using maker = new ReplicaMaker(new MemoryStore());
     fillSmallReplica(maker);

@@ -1,7 +1,8 @@
 /** A replica as files in a directory: what lies there, and what both tools make of it. */
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { decodeFrame } from '../../../src/codec/decode-frame.ts';
 import { Scratch } from '../../support/scratch.ts';
 import { type Contents, contentsOf } from './contents.ts';
 import { run, TOOLS, type Tool } from './tools.ts';
@@ -32,6 +33,22 @@ export function objectsOf(root: string): ObjectFile[] {
     return [{ key, generation, kind, index, modifiedMs: stats.mtimeMs, sizeBytes: stats.size }];
   });
   return objects.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.key < b.key ? -1 : 1));
+}
+
+/** Whether a segment holds bytes that the name of the next one claims, too. */
+export function storesFramesTwice(root: string): boolean {
+  const segments = objectsOf(root)
+    .filter(({ kind }) => kind === 'wal')
+    .map(({ key, generation, index }) => {
+      const offsetBytes = Number.parseInt(basename(key).slice(9), 16);
+      const { content } = decodeFrame(readFileSync(join(root, key)), { maxBytes: 2 ** 30 });
+      return { log: `${generation} ${index}`, offsetBytes, endBytes: offsetBytes + content.length };
+    })
+    .sort((a, b) => (a.log < b.log ? -1 : a.log > b.log ? 1 : a.offsetBytes - b.offsetBytes));
+  return segments.some((segment, at) => {
+    const next = segments[at + 1];
+    return next?.log === segment.log && next.offsetBytes < segment.endBytes;
+  });
 }
 
 /** Cheaper than `objectsOf`, for waiting. */
