@@ -126,8 +126,8 @@ export const DATABASE_KEYS = {
   walLimitBytes: {
     key: 'wal-limit',
     kind: 'size',
-    default: '256MiB',
-    help: 'When a destination is behind and the WAL is larger than this, finished segments are spooled to disk.',
+    default: '128MiB',
+    help: 'When the WAL has grown to this, what a destination lacks is spooled to disk, and a writer that is faster than everything has to wait.',
     compat: 'Rivulet only.',
   },
   spoolLimitBytes: {

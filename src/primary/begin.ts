@@ -107,6 +107,7 @@ export async function shortenLog(database: OpenDatabase): Promise<LogTail> {
       captureMost: async () => (await tail.advance(pause), true),
       capture: () => true,
       checkpointedBytes: 0,
+      isUrgent: false,
     });
     if (outcome === 'complete') database.connections.forceFrame();
   }

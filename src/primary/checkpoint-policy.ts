@@ -23,6 +23,11 @@ export interface CheckpointFacts {
   readonly unconfirmedBytes: number;
   /** Every destination has confirmed something lately: waiting costs less than spooling. */
   readonly isShipping: boolean;
+  /**
+   * What they lack becomes less: writers have stopped or are slower, the file has its size already, and spooling would
+   * write all of that once more.
+   */
+  readonly isDraining: boolean;
 }
 
 export type CheckpointDecision =
@@ -35,17 +40,11 @@ export type CheckpointDecision =
 /** A rest this small is spooled without waiting for the destination; it is gone again after the next upload. */
 export const SMALL_REST_BYTES: number = 8 * 1024 * 1024;
 
-/**
- * While a destination is shipping and lacks more than this, it is waited for: the file has its size already, and
- * spooling would write all of that once more. Below, one spools and checkpoints before writers extend the log further.
- */
-const SHIPPING_REST_BYTES = 64 * 1024 * 1024;
-
 export function decideCheckpoint(facts: CheckpointFacts, settings: CheckpointSettings): CheckpointDecision {
   if (!isWanted(facts, settings)) return 'none';
   if (facts.unconfirmedBytes <= SMALL_REST_BYTES) return 'checkpoint';
   if (facts.tailBytes < limitBytes(facts, settings)) return 'none';
-  return facts.isShipping && facts.unconfirmedBytes > SHIPPING_REST_BYTES ? 'none' : 'spool-and-checkpoint';
+  return facts.isDraining ? 'none' : 'spool-and-checkpoint';
 }
 
 function isWanted(facts: CheckpointFacts, settings: CheckpointSettings): boolean {

@@ -4,7 +4,7 @@ import { type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.t
 import { handOver, type HandoverOutcome, type HandoverParts } from './handover.ts';
 import type { LogTail } from './log-tail.ts';
 
-/** After a checkpoint that others hindered, the next attempt waits; doubling up to the second bound. */
+/** After a checkpoint that others hindered, the next attempt waits; doubling up to the second bound while the log is small. */
 const HINDERED_WAIT_MS = 50;
 const HINDERED_WAIT_MAX_MS = 2_000;
 
@@ -21,6 +21,7 @@ export class CheckpointTurn {
   #lastMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
+  #unconfirmedBefore = 0;
 
   constructor(settings: CheckpointSettings, clock: Clock) {
     this.#settings = settings;
@@ -36,10 +37,13 @@ export class CheckpointTurn {
 
   isDue(tail: LogTail, facts: TurnFacts): boolean {
     const nowMs = this.#clock.monotonicMs();
+    const isDraining = facts.isShipping && facts.unconfirmedBytes < this.#unconfirmedBefore;
+    this.#unconfirmedBefore = facts.unconfirmedBytes;
     if (nowMs < this.#notBeforeMs) return false;
     const decision = decideCheckpoint(
       {
         ...facts,
+        isDraining,
         pageSizeBytes: tail.pageSizeBytes,
         tailBytes: tail.position.offsetBytes,
         checkpointedBytes: this.#checkpointedBytes,
@@ -50,18 +54,22 @@ export class CheckpointTurn {
     return decision !== 'none';
   }
 
-  async run(parts: Omit<HandoverParts, 'checkpointedBytes'>): Promise<HandoverOutcome> {
-    const outcome = await handOver({ ...parts, checkpointedBytes: this.#checkpointedBytes ?? 0 });
+  /** The log nears its limit: rather let writers wait than let it grow on. */
+  #isUrgent(tail: LogTail): boolean {
+    return tail.position.offsetBytes >= this.#settings.walLimitBytes / 2;
+  }
+
+  async run(parts: Omit<HandoverParts, 'checkpointedBytes' | 'isUrgent'>): Promise<HandoverOutcome> {
+    const isUrgent = this.#isUrgent(parts.tail);
+    const outcome = await handOver({ ...parts, isUrgent, checkpointedBytes: this.#checkpointedBytes ?? 0 });
     const nowMs = this.#clock.monotonicMs();
     if (outcome !== 'busy') this.#lastMs = nowMs;
     if (outcome === 'complete') {
       this.#checkpointedBytes = parts.tail.position.offsetBytes;
       this.#hinderedWaitMs = 0;
     } else {
-      this.#hinderedWaitMs = Math.min(
-        HINDERED_WAIT_MAX_MS,
-        Math.max(HINDERED_WAIT_MS, this.#hinderedWaitMs * 2),
-      );
+      const longerMs = isUrgent ? HINDERED_WAIT_MS : Math.max(HINDERED_WAIT_MS, this.#hinderedWaitMs * 2);
+      this.#hinderedWaitMs = Math.min(HINDERED_WAIT_MAX_MS, longerMs);
       this.#notBeforeMs = nowMs + this.#hinderedWaitMs;
     }
     return outcome;

@@ -8,6 +8,7 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf, RivuletError } from '../base/errors.ts';
+import { standStill } from '../base/stand-still.ts';
 
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
@@ -21,6 +22,7 @@ const CACHE_SETTING = -100;
  * not get it comes again later.
  */
 const WRITE_LOCK_WAIT_MS = 30;
+const WRITE_LOCK_STEP_MS = 0.05;
 /** Publishing a commit takes a writer less than a microsecond; only then the index cannot be read. */
 const PUBLISHED_ATTEMPTS = 100;
 
@@ -107,8 +109,7 @@ export class Connections {
     try {
       this.#writer = track(open(path, false, busyTimeoutMs));
       this.#requireWalMode();
-      const waitMs = Math.min(busyTimeoutMs, WRITE_LOCK_WAIT_MS);
-      this.#writer.exec(`PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=${waitMs}`);
+      this.#writer.exec('PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=0');
       this.#checkpointer = track(open(path, false, 0));
       this.#checkpointer.exec('PRAGMA wal_autocheckpoint=0');
       this.#holder = track(open(path, true, busyTimeoutMs));
@@ -195,16 +196,29 @@ export class Connections {
   }
 
   /**
-   * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
-   * write lock was not to be had within the busy timeout.
+   * Tries at short intervals. SQLite's own waiting sleeps longer and longer, and a writer that commits without a pause
+   * has the lock back each time it wakes.
    */
-  withWriteLock<T>(section: () => T): T | undefined {
-    try {
-      this.#writer.exec('BEGIN IMMEDIATE');
-    } catch (error) {
-      if (isBusy(error)) return undefined;
-      throw explainSqliteError(error, this.#path);
+  #takeWriteLock(waitMs: number): boolean {
+    const giveUpMs = performance.now() + waitMs;
+    for (;;) {
+      try {
+        this.#writer.exec('BEGIN IMMEDIATE');
+        return true;
+      } catch (error) {
+        if (!isBusy(error)) throw explainSqliteError(error, this.#path);
+        if (performance.now() >= giveUpMs) return false;
+      }
+      standStill(WRITE_LOCK_STEP_MS);
     }
+  }
+
+  /**
+   * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
+   * write lock was not to be had within `waitMs`.
+   */
+  withWriteLock<T>(section: () => T, waitMs: number = WRITE_LOCK_WAIT_MS): T | undefined {
+    if (!this.#takeWriteLock(waitMs)) return undefined;
     try {
       return section();
     } finally {
@@ -256,12 +270,7 @@ export class Connections {
    * exists. Answers false when the write lock was not to be had.
    */
   forceFrame(): boolean {
-    try {
-      this.#writer.exec('BEGIN IMMEDIATE');
-    } catch (error) {
-      if (isBusy(error)) return false;
-      throw explainSqliteError(error, this.#path);
-    }
+    if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
     try {
       const version = Number(this.#writer.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
       this.#writer.exec(`PRAGMA user_version=${version}; COMMIT`);

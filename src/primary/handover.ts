@@ -7,12 +7,13 @@
  *    transaction that begins then finds the log wholly checkpointed: writers may restart it, but nobody can
  *    checkpoint anything newer until this process has moved on. So nothing can be overwritten unread.
  */
+import { standStill } from '../base/stand-still.ts';
 import { checkpointInBackground } from './background-checkpoint.ts';
 import type { CheckpointResult, Connections } from './connections.ts';
 import type { LogTail } from './log-tail.ts';
 
 /** More than this ahead is not read under the write lock: writers would wait for it. */
-const TAIL_UNDER_LOCK_BYTES = 1024 * 1024;
+const AHEAD_BYTES = 1024 * 1024;
 /** From this size on the checkpoint without a lock comes first; from the second on, on a thread of its own. */
 const UNLOCKED_FIRST_BYTES = 1024 * 1024;
 const BACKGROUND_BYTES = 8 * 1024 * 1024;
@@ -23,6 +24,9 @@ const LOCK_ATTEMPTS = 4;
  * so waiting for it takes nothing from the writer; this bounds what others might wait.
  */
 const BUSY_WAIT_MS = 25;
+/** The same for a log that has reached its limit: writers that outrun everything have to wait. */
+const URGENT_BUSY_WAIT_MS = 1_000;
+const URGENT_LOCK_WAIT_MS = 250;
 const BUSY_STEP_MS = 0.5;
 
 export type HandoverOutcome =
@@ -43,15 +47,26 @@ export interface HandoverParts {
   readonly capture: () => boolean;
   /** End of the last complete checkpoint of this log. */
   readonly checkpointedBytes: number;
+  /** The log has reached its limit: all is done under the write lock, however much it is. */
+  readonly isUrgent: boolean;
 }
 
 export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
-  if (!(await parts.captureMost())) return 'busy';
-  if (!(await checkpointUnlocked(parts))) return 'busy';
+  const isNear = await parts.captureMost();
+  if (parts.isUrgent) return attemptLocked(parts, async () => true);
+  if (!isNear || !(await checkpointUnlocked(parts))) return 'busy';
+  return attemptLocked(parts, parts.captureMost);
+}
+
+async function attemptLocked(
+  parts: HandoverParts,
+  between: () => Promise<boolean>,
+): Promise<HandoverOutcome> {
+  const waitMs = parts.isUrgent ? URGENT_LOCK_WAIT_MS : undefined;
   for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
-    const outcome = parts.connections.withWriteLock(() => finish(parts)) ?? 'busy';
+    const outcome = parts.connections.withWriteLock(() => finish(parts), waitMs) ?? 'busy';
     if (outcome !== 'busy') return outcome;
-    if (!(await parts.captureMost())) return 'busy';
+    if (!(await between())) return 'busy';
   }
   return 'busy';
 }
@@ -60,41 +75,35 @@ export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
 async function checkpointUnlocked(parts: HandoverParts): Promise<boolean> {
   const pendingBytes = parts.tail.position.offsetBytes - parts.checkpointedBytes;
   if (pendingBytes <= UNLOCKED_FIRST_BYTES) return true;
-  if (!parts.connections.moveHold(() => captureTail(parts))) return false;
+  if (!parts.connections.moveHold(() => captureTail(parts, AHEAD_BYTES))) return false;
   if (pendingBytes > BACKGROUND_BYTES) await checkpointInBackground(parts.path);
-  else checkpointAttempts(parts.connections);
+  else checkpointAttempts(parts.connections, BUSY_WAIT_MS);
   return parts.captureMost();
 }
 
 /** Reads to the end and captures. False when the log is no longer this one, or its end is too far ahead. */
-function captureTail({ tail, capture }: HandoverParts): boolean {
-  return tail.isSameLog() && tail.advanceNow(TAIL_UNDER_LOCK_BYTES) && capture();
+function captureTail({ tail, capture }: HandoverParts, aheadBytes: number): boolean {
+  return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();
 }
 
 function finish(parts: HandoverParts): HandoverOutcome {
-  if (!captureTail(parts)) return 'busy';
+  const { isUrgent } = parts;
+  if (!captureTail(parts, isUrgent ? Number.POSITIVE_INFINITY : AHEAD_BYTES)) return 'busy';
   let result: CheckpointResult | undefined;
   parts.connections.rehold(() => {
-    result = checkpointAttempts(parts.connections);
+    result = checkpointAttempts(parts.connections, isUrgent ? URGENT_BUSY_WAIT_MS : BUSY_WAIT_MS);
   });
   return result !== undefined && isComplete(result) ? 'complete' : 'partial';
 }
 
-function checkpointAttempts(connections: Connections): CheckpointResult {
-  const giveUpMs = performance.now() + BUSY_WAIT_MS;
+function checkpointAttempts(connections: Connections, waitMs: number): CheckpointResult {
+  const giveUpMs = performance.now() + waitMs;
   let result = connections.checkpointPassive();
   while (result.busy && performance.now() < giveUpMs) {
-    sleepNow(BUSY_STEP_MS);
+    standStill(BUSY_STEP_MS);
     result = connections.checkpointPassive();
   }
   return result;
-}
-
-const sleepCell = new Int32Array(new SharedArrayBuffer(4));
-
-/** Stands still: under the write lock nothing else of this process may come in between. */
-function sleepNow(ms: number): void {
-  Atomics.wait(sleepCell, 0, 0, ms);
 }
 
 function isComplete(result: CheckpointResult): boolean {

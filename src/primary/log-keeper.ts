@@ -16,11 +16,7 @@ import type { Spool } from './spool.ts';
 /** Pieces in which the rest of a log goes into the spool. */
 const PIECE_BYTES = 1024 * 1024;
 /** Rounds of reading to the end of a log that a writer keeps extending, before leaving it for later. */
-const CATCH_UP_ROUNDS = 20;
-/** Of these, rounds without a lock: enough for every writer that is not faster than the spool. */
-const UNLOCKED_ROUNDS = 2;
-/** Captured at a time while writers wait: some tens of milliseconds. */
-const LOCKED_SLICE_BYTES = 16 * 1024 * 1024;
+const CATCH_UP_ROUNDS = 8;
 
 let piece: Uint8Array | undefined;
 
@@ -126,28 +122,19 @@ export class LogKeeper {
     while (this.#capturePiece(database, tail)) await yieldToOthers();
   }
 
-  /**
-   * Captures and follows until only a little is left. A writer that goes on faster than this has to wait while slices
-   * are captured: its log would otherwise grow without end. Answers false when even that does not lead there.
-   */
+  /** Captures and follows, without a lock. Answers whether only a little is left: a fast writer may outrun this. */
   async captureMost(database: OpenDatabase, tail: LogTail): Promise<boolean> {
+    let gapBytes = Number.POSITIVE_INFINITY;
     for (let round = 0; round < CATCH_UP_ROUNDS; round++) {
       await this.capture(database, tail);
       const before = tail.position.offsetBytes;
-      if (round < UNLOCKED_ROUNDS) await tail.advanceIfTold(async () => yieldToOthers());
-      else this.#captureSlice(database, tail);
-      if (tail.position.offsetBytes - before <= PIECE_BYTES) return true;
-      await yieldToOthers();
+      await tail.advanceIfTold(async () => yieldToOthers());
+      const aheadBytes = tail.position.offsetBytes - before;
+      if (aheadBytes <= PIECE_BYTES) return true;
+      if (aheadBytes > gapBytes / 2) return false;
+      gapBytes = aheadBytes;
     }
     return false;
-  }
-
-  /** While no writer can go on. */
-  #captureSlice(database: OpenDatabase, tail: LogTail): void {
-    database.connections.withWriteLock(() => {
-      tail.advanceNow(LOCKED_SLICE_BYTES);
-      this.captureNow(database, tail);
-    });
   }
 
   /** The same in one go. Answers whether everything up to the tail is safe now. */

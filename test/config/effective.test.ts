@@ -37,7 +37,7 @@ test('shows every setting in the keys of the file, and no secret', () => {
     'min-checkpoint-page-count': 1000,
     'max-checkpoint-page-count': 10000,
     'busy-timeout': '1s',
-    'wal-limit': '256MiB',
+    'wal-limit': '128MiB',
     'spool-limit': '1GiB',
   });
   assert.deepEqual(replicas[1], {

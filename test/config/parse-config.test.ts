@@ -20,7 +20,7 @@ test('the defaults are those of Litestream v0.3.13', () => {
           minCheckpointPageCount: 1_000,
           maxCheckpointPageCount: 10_000,
           busyTimeoutMs: 1_000,
-          walLimitBytes: 268_435_456,
+          walLimitBytes: 134_217_728,
           spoolLimitBytes: 1_073_741_824,
           replicas: [
             {

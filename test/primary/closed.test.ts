@@ -52,6 +52,7 @@ describe('handing over a checkpoint', () => {
         connections: database.connections,
         tail,
         captureMost,
+        isUrgent: false,
         capture,
         checkpointedBytes: 0,
       });

@@ -22,6 +22,7 @@ const quiet: CheckpointFacts = {
   sinceLastMs: 0,
   unconfirmedBytes: 0,
   isShipping: true,
+  isDraining: false,
 };
 const pages = (count: number): number => walBytes(count, 4096);
 
@@ -73,14 +74,14 @@ describe('when to checkpoint', () => {
       'none',
     ],
     [
-      'shipping, far behind, far above the limit: wait, it is on its way',
-      { tailBytes: 1e9, unconfirmedBytes: 1e8 },
+      'above the limit, what is lacking becomes less: wait, it is on its way',
+      { tailBytes: 1e9, unconfirmedBytes: 1e8, isDraining: true },
       {},
       'none',
     ],
     [
-      'shipping, not far behind, above the limit',
-      { tailBytes: 1e9, unconfirmedBytes: 5e7 },
+      'above the limit, what is lacking becomes more',
+      { tailBytes: 1e9, unconfirmedBytes: 1e8 },
       {},
       'spool-and-checkpoint',
     ],

@@ -78,16 +78,17 @@ describe('a duty that fails', { timeout: 30_000 }, () => {
     await scene.sync();
     scene.store.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
     const lines = (): number => scene.logger.matching('retention failed; trying again').length;
-    await scene.replica.once(signal);
+    const fails = async (): Promise<void> => assert.rejects(scene.replica.once(signal));
+    await fails();
     assert.equal(lines(), 1);
     scene.live.insert(2);
-    await scene.replica.once(signal);
+    await fails();
     assert.equal(lines(), 1, 'not before its wait is over');
     assert.equal(scene.replica.isCaughtUp, true);
     assert.equal(scene.replica.status.state, 'streaming');
     for (let n = 0; n < 5; n++) {
       clock.advance(HOUR);
-      await scene.replica.once(signal);
+      await fails();
     }
     const waits = scene.logger.matching('retention failed').map(({ fields }) => Number(fields['retryInMs']));
     assert.equal(waits.length, 6);
