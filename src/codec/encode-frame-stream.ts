@@ -10,8 +10,8 @@ export interface EncodeStreamOptions extends EncodeOptions {
   readonly parallelism?: number;
 }
 
-/** Two keep two cores busy; the third is there when one of them is done. */
-const PARALLELISM = 3;
+/** Enough that the thread pool has work while a finished chunk is handed on; a block is small. */
+const PARALLELISM = 8;
 
 /** Size of the chunks that come out. */
 const OUTPUT_CHUNK_BYTES = 512 * 1024;

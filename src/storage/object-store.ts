@@ -45,6 +45,7 @@ export interface ObjectStore {
 
   /**
    * Stores an object whole: it appears under its key only when every byte is there and safe, or not at all.
+   * A chunk of a streamed `body` must not change after it was handed over: the next one is asked for meanwhile.
    * Replaces an object of the same key. When `body` throws, nothing appears and the same error is thrown.
    * Resolves to what a listing would now say.
    */

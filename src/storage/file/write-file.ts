@@ -91,7 +91,20 @@ async function writeBody(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (body instanceof Uint8Array) return failingAs('write', path, writeAll(fd, body));
-  for await (const chunk of untilAborted(body, signal)) await failingAs('write', path, writeAll(fd, chunk));
+  // One chunk is written while the body makes the next one: a body that works on other threads is kept busy.
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for await (const chunk of untilAborted(body, signal)) {
+      await writing;
+      writing = failingAs('write', path, writeAll(fd, chunk));
+      // A failure is noticed at the next turn; until then it must not end the process.
+      writing.catch(() => undefined);
+    }
+  } finally {
+    // The descriptor is closed next, whatever has happened.
+    await Promise.allSettled([writing]);
+  }
+  await writing;
 }
 
 /** `body`, ended by the signal's reason even while it has nothing to give. Its own errors pass through unchanged. */
