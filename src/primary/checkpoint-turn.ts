@@ -8,6 +8,9 @@ import type { LogTail } from './log-tail.ts';
 const HINDERED_WAIT_MS = 50;
 const HINDERED_WAIT_MAX_MS = 2_000;
 
+/** Over this time a backlog is watched. */
+const DRAIN_LOOK_MS = 1_000;
+
 export interface TurnFacts {
   readonly unconfirmedBytes: number;
   readonly isShipping: boolean;
@@ -21,7 +24,7 @@ export class CheckpointTurn {
   #lastMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
-  #unconfirmedBefore = 0;
+  #backlog: { readonly sinceMs: number; readonly bytes: number } | undefined;
 
   constructor(settings: CheckpointSettings, clock: Clock) {
     this.#settings = settings;
@@ -37,8 +40,7 @@ export class CheckpointTurn {
 
   isDue(tail: LogTail, facts: TurnFacts): boolean {
     const nowMs = this.#clock.monotonicMs();
-    const isDraining = facts.isShipping && facts.unconfirmedBytes < this.#unconfirmedBefore;
-    this.#unconfirmedBefore = facts.unconfirmedBytes;
+    const isDraining = facts.isShipping && this.#isDraining(facts.unconfirmedBytes, nowMs);
     if (nowMs < this.#notBeforeMs) return false;
     const decision = decideCheckpoint(
       {
@@ -52,6 +54,21 @@ export class CheckpointTurn {
       this.#settings,
     );
     return decision !== 'none';
+  }
+
+  /**
+   * Whether a backlog larger than the limit, as one large transaction makes it, becomes less: looked at over a second,
+   * and given that much to begin with.
+   */
+  #isDraining(bytes: number, nowMs: number): boolean {
+    if (bytes <= this.#settings.walLimitBytes) {
+      this.#backlog = undefined;
+      return false;
+    }
+    const before = this.#backlog;
+    if (before !== undefined && nowMs - before.sinceMs < DRAIN_LOOK_MS) return true;
+    this.#backlog = { sinceMs: nowMs, bytes };
+    return before === undefined || bytes < before.bytes;
   }
 
   /** The log nears its limit: rather let writers wait than let it grow on. */

@@ -147,7 +147,12 @@ export class LogKeeper {
   #capturePiece({ wal }: OpenDatabase, tail: LogTail): boolean {
     const from = this.#uncaptured(tail);
     if (from === undefined) return false;
-    if (this.#dropWhoOverflows()) return true;
+    if (this.#parts.spool.sizeBytes >= this.#parts.spoolLimitBytes) {
+      // A destination that is shipping makes room by itself: the checkpoint waits.
+      if (this.isShipping(this.#parts.clock.monotonicMs())) return false;
+      this.#dropSlowest();
+      return true;
+    }
     const bytes = pieceBuffer().subarray(
       0,
       Math.min(PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes),
@@ -159,9 +164,8 @@ export class LogKeeper {
   }
 
   /** A destination that has been away so long that the spool is full gives up its chain, not the application. */
-  #dropWhoOverflows(): boolean {
-    const { spool, spoolLimitBytes, logger } = this.#parts;
-    if (spool.sizeBytes < spoolLimitBytes) return false;
+  #dropSlowest(): void {
+    const { spool, logger } = this.#parts;
     const slowest = this.#consumers.slowest();
     for (const [name, position] of this.#consumers.positions) {
       if (slowest === undefined || comparePositions(position, slowest) > 0) continue;
@@ -172,7 +176,6 @@ export class LogKeeper {
       });
     }
     spool.prune(this.#consumers.slowest());
-    return true;
   }
 
   compressLingering(): void {

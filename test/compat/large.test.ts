@@ -14,7 +14,7 @@ import { Running, skip } from './support/tools.ts';
 const ROWS = 270;
 const ROW_BYTES = 4 * 1024 * 1024;
 /** Generous beside the usual 150 MiB, because a checkout also holds the compiler of its sources; the point is "bounded". */
-const MEMORY_BYTES_MAX = 256 * 1024 * 1024;
+const MEMORY_BYTES_MAX = 200 * 1024 * 1024;
 
 /** Most memory that a process ever had, where the system tells. */
 function peakMemoryBytes(pid: number): number | undefined {

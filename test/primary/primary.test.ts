@@ -144,13 +144,17 @@ describe('following one database', { timeout: 60_000 }, () => {
   it('a full spool drops the slow one only, and says so', async () => {
     using live = new LiveDatabase();
     const logger = new RecordingLogger();
-    const primary = openPrimary(live.path, { logger, checkpoint: { minPages: 10 }, spoolLimitBytes: 9e6 });
+    const clock = new FakeClock();
+    const checkpoint = { minPages: 10, maxPages: 20 };
+    const primary = openPrimary(live.path, { logger, clock, checkpoint, spoolLimitBytes: 9e6 });
     await primary.refresh();
     const [fast, slow] = [new Follower(primary, 'fast'), new Follower(primary, 'slow')];
     await fast.start();
     await slow.start();
     for (let round = 0; round < 15; round++) {
       live.insert(200, 3900);
+      // Who has confirmed nothing for some seconds stands still; others are waited for.
+      clock.advance(1000);
       await primary.refresh();
       fast.take();
     }
