@@ -86,7 +86,9 @@ export class Verdict {
       const code = errorCodeOf(result);
       const isHonest =
         (code === 'REPLICA_EMPTY' && mayBeEmpty === true) ||
-        (code === 'TARGET_UNAVAILABLE' && timeMs !== undefined && this.#mayBeUnavailable(replica, timeMs));
+        (code === 'TARGET_UNAVAILABLE' && timeMs !== undefined && this.#mayBeUnavailable(replica, timeMs)) ||
+        // Killed while it removed what is older than the window: the snapshots go first, segments may be left.
+        (code === 'CHAIN_BROKEN' && timeMs !== undefined && this.#isBeforeWindow(replica, timeMs));
       if (!isHonest) throw restoreFailed(title, result);
       if (existsSync(outputPath)) throw new Error(`${title}: a failed restore left ${outputPath}`);
       this.unavailable++;
@@ -103,8 +105,12 @@ export class Verdict {
       (line) => line.msg === 'snapshot written' && line['replica'] === replica,
     );
     const firstMs = first === undefined ? Number.POSITIVE_INFINITY : Date.parse(String(first['time']));
+    return timeMs < firstMs || this.#isBeforeWindow(replica, timeMs);
+  }
+
+  #isBeforeWindow(replica: string, timeMs: number): boolean {
     const lastMs = objectTimes(this.#place.replicaPath(replica)).at(-1)?.timeMs ?? 0;
-    return timeMs < firstMs || timeMs < lastMs - this.#plan.replication.retentionMs;
+    return timeMs < lastMs - this.#plan.replication.retentionMs;
   }
 }
 
