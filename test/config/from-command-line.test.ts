@@ -10,7 +10,7 @@ const OPTIONS = { ...PLACES, environment: {} };
 test('a path and a URL are the same as a file with them', () => {
   const config = configFromCommandLine('/a.db', ['file:///r'], OPTIONS);
   assert.deepEqual(config, parse(withReplica('url: file:///r')).config);
-  assert.equal(configFromCommandLine('a.db', ['file:///r'], OPTIONS).databases[0]?.path, '/work/dir/a.db');
+  assert.equal(configFromCommandLine('a.db', ['file:///r'], OPTIONS).databases[0]?.path, '/srv/dir/a.db');
   assert.equal(configFromCommandLine('~/a.db', ['file:///r'], { ...OPTIONS, exec: 'x' }).exec, 'x');
 });
 

@@ -82,7 +82,7 @@ dbs:
   assert.deepEqual(config.logging, { level: 'warn', type: 'json', stderr: true });
   assert.deepEqual(config.databases, [
     {
-      path: '/work/dir/a.db',
+      path: '/srv/dir/a.db',
       metaPath: '/home/me/state',
       monitorIntervalMs: 250,
       checkpointIntervalMs: 0,

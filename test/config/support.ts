@@ -7,7 +7,7 @@ import type { Problem } from '../../src/config/problems.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../src/config/settings.ts';
 
 export const FILE = 'rivulet.yml';
-export const PLACES = { cwd: '/work/dir', home: '/home/me' };
+export const PLACES = { cwd: '/srv/dir', home: '/home/me' };
 
 /** Parses with nothing of this machine in it. */
 export function parse(

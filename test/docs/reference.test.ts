@@ -76,14 +76,12 @@ async function metrics(): Promise<string[][]> {
 }
 
 const PAGES = ['README.md', 'CHANGELOG.md', ...globSync('docs/*.md', { cwd: ROOT })];
-/** Made from measurements and comparisons, which come with them. */
-const MAY_BE_ABSENT = ['docs/benchmarks.md', 'docs/litestream.md'];
 
 test('links between the guides lead somewhere', () => {
   for (const page of PAGES) {
     for (const [, target = '', anchor] of read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
       const path = target === '' ? page : join(dirname(page), target);
-      assert.ok(existsSync(join(ROOT, path)) || MAY_BE_ABSENT.includes(path), `${page} links to ${path}`);
+      assert.ok(existsSync(join(ROOT, path)), `${page} links to ${path}`);
       if (anchor === undefined || !path.endsWith('.md')) continue;
       assert.ok(anchorsOf(path).includes(anchor), `${page} links to ${path}#${anchor}`);
     }
