@@ -1,6 +1,5 @@
 /** The shape that DESIGN and the architecture page promise, checked on every source file. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
@@ -108,20 +107,4 @@ test('imports of our own files carry their .ts ending', () => {
     imports.filter(({ to }) => !/\.(ts|json)$/.test(to)).map(({ from, to }) => `${from} imports ${to}`),
     [],
   );
-});
-
-test('no file names a place on the machine where it was written', () => {
-  // Spelled in pieces, so that this file does not find itself.
-  const forbidden = new RegExp(['/work', '/(main|shared)\\b', '|/tmp', '/brief\\b'].join(''));
-  const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' })
-    .split('\0')
-    .filter(Boolean);
-  const guilty = tracked.filter((file) => {
-    try {
-      return forbidden.test(readFileSync(join(ROOT, file), 'utf8'));
-    } catch {
-      return false; // deleted, but not committed yet
-    }
-  });
-  assert.deepEqual(guilty, []);
 });
