@@ -40,6 +40,8 @@ export async function follow(options: FollowOptions): Promise<void> {
   try {
     while (!signal.aborted) {
       if (!pending) await nextStir(stirred, options);
+      // Nothing has stirred, only time has passed: one look, and mostly that is all.
+      if (!pending && !(await look(options)).found) continue;
       pending = false;
       await lookUntilQuiet(options, watch);
     }
