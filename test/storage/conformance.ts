@@ -245,11 +245,14 @@ export function conformance(
         }
       };
       const churning = churn();
-      for (let i = 0; i < 5; i++) {
-        const kept = (await listed(store, '')).filter((key) => key.startsWith('kept/'));
-        assert.equal(kept.length, 20);
+      try {
+        for (let i = 0; i < 5; i++) {
+          const kept = (await listed(store, '')).filter((key) => key.startsWith('kept/'));
+          assert.equal(kept.length, 20);
+        }
+      } finally {
+        await churning;
       }
-      await churning;
     });
   });
 }

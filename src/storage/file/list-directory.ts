@@ -25,13 +25,22 @@ export async function readDirectory(path: string): Promise<Dirent[]> {
 /** Goes up to the nearest thing that exists and looks whether it is a directory to be absent from. */
 async function isReallyAbsent(path: string): Promise<boolean> {
   for (let at = path; ; at = dirname(at)) {
-    try {
-      await lstat(at);
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT' && dirname(at) !== at) continue;
-      throw fileFailed('list', at, error);
+    const stats = await lstatUnlessGone(at);
+    if (stats === undefined) {
+      if (dirname(at) === at) return false;
+      continue;
     }
-    return isDirectory(at);
+    // One look tells all of a real directory: by a second one somebody may have removed it.
+    return stats.isDirectory() || (stats.isSymbolicLink() && (await isDirectory(at)));
+  }
+}
+
+async function lstatUnlessGone(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw fileFailed('list', path, error);
   }
 }
 
