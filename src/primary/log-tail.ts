@@ -23,8 +23,6 @@ function scratchOf(length: number): Uint8Array {
   return scratch.bytes.subarray(0, length);
 }
 
-export type TailChange = 'none' | 'grew' | 'restarted';
-
 export class LogTail {
   readonly #wal: LiveWal;
   readonly #publishedFrames: () => number;
