@@ -31,7 +31,7 @@ const POOL_DECODED_BYTES_MAX = 128 * 1024;
 
 /**
  * Decodes an LZ4 file held in memory: any mix of data frames (every block size, linked blocks, all checksums) and
- * skippable frames. Throws `LZ4_INVALID` for anything that is not exactly that, and `AGE_UNSUPPORTED` for an object
+ * skippable frames. Throws `LZ4_INVALID` for anything that is not exactly that, and `AGE_KEY_MISSING` for an object
  * that is encrypted.
  */
 export function decodeFrame(bytes: Uint8Array, options: DecodeOptions): DecodedFrame {

@@ -144,7 +144,7 @@ function* refuseAge(cursor: Cursor): Generator<FrameStep, void, Uint8Array | und
   const rest = yield* take(cursor, AGE_HEADER.length - MAGIC_BYTES, 'an age header');
   if (!AGE_HEADER.subarray(MAGIC_BYTES).equals(rest)) return;
   throw new RivuletError(
-    'AGE_UNSUPPORTED',
+    'AGE_KEY_MISSING',
     'the object is encrypted with age and cannot be read without its key',
     {
       hint: 'Decrypt it with age and the identity it was encrypted for.',

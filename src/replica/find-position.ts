@@ -72,7 +72,7 @@ async function cursorAfter(
     const { content } = decodeFrame(object, { maxBytes: LAST_SEGMENT_BYTES_MAX });
     return await parts.primary.resumeAfter(held.generation, last, content);
   } catch (error) {
-    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_UNSUPPORTED', 'WAL_INVALID')) throw error;
+    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_KEY_MISSING', 'WAL_INVALID')) throw error;
     parts.logger.warn("the destination's last segment is damaged", { key: last.key, error });
     return undefined;
   }

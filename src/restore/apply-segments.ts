@@ -61,9 +61,9 @@ function asChainFault(segment: SegmentEntry, error: unknown): unknown {
     const problem = `${segment.key} vanished while the database was restored`;
     return new ChainFault(segment.key, segment, problem, { cause: error });
   }
-  if (!isRivuletError(error, 'AGE_UNSUPPORTED')) return error;
+  if (!isRivuletError(error, 'AGE_KEY_MISSING')) return error;
   const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
-  return new RivuletError('AGE_UNSUPPORTED', `${segment.key}: ${messageOf(error)}`, options);
+  return new RivuletError('AGE_KEY_MISSING', `${segment.key}: ${messageOf(error)}`, options);
 }
 
 async function applyOne(

@@ -99,9 +99,9 @@ function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
   if (isRivuletError(error, 'STORAGE_NOT_FOUND')) {
     return new SnapshotFault(entry.key, `${entry.key} vanished while it was restored`, { cause: error });
   }
-  if (!isRivuletError(error, 'AGE_UNSUPPORTED')) return error;
+  if (!isRivuletError(error, 'AGE_KEY_MISSING')) return error;
   const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
-  return new RivuletError('AGE_UNSUPPORTED', `${entry.key}: ${messageOf(error)}`, options);
+  return new RivuletError('AGE_KEY_MISSING', `${entry.key}: ${messageOf(error)}`, options);
 }
 
 /**

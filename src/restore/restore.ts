@@ -138,7 +138,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
  * exact and safe on disk, or there is an error and nothing was left behind.
  *
  * @throws RivuletError `REPLICA_EMPTY`, `TARGET_UNAVAILABLE`, `CHAIN_BROKEN` (naming the object, the newest restorable
- *   point and the flags for it), `AGE_UNSUPPORTED`, `STORAGE_FAILED`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`,
+ *   point and the flags for it), `AGE_KEY_MISSING`, `STORAGE_FAILED`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`,
  *   `INTEGRITY`, `CANCELLED`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreSummary> {

@@ -1,4 +1,12 @@
-import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from './object-store.ts';
+import type {
+  CallOptions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+  WrittenObject,
+} from './object-store.ts';
 
 export type OperationKind = 'PUT' | 'GET' | 'DELETE' | 'LIST';
 
@@ -15,6 +23,7 @@ export function meteredStore(store: ObjectStore, meter: StoreMeter): ObjectStore
   return {
     type: store.type,
     location: store.location,
+    conditions: store.conditions,
     list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {
       meter.operation('LIST', 1);
       return store.list(prefix, options);
@@ -33,7 +42,13 @@ export function meteredStore(store: ObjectStore, meter: StoreMeter): ObjectStore
       meter.bytes('GET', bytes.length);
       return bytes;
     },
-    async write(key, body, options?: CallOptions): Promise<ObjectInfo> {
+    async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
+      meter.operation('GET', 1);
+      const object = await store.readVersioned(key, options);
+      meter.bytes('GET', object.bytes.length);
+      return object;
+    },
+    async write(key, body, options?: WriteOptions): Promise<WrittenObject> {
       meter.operation('PUT', 1);
       if (!(body instanceof Uint8Array)) {
         return store.write(

@@ -1,6 +1,10 @@
 /**
  * The contract of a place that keeps objects. Keys are relative to the replica's root, use `/`, and never begin
  * with it. A backend is one folder that implements this and passes `test/storage/conformance.ts`.
+ *
+ * A backend throws `RivuletError` with one of the codes that `storage-error.ts` makes, and says there whether trying
+ * again may help. It does not try again by itself, does not limit itself and counts only its requests: that is done by
+ * wrappers over this contract, written once.
  */
 
 /** One stored object as a listing shows it. */
@@ -11,6 +15,20 @@ export interface ObjectInfo {
   readonly modifiedAt: Date;
 }
 
+/** A small object with what a later conditional write needs to know of it. */
+export interface VersionedObject {
+  readonly bytes: Uint8Array;
+  /** Names this very content; only this store understands it. Undefined where `conditions` is not `compare-and-swap`. */
+  readonly version: string | undefined;
+  readonly modifiedAt: Date;
+}
+
+/** What a write resolves to. */
+export interface WrittenObject extends ObjectInfo {
+  /** As in `VersionedObject`; undefined where the store did not tell. */
+  readonly version?: string | undefined;
+}
+
 export interface CallOptions {
   /** Cancels the call; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -19,41 +37,64 @@ export interface CallOptions {
 export interface ReadOptions extends CallOptions {
   /** First byte wanted; 0 when absent. */
   readonly offsetBytes?: number;
+  /** How many bytes are wanted; to the end when absent. Fewer come when the object ends before. */
+  readonly lengthBytes?: number;
+  /** The object's whole size as a listing told it: lets a large object be fetched in several ranges at once. */
+  readonly sizeHintBytes?: number;
 }
+
+export interface WriteOptions extends CallOptions {
+  /**
+   * Writes only if there is no such object (`absent`), or only over that very content (a version, where `conditions`
+   * is `compare-and-swap`). Otherwise throws `STORAGE_EXISTS`, and nothing has changed.
+   */
+  readonly onlyIf?: 'absent' | { readonly version: string };
+}
+
+/**
+ * The conditional writes that a store is said to know: none, only-if-absent, or also only-over-this-version. What a
+ * server really honours is found out by asking it (see the lease), since some ignore what they do not know.
+ */
+export type Conditions = 'none' | 'create-only' | 'compare-and-swap';
 
 export interface ObjectStore {
   /** `file`, `s3`, ... as the configuration and the metrics name it. */
   readonly type: string;
   /** Where this is, for people: a URL or path without secrets. */
   readonly location: string;
+  readonly conditions: Conditions;
 
   /**
    * Every object whose key begins with `prefix` (a folder path ending in `/`, or empty for all), in no
    * particular order. Nothing there means an empty result; a place that cannot be read throws
-   * `STORAGE_FAILED`, never an empty result.
+   * `STORAGE_FAILED` or `STORAGE_DENIED`, never an empty result.
    */
   list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo>;
 
   /** Names (one path part, no slash) of the folders directly under `prefix`; same rules as `list`. */
   listFolders(prefix: string, options?: CallOptions): Promise<string[]>;
 
-  /** The object's bytes from an offset to its end. Throws `STORAGE_NOT_FOUND` when there is no such object. */
+  /** The object's bytes from an offset on. Throws `STORAGE_NOT_FOUND` when there is no such object. */
   read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
 
   /** A small object whole. `sizeHintBytes`, when a listing told the size, may save a request. */
   readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array>;
 
+  /** A small object with its version, never from a cache. Throws `STORAGE_NOT_FOUND` when there is no such object. */
+  readVersioned(key: string, options?: CallOptions): Promise<VersionedObject>;
+
   /**
    * Stores an object whole: it appears under its key only when every byte is there and safe, or not at all.
    * A chunk of a streamed `body` must not change after it was handed over: the next one is asked for meanwhile.
-   * Replaces an object of the same key. When `body` throws, nothing appears and the same error is thrown.
-   * Resolves to what a listing would now say.
+   * Replaces an object of the same key unless `onlyIf` says otherwise. When `body` throws, nothing appears and the same
+   * error is thrown. Resolves to the exact size, and to the store's time of the write, which may differ from the time
+   * in a listing by a second or two where knowing it exactly would cost another request.
    */
   write(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
-    options?: CallOptions,
-  ): Promise<ObjectInfo>;
+    options?: WriteOptions,
+  ): Promise<WrittenObject>;
 
   /** Removes objects; one that is not there counts as removed. Any that could not be removed throws. */
   remove(keys: readonly string[], options?: CallOptions): Promise<void>;

@@ -1,4 +1,4 @@
-import { RivuletError, messageOf, systemCode } from '../base/errors.ts';
+import { RivuletError, isRivuletError, messageOf, systemCode } from '../base/errors.ts';
 
 /** What to do about the system errors that a person can do something about. */
 const HINTS: Readonly<Record<string, string>> = {
@@ -43,4 +43,60 @@ export function objectNotFound(location: string, key: string, cause?: unknown): 
     cause,
     details: { key, location },
   });
+}
+
+/** What the answer of a destination means for the caller. */
+export interface FailureFacts {
+  /** The code; `STORAGE_FAILED` when absent. */
+  readonly code?: 'STORAGE_FAILED' | 'STORAGE_DENIED' | 'CREDENTIALS_FAILED';
+  /** Whether the same call may work when it is made again. */
+  readonly retry: boolean;
+  /** How long the server asked to wait before the next attempt. */
+  readonly retryAfterMs?: number | undefined;
+  /** The server asks for fewer requests. */
+  readonly throttled?: boolean;
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+  /** More facts for machines: HTTP status, the server's own error code, request id; never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A failure of a destination behind a network.
+ *
+ * @param what - what failed and why, as in "cannot write a/b to s3://bucket: SlowDown (503)"
+ */
+export function storageFailed(what: string, facts: FailureFacts): RivuletError {
+  const { code = 'STORAGE_FAILED', retry, retryAfterMs, throttled = false, hint, cause, details } = facts;
+  return new RivuletError(code, what, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+    details: { ...details, retry, throttled, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+  });
+}
+
+/** Whether trying the same call again may help: true for what a network or a busy server does. */
+export function mayRetry(error: unknown): boolean {
+  return (
+    isRivuletError(error, 'STORAGE_FAILED', 'CREDENTIALS_FAILED', 'STORAGE_DENIED') &&
+    error.details['retry'] === true
+  );
+}
+
+/** How long the server asked to wait, in milliseconds; undefined when it did not say. */
+export function retryAfterOf(error: unknown): number | undefined {
+  const ms = error instanceof RivuletError ? error.details['retryAfterMs'] : undefined;
+  return typeof ms === 'number' ? ms : undefined;
+}
+
+/** A conditional write that was refused. @param location the store's, without secrets */
+export function objectExists(location: string, key: string, cause?: unknown): RivuletError {
+  return new RivuletError(
+    'STORAGE_EXISTS',
+    `${key} at ${location} exists already, or has changed meanwhile`,
+    {
+      cause,
+      details: { key, location },
+    },
+  );
 }

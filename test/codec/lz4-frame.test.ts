@@ -43,7 +43,7 @@ function described(result: { content: Uint8Array; annotations: Uint8Array[] }): 
 }
 
 function refused(error: unknown): Outcome {
-  assert.ok(isRivuletError(error, 'LZ4_INVALID', 'AGE_UNSUPPORTED'), String(error));
+  assert.ok(isRivuletError(error, 'LZ4_INVALID', 'AGE_KEY_MISSING'), String(error));
   return { error: `${error.code} ${error.message}` };
 }
 
@@ -325,7 +325,7 @@ describe('anything else is refused', () => {
   it('what is not LZ4, saying what it is', async () => {
     await assertRefused(Buffer.from('02214c1800000000', 'hex'), /legacy frame format.*at byte 0/);
     await assertRefused(Buffer.from('SQLite format 3\0'), /begins with 0x694c5153, expected 0x184d2204/);
-    await assertRefused(Buffer.from('age-encryption.org/v1\n-> X25519 abc'), /^AGE_UNSUPPORTED/);
+    await assertRefused(Buffer.from('age-encryption.org/v1\n-> X25519 abc'), /^AGE_KEY_MISSING/);
     await assertRefused(Buffer.from('age-encryption.com'), /^LZ4_INVALID/);
     await assertRefused(Buffer.from('age-encryption.com/v2 and so on'), /^LZ4_INVALID/);
   });

@@ -1,7 +1,16 @@
 import { RivuletError } from '../../src/base/errors.ts';
-import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../../src/storage/object-store.ts';
+import type {
+  CallOptions,
+  Conditions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+  WrittenObject,
+} from '../../src/storage/object-store.ts';
 
-export type CallKind = 'list' | 'listFolders' | 'read' | 'readBytes' | 'write' | 'remove';
+export type CallKind = 'list' | 'listFolders' | 'read' | 'readBytes' | 'readVersioned' | 'write' | 'remove';
 
 export interface StoreCall {
   readonly kind: CallKind;
@@ -20,9 +29,11 @@ export class FaultyStore implements ObjectStore {
   fault: (call: StoreCall) => Fault | undefined = () => undefined;
   closed = 0;
   readonly #inner: ObjectStore;
+  readonly conditions: Conditions;
 
   constructor(inner: ObjectStore) {
     this.#inner = inner;
+    this.conditions = inner.conditions;
   }
 
   /** The next `count` calls fail, then all is well. */
@@ -65,11 +76,16 @@ export class FaultyStore implements ObjectStore {
     return this.#inner.readBytes(key, options);
   }
 
+  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+    await this.#enter('readVersioned', key, options.signal);
+    return this.#inner.readVersioned(key, options);
+  }
+
   async write(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
-    options: CallOptions = {},
-  ): Promise<ObjectInfo> {
+    options: WriteOptions = {},
+  ): Promise<WrittenObject> {
     const fault = await this.#enter('write', key, options.signal);
     const pieces = fault === 'half' ? halfOf(body, { kind: 'write', key }) : body;
     return this.#inner.write(key, pieces, options);

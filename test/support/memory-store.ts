@@ -1,18 +1,30 @@
 import { RivuletError } from '../../src/base/errors.ts';
-import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../../src/storage/object-store.ts';
+import { objectExists } from '../../src/storage/storage-error.ts';
+import type {
+  CallOptions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+  WrittenObject,
+} from '../../src/storage/object-store.ts';
 
 interface Held {
   readonly bytes: Uint8Array;
   readonly timeMs: number;
+  readonly version: string;
 }
 
 /** A store in memory whose listing order is as unhelpful as the contract allows, and whose times a test sets. */
 export class MemoryStore implements ObjectStore {
   readonly type = 'memory';
   readonly location = 'memory:';
+  readonly conditions = 'compare-and-swap';
   /** The time that the next write gets. */
   nowMs: number = Date.parse('2026-01-01T00:00:00Z');
   readonly objects: Map<string, Held>;
+  #writes = 0;
 
   constructor(objects: Iterable<[string, Held]> = []) {
     this.objects = new Map(objects);
@@ -29,7 +41,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   put(key: string, bytes: Uint8Array, timeMs: number = this.nowMs): void {
-    this.objects.set(key, { bytes: new Uint8Array(bytes), timeMs });
+    this.objects.set(key, { bytes: new Uint8Array(bytes), timeMs, version: `v${++this.#writes}` });
   }
 
   bytesOf(key: string): Uint8Array {
@@ -55,7 +67,8 @@ export class MemoryStore implements ObjectStore {
 
   async *read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     options.signal?.throwIfAborted();
-    const bytes = this.bytesOf(key).slice(options.offsetBytes ?? 0);
+    const { offsetBytes = 0, lengthBytes = Number.POSITIVE_INFINITY } = options;
+    const bytes = this.bytesOf(key).slice(offsetBytes, offsetBytes + lengthBytes);
     const middle = bytes.length >>> 1;
     yield bytes.subarray(0, middle);
     options.signal?.throwIfAborted();
@@ -67,13 +80,27 @@ export class MemoryStore implements ObjectStore {
     return this.bytesOf(key).slice();
   }
 
-  async write(key: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<ObjectInfo> {
+  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+    const bytes = await this.readBytes(key, options);
+    const { version, timeMs } = this.objects.get(key) as Held;
+    return { bytes, version, modifiedAt: new Date(timeMs) };
+  }
+
+  async write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    { onlyIf }: WriteOptions = {},
+  ): Promise<WrittenObject> {
     const chunks: Uint8Array[] = [];
     if (body instanceof Uint8Array) chunks.push(body.slice());
     else for await (const chunk of body) chunks.push(chunk.slice());
     const bytes = Buffer.concat(chunks);
+    const present = this.objects.get(key);
+    const isWanted = onlyIf === 'absent' ? present === undefined : onlyIf?.version === present?.version;
+    if (onlyIf !== undefined && !isWanted) throw objectExists(this.location, key);
     this.put(key, bytes);
-    return { key, sizeBytes: bytes.length, modifiedAt: new Date(this.nowMs) };
+    const version = this.objects.get(key)?.version;
+    return { key, sizeBytes: bytes.length, modifiedAt: new Date(this.nowMs), version };
   }
 
   async remove(keys: readonly string[]): Promise<void> {

@@ -4,13 +4,20 @@
  * that holds the file system.
  */
 import type { Dirent } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import type { Clock } from '../../base/clock.ts';
 import { systemCode } from '../../base/errors.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
-import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../object-store.ts';
-import { fileFailed } from '../storage-error.ts';
+import type {
+  CallOptions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+} from '../object-store.ts';
+import { fileFailed, objectNotFound } from '../storage-error.ts';
 import { orAbandon, orAbort } from './abandon.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
@@ -36,6 +43,7 @@ const REMOVALS_AT_ONCE = 8;
 
 export class FileObjectStore implements ObjectStore {
   readonly type = 'file';
+  readonly conditions = 'create-only';
   readonly location: string;
   readonly #ownership: FileOwnership;
   readonly #clock: Clock;
@@ -69,7 +77,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    return readFileChunks(this.#placeOf(key), options.offsetBytes ?? 0, options.signal);
+    return readFileChunks(this.#placeOf(key), options);
   }
 
   async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
@@ -82,13 +90,24 @@ export class FileObjectStore implements ObjectStore {
     return orAbandon(readWholeFile(place, sizeHintBytes, signal), signal);
   }
 
+  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+    const { signal } = options;
+    const place = this.#placeOf(key);
+    const bytes = await orAbandon(readWholeFile(place, undefined, signal), signal);
+    const [found] = await orAbandon(statFiles(dirname(place.path), [basename(place.path)], signal), signal);
+    if (found === undefined) throw objectNotFound(this.location, key);
+    return { bytes, version: undefined, modifiedAt: modifiedAt(found.stats) };
+  }
+
   async write(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
-    options: CallOptions = {},
+    options: WriteOptions = {},
   ): Promise<ObjectInfo> {
-    const { path } = this.#placeOf(key);
-    const writing = writeFileSafely(path, body, this.#ownership, options.signal);
+    const { onlyIf } = options;
+    if (typeof onlyIf === 'object') throw new RangeError('a file has no version to compare with');
+    const isNew = onlyIf === 'absent';
+    const writing = writeFileSafely(this.#placeOf(key), body, isNew, this.#ownership, options.signal);
     const stats = await orAbandon(writing, options.signal);
     return { key, sizeBytes: stats.size, modifiedAt: modifiedAt(stats) };
   }

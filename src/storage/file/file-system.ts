@@ -17,6 +17,7 @@ export const fchown: (fd: number, uid: number, gid: number) => Promise<void> = p
 export const chmod: (path: string, mode: number) => Promise<void> = promisify(fs.chmod);
 export const chown: (path: string, uid: number, gid: number) => Promise<void> = promisify(fs.chown);
 export const rename: (from: string, to: string) => Promise<void> = promisify(fs.rename);
+export const link: (from: string, to: string) => Promise<void> = promisify(fs.link);
 export const unlink: (path: string) => Promise<void> = promisify(fs.unlink);
 export const rmdir: (path: string) => Promise<void> = promisify(fs.rmdir);
 export const mkdir: (path: string, mode: number) => Promise<void> = promisify(fs.mkdir);

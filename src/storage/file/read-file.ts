@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { systemCode } from '../../base/errors.ts';
+import type { ReadOptions } from '../object-store.ts';
 import { fileFailed, objectNotFound } from '../storage-error.ts';
 import { close, fstat, open, read } from './file-system.ts';
 
@@ -51,17 +52,17 @@ async function readToEnd(
   }
 }
 
-/** The chunks of a file from an offset, the next one read while the present one is used. */
+/** The chunks of a stretch of a file, the next one read while the present one is used. */
 export async function* readFileChunks(
   place: FilePlace,
-  offsetBytes: number,
-  signal: AbortSignal | undefined,
+  { offsetBytes = 0, lengthBytes, signal }: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   signal?.throwIfAborted();
   const fd = await openForReading(place);
   let ahead: Promise<Uint8Array> | undefined;
   try {
-    const { size } = await fstat(fd);
+    const end = offsetBytes + (lengthBytes ?? Number.POSITIVE_INFINITY);
+    const size = Math.min((await fstat(fd)).size, end);
     let at = offsetBytes;
     if (at < size) ahead = handled(readChunk(fd, at, size));
     while (ahead !== undefined) {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
-import { fileFailed } from '../storage-error.ts';
+import { fileFailed, objectExists } from '../storage-error.ts';
 import { orAbort } from './abandon.ts';
 import {
   close,
@@ -10,6 +10,7 @@ import {
   fsyncDirectory,
   fstat,
   ignoringErrors,
+  link,
   open,
   rename,
   unlink,
@@ -18,6 +19,7 @@ import {
 import { makeDirectory } from './make-directory.ts';
 import { FILE_MODE, applyToFile } from './ownership.ts';
 import type { FileOwnership } from './ownership.ts';
+import type { FilePlace } from './read-file.ts';
 import { temporaryName } from './temporary-name.ts';
 
 /** Retention may remove a folder, empty at that moment, between its making and its use; not many times in a row. */
@@ -26,27 +28,43 @@ const DIRECTORY_ATTEMPTS = 5;
 /**
  * Writes a file so that it appears whole and safe, or not at all: under a temporary name, to the disk, renamed, and
  * the directory to the disk. On any error the temporary file is removed.
+ *
+ * @param isNew - throw `STORAGE_EXISTS` instead of replacing a file
  * @returns what the file is like once it is there
  */
 export async function writeFileSafely(
-  path: string,
+  place: FilePlace,
   body: Uint8Array | AsyncIterable<Uint8Array>,
+  isNew: boolean,
   ownership: FileOwnership,
   signal: AbortSignal | undefined,
 ): Promise<Stats> {
   signal?.throwIfAborted();
+  const { path } = place;
   const temporary = temporaryName(path);
   const fd = await openTemporary(temporary, ownership, path);
   try {
     const stats = await fillAndClose(fd, temporary, body, ownership, signal);
     signal?.throwIfAborted();
-    await failingAs('rename to', path, rename(temporary, path));
+    if (isNew) await linkAsNew(temporary, place);
+    else await failingAs('rename to', path, rename(temporary, path));
     await failingAs('make safe', dirname(path), fsyncDirectory(dirname(path)));
     return stats;
   } catch (error) {
     await ignoringErrors(unlink(temporary));
     throw error;
   }
+}
+
+/** Gives the file its name, which nothing may have yet: a link is refused where a rename would replace. */
+async function linkAsNew(temporary: string, place: FilePlace): Promise<void> {
+  try {
+    await link(temporary, place.path);
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') throw objectExists(place.location, place.key, error);
+    throw fileFailed('link to', place.path, error);
+  }
+  await ignoringErrors(unlink(temporary));
 }
 
 async function openTemporary(temporary: string, ownership: FileOwnership, path: string): Promise<number> {

@@ -1,7 +1,16 @@
 /** A destination in front of another one that is slow, hangs, or breaks off in the middle of what it is given. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RivuletError } from '../../../src/base/errors.ts';
-import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions } from '../../../src/storage/object-store.ts';
+import type {
+  CallOptions,
+  Conditions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+  WrittenObject,
+} from '../../../src/storage/object-store.ts';
 
 export type Behaviour =
   | 'well'
@@ -19,6 +28,7 @@ const SLOW_MS = 150;
 export class FaultyStore implements ObjectStore {
   readonly type: string;
   readonly location: string;
+  readonly conditions: Conditions;
   readonly #inner: ObjectStore;
   behaviour: Behaviour = 'well';
 
@@ -26,6 +36,7 @@ export class FaultyStore implements ObjectStore {
     this.#inner = inner;
     this.type = inner.type;
     this.location = inner.location;
+    this.conditions = inner.conditions;
   }
 
   async #delay(signal: AbortSignal | undefined): Promise<void> {
@@ -52,11 +63,16 @@ export class FaultyStore implements ObjectStore {
     return this.#inner.readBytes(key, options);
   }
 
+  async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
+    await this.#delay(options?.signal);
+    return this.#inner.readVersioned(key, options);
+  }
+
   async write(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
-    options?: CallOptions,
-  ): Promise<ObjectInfo> {
+    options?: WriteOptions,
+  ): Promise<WrittenObject> {
     await this.#delay(options?.signal);
     if (this.behaviour === 'hanging') return hang(options?.signal);
     if (this.behaviour === 'breaking') return this.#inner.write(key, firstHalf(body), options);
