@@ -1,0 +1,90 @@
+/** Can this database be replicated from here? Looks only; nothing is changed. */
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { messageOf, RivuletError, systemCode } from '../../base/errors.ts';
+import { assertUsable, identify } from '../../primary/database-file.ts';
+import type { DatabaseSettings } from '../../config/settings.ts';
+import { failureOf, type Finding } from './finding.ts';
+
+export function* checkDatabase({ path, metaPath }: DatabaseSettings): Generator<Finding, void, undefined> {
+  const subject = path;
+  yield* step(subject, 'file', () => checkFile(path));
+  yield* step(subject, 'permissions', () => checkPermissions(path));
+  yield* step(subject, 'local state', () => checkStatePath(metaPath));
+  yield* step(subject, 'sqlite', () => checkSqlite(path));
+}
+
+type Outcome = Pick<Finding, 'verdict' | 'detail' | 'hint'>;
+
+function* step(subject: string, name: string, run: () => Outcome): Generator<Finding, void, undefined> {
+  try {
+    yield { subject, step: name, ...run() };
+  } catch (error) {
+    yield { subject, step: name, ...failureOf(error) };
+  }
+}
+
+const NO_DATABASE_YET: Outcome = {
+  verdict: 'skipped',
+  detail: 'there is no database yet; replication begins when the application has made it',
+};
+
+function checkFile(path: string): Outcome {
+  assertUsable(path);
+  if (identify(path) === undefined) return { ...NO_DATABASE_YET, verdict: 'warning' };
+  return { verdict: 'ok', detail: 'it is a SQLite database' };
+}
+
+/** SQLite makes `-wal` and `-shm` beside the database, and every connection writes to them. */
+function checkPermissions(path: string): Outcome {
+  assertAccess(dirname(path), 'the directory of the database');
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    if (existsSync(file)) assertAccess(file, file);
+  }
+  return { verdict: 'ok', detail: 'it and its directory can be read and written' };
+}
+
+/** The state directory is made when it is first needed, so the nearest directory that is there must allow it. */
+function checkStatePath(metaPath: string): Outcome {
+  let directory = metaPath;
+  while (!existsSync(directory) && dirname(directory) !== directory) directory = dirname(directory);
+  assertAccess(
+    directory,
+    directory === metaPath ? metaPath : `${directory}, where ${metaPath} is to be made,`,
+  );
+  return { verdict: 'ok', detail: metaPath };
+}
+
+function assertAccess(path: string, what: string): void {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    const isMissing = systemCode(error) === 'ENOENT';
+    throw new RivuletError('DB_UNREADABLE', `${what} cannot be read and written: ${messageOf(error)}`, {
+      cause: error,
+      hint: isMissing
+        ? 'Make the directory, or correct the path.'
+        : 'Run as the user that owns the database, or change owner or mode.',
+    });
+  }
+}
+
+function checkSqlite(path: string): Outcome {
+  if (identify(path) === undefined) return NO_DATABASE_YET;
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
+  try {
+    const mode = database.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
+    const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count']);
+    const pageBytes = Number(database.prepare('PRAGMA page_size').get()?.['page_size']);
+    const megabytes = ((pages * pageBytes) / 1e6).toFixed(1);
+    if (mode === 'wal') return { verdict: 'ok', detail: `WAL mode, ${megabytes} MB` };
+    return {
+      verdict: 'warning',
+      detail: `journal_mode is ${String(mode)}, ${megabytes} MB; replication switches it to WAL`,
+      hint: 'The application should set "PRAGMA busy_timeout", and nothing else needs to change.',
+    };
+  } finally {
+    database.close();
+  }
+}

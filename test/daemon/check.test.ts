@@ -1,0 +1,184 @@
+/** `rivulet check`: every step against stores that misbehave in one way each. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, it } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { checkDatabase } from '../../src/daemon/check/check-database.ts';
+import { checkDestination, skewOutcome } from '../../src/daemon/check/check-destination.ts';
+import type { Finding, Verdict } from '../../src/daemon/check/finding.ts';
+import { iamPolicy } from '../../src/daemon/check/iam-policy.ts';
+import { configFromCommandLine } from '../../src/config/from-command-line.ts';
+import type { ObjectInfo, ObjectStore, WriteOptions, WrittenObject } from '../../src/storage/object-store.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { Scratch } from '../support/scratch.ts';
+
+/** A store whose clock is this machine's. */
+class PresentStore extends MemoryStore {
+  override async write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: WriteOptions = {},
+  ): Promise<WrittenObject> {
+    this.nowMs = Date.now();
+    return super.write(key, body, options);
+  }
+}
+
+async function findingsOf(store: ObjectStore, readable = true): Promise<Finding[]> {
+  const signal = new AbortController().signal;
+  const all: Finding[] = [];
+  const check = { store, subject: 'it', clock: systemClock, readable, signal };
+  for await (const finding of checkDestination(check)) all.push(finding);
+  return all;
+}
+
+function verdicts(findings: readonly Finding[]): Record<string, Verdict> {
+  return Object.fromEntries(findings.map(({ step, verdict }) => [step, verdict]));
+}
+
+const ALL_WELL = {
+  list: 'ok',
+  write: 'ok',
+  read: 'ok',
+  'conditional write': 'ok',
+  clock: 'ok',
+  delete: 'ok',
+};
+
+describe('check of a destination', () => {
+  it('passes a store that does everything, and leaves nothing behind', async () => {
+    const store = new PresentStore();
+    store.put('generations/0123456789abcdef/snapshots/00000000.snapshot.lz4', Buffer.from('x'));
+    const before = store.keys();
+    const findings = await findingsOf(store);
+    assert.deepEqual(verdicts(findings), ALL_WELL);
+    assert.match(findings[0]?.detail ?? '', /^1 generation there$/);
+    assert.deepEqual(store.keys(), before);
+  });
+
+  it('goes on after a listing that is refused', async () => {
+    const store = new FaultyStore(new PresentStore());
+    store.fault = ({ kind }) => (kind === 'listFolders' ? 'fail' : undefined);
+    const findings = await findingsOf(store);
+    assert.deepEqual(verdicts(findings), { ...ALL_WELL, list: 'failed' });
+    assert.equal(findings[0]?.code, 'STORAGE_FAILED');
+  });
+
+  it('skips what needs an object when none could be written', async () => {
+    const store = new FaultyStore(new PresentStore());
+    store.fault = ({ kind }) => (kind === 'write' ? 'fail' : undefined);
+    const skipped = { read: 'skipped', 'conditional write': 'skipped', clock: 'skipped', delete: 'skipped' };
+    assert.deepEqual(verdicts(await findingsOf(store)), { ...ALL_WELL, write: 'failed', ...skipped });
+  });
+
+  it('notices content that comes back changed', async () => {
+    class Changing extends PresentStore {
+      override async readBytes(key: string): Promise<Uint8Array> {
+        const bytes = await super.readBytes(key);
+        bytes[7] = (bytes[7] ?? 0) ^ 1;
+        return bytes;
+      }
+    }
+    assert.deepEqual(verdicts(await findingsOf(new Changing())), { ...ALL_WELL, read: 'failed' });
+  });
+
+  it('warns when conditional writes are ignored or unknown', async () => {
+    class Ignoring extends PresentStore {
+      override async write(
+        key: string,
+        body: Uint8Array | AsyncIterable<Uint8Array>,
+      ): Promise<WrittenObject> {
+        return super.write(key, body);
+      }
+    }
+    assert.equal(verdicts(await findingsOf(new Ignoring()))['conditional write'], 'warning');
+  });
+
+  it('notices listings that lag behind', async () => {
+    class Lagging extends PresentStore {
+      override async *list(prefix: string): AsyncGenerator<ObjectInfo> {
+        for await (const info of super.list(prefix)) if (!info.key.includes('rivulet-check')) yield info;
+      }
+    }
+    assert.deepEqual(verdicts(await findingsOf(new Lagging())), { ...ALL_WELL, clock: 'failed' });
+  });
+
+  it('notices a delete that does nothing, and says which object is left', async () => {
+    class Keeping extends PresentStore {
+      override async remove(): Promise<void> {}
+    }
+    const last = (await findingsOf(new Keeping())).at(-1);
+    assert.equal(last?.verdict, 'failed');
+    assert.match(last?.detail ?? '', /still there: rivulet-check-[0-9a-f]{16}\/probe/);
+  });
+
+  it('does not ask for what recipients alone cannot read', async () => {
+    assert.equal(verdicts(await findingsOf(new PresentStore(), false))['read'], 'skipped');
+  });
+
+  it('judges clocks by what a listing can show', () => {
+    assert.equal(skewOutcome(1_000_000, 1_000_400, 1_000_600).verdict, 'ok');
+    assert.equal(skewOutcome(1_002_000, 1_000_400, 1_000_600).verdict, 'ok');
+    const ahead = skewOutcome(1_060_000, 1_000_000, 1_000_100);
+    assert.equal(ahead.verdict, 'warning');
+    assert.match(ahead.detail, /59s ahead of/);
+    const behind = skewOutcome(0, 3_600_000, 3_600_100);
+    assert.equal(behind.verdict, 'failed');
+    assert.match(behind.detail, /behind/);
+  });
+});
+
+describe('check of a database', () => {
+  const check = (path: string): Record<string, Verdict> => {
+    const [settings] = configFromCommandLine(path, ['file:///nowhere']).databases;
+    assert.ok(settings !== undefined);
+    return verdicts([...checkDatabase(settings)]);
+  };
+
+  it('tells a database, one in rollback mode, none yet, and something else apart', () => {
+    using dir = new Scratch();
+    const path = join(dir.path, 'app.db');
+    assert.equal(check(path)['file'], 'warning');
+    const database = new DatabaseSync(path);
+    database.exec('CREATE TABLE t(x)');
+    assert.deepEqual(check(path), { file: 'ok', permissions: 'ok', 'local state': 'ok', sqlite: 'warning' });
+    database.exec('PRAGMA journal_mode=wal');
+    assert.equal(check(path)['sqlite'], 'ok');
+    database.close();
+    writeFileSync(path, 'this is no database, but long enough to be looked at'.repeat(10));
+    assert.equal(check(path)['file'], 'failed');
+    mkdirSync(join(dir.path, 'folder'));
+    assert.equal(check(join(dir.path, 'folder'))['file'], 'failed');
+  });
+});
+
+describe('IAM policy', () => {
+  it('allows the prefix and no more', () => {
+    const policy = iamPolicy({ bucket: 'b', path: 'db/one', region: 'eu-west-1' });
+    assert.deepEqual(policy.Statement.map(({ Action }) => Action).flat(), [
+      's3:ListBucket',
+      's3:GetObject',
+      's3:PutObject',
+      's3:DeleteObject',
+      's3:AbortMultipartUpload',
+    ]);
+    assert.deepEqual(
+      policy.Statement.map(({ Resource }) => Resource),
+      ['arn:aws:s3:::b', 'arn:aws:s3:::b/db/one/*'],
+    );
+    assert.deepEqual(policy.Statement[0]?.Condition, { StringLike: { 's3:prefix': ['db/one/*'] } });
+  });
+
+  it('adds the look-up of the region and the key when they are needed', () => {
+    const actions = iamPolicy({
+      bucket: 'b',
+      path: '',
+      region: undefined,
+      sseKmsKeyId: 'arn:aws:kms:x',
+    }).Statement.flatMap(({ Action }) => Action);
+    assert.ok(actions.includes('s3:GetBucketLocation') && actions.includes('kms:Decrypt'));
+  });
+});
