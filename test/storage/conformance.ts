@@ -5,7 +5,21 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { ObjectInfo, ObjectStore } from '../../src/storage/object-store.ts';
+import type { ObjectStore } from '../../src/storage/object-store.ts';
+import { conditionalWrites } from './conformance/conditional-writes.ts';
+import { largeObjects } from './conformance/large-objects.ts';
+import {
+  assertSameTime,
+  chunks,
+  infos,
+  keyed,
+  listed,
+  readAll,
+  writeAll,
+} from './conformance/store-calls.ts';
+import type { DeclareTest, Expectations } from './conformance/store-calls.ts';
+
+export { gather } from './conformance/store-calls.ts';
 
 export interface StoreUnderTest {
   readonly store: ObjectStore;
@@ -13,23 +27,35 @@ export interface StoreUnderTest {
   dispose(): Promise<void>;
 }
 
-export interface ConformanceOptions {
-  /** How far the store's clock may be from this machine's. */
-  readonly clockToleranceMs?: number;
+export interface ConformanceOptions extends Partial<Expectations> {
+  /** A test that takes longer has failed. */
+  readonly timeoutMs?: number;
 }
 
-/** Declares the suite; `makeStore` gives each test an empty store of its own. */
+const DEFAULTS: Expectations = {
+  clockToleranceMs: 5_000,
+  writeTimeToleranceMs: 0,
+  manyKeys: 1_500,
+  bigObjectBytes: 40 * 1024 * 1024,
+  racers: 16,
+};
+
+/**
+ * Declares the suite; `makeStore` gives each test an empty store of its own. A server is not needed for each: a store
+ * over a fresh folder or key prefix of the same server is as good.
+ */
 export function conformance(
   name: string,
   makeStore: () => Promise<StoreUnderTest>,
-  options: ConformanceOptions = {},
+  { timeoutMs = 120_000, ...given }: ConformanceOptions = {},
 ): void {
-  const clockToleranceMs = options.clockToleranceMs ?? 5_000;
-  const test = (title: string, run: (store: ObjectStore) => Promise<void>): void => {
-    it(title, async () => {
+  const expected: Expectations = { ...DEFAULTS, ...given };
+  const { clockToleranceMs } = expected;
+  const test: DeclareTest = (title, run) => {
+    it(title, { timeout: timeoutMs }, async (context) => {
       const made = await makeStore();
       try {
-        await run(made.store);
+        await run(made.store, context);
       } finally {
         await made.dispose();
       }
@@ -76,12 +102,76 @@ export function conformance(
     test('reads from an offset to the end', async (store) => {
       const bytes = randomBytes(1_500_000);
       await store.write('object', bytes);
-      for (const offsetBytes of [0, 1, 1_048_576, 1_499_999, 1_500_000]) {
+      for (const offsetBytes of [0, 1, 1_048_576, 1_499_999, 1_500_000, 1_500_001, 9_000_000]) {
         assert.ok(
-          (await readAll(store, 'object', offsetBytes)).equals(bytes.subarray(offsetBytes)),
+          (await readAll(store, 'object', { offsetBytes })).equals(bytes.subarray(offsetBytes)),
           `${offsetBytes}`,
         );
       }
+    });
+
+    test('reads a range, as much of it as there is', async (store) => {
+      const bytes = randomBytes(300_000);
+      await store.write('object', bytes);
+      const offsets = [0, 1, 131_072, 299_999, 300_000, 300_001];
+      for (const offsetBytes of offsets) {
+        for (const lengthBytes of [0, 1, 2, 65_536, 300_000, 300_001, 5_000_000]) {
+          const got = await readAll(store, 'object', { offsetBytes, lengthBytes });
+          const wanted = bytes.subarray(offsetBytes, offsetBytes + lengthBytes);
+          assert.ok(got.equals(wanted), `${offsetBytes}+${lengthBytes}: ${got.length} bytes`);
+        }
+      }
+      assert.ok((await readAll(store, 'object', { lengthBytes: 10 })).equals(bytes.subarray(0, 10)));
+    });
+
+    test('reads right whatever size was told', async (store) => {
+      const bytes = randomBytes(100_000);
+      await store.write('object', bytes);
+      const hinted = await readAll(store, 'object', { sizeHintBytes: bytes.length });
+      assert.ok(hinted.equals(bytes));
+      const range = { offsetBytes: 50_000, lengthBytes: 10, sizeHintBytes: bytes.length };
+      assert.ok((await readAll(store, 'object', range)).equals(bytes.subarray(50_000, 50_010)));
+    });
+
+    test('keeps empty objects', async (store) => {
+      const empty = Buffer.alloc(0);
+      async function* nothing(): AsyncGenerator<Uint8Array> {}
+      async function* emptyChunks(): AsyncGenerator<Uint8Array> {
+        yield empty;
+        yield empty;
+      }
+      const bodies = { 'a/bytes': empty, 'a/nothing': nothing(), 'a/chunks': emptyChunks() };
+      for (const [key, body] of Object.entries(bodies)) {
+        assert.equal((await store.write(key, body)).sizeBytes, 0, key);
+        assert.equal((await store.readBytes(key)).length, 0, key);
+        assert.equal((await store.readBytes(key, { sizeHintBytes: 0 })).length, 0, key);
+        assert.equal((await store.readVersioned(key)).bytes.length, 0, key);
+        assert.equal((await readAll(store, key)).length, 0, key);
+        assert.equal((await readAll(store, key, { sizeHintBytes: 0 })).length, 0, key);
+        assert.equal((await readAll(store, key, { offsetBytes: 3 })).length, 0, key);
+        assert.equal((await readAll(store, key, { lengthBytes: 3 })).length, 0, key);
+      }
+      assert.deepEqual(
+        (await infos(store)).map((info) => info.sizeBytes),
+        [0, 0, 0],
+      );
+      await store.remove(Object.keys(bodies));
+      assert.deepEqual(await listed(store, ''), []);
+    });
+
+    test('reads an object with what names its content', async (store) => {
+      const first = await store.write('object', Buffer.from('first'));
+      const one = await store.readVersioned('object');
+      assert.equal(Buffer.from(one.bytes).toString(), 'first');
+      assertSameTime(first.modifiedAt, one.modifiedAt, expected.writeTimeToleranceMs);
+      await store.write('object', Buffer.from('other'));
+      const two = await store.readVersioned('object');
+      assert.equal(Buffer.from(two.bytes).toString(), 'other');
+      if (store.conditions !== 'compare-and-swap') return;
+      assert.equal(typeof one.version, 'string');
+      assert.equal(typeof two.version, 'string');
+      assert.notEqual(one.version, two.version);
+      if (first.version !== undefined) assert.equal(first.version, one.version);
     });
 
     test('lets a reader stop early', async (store) => {
@@ -97,7 +187,10 @@ export function conformance(
       await assert.rejects(store.readBytes('missing'), notFound);
       await assert.rejects(store.readBytes('missing', { sizeHintBytes: 5 }), notFound);
       await assert.rejects(readAll(store, 'missing'), notFound);
+      await assert.rejects(readAll(store, 'missing', { offsetBytes: 5 }), notFound);
+      await assert.rejects(readAll(store, 'missing', { offsetBytes: 5, lengthBytes: 5 }), notFound);
       await assert.rejects(readAll(store, 'no/such/folder'), notFound);
+      await assert.rejects(store.readVersioned('missing'), notFound);
     });
 
     test('lists what is below a prefix, and only that', async (store) => {
@@ -116,13 +209,30 @@ export function conformance(
       assert.deepEqual(await store.listFolders('a/b/c/'), []);
     });
 
-    test('lists more than one page of keys, each once', async (store) => {
-      const keys = Array.from({ length: 1_203 }, (_, i) => `many/${i.toString(16).padStart(8, '0')}`);
-      await writeAll(store, keys);
+    test('lists and removes more than one page of keys, each once', async (store) => {
+      const keys = Array.from({ length: expected.manyKeys }, (_, i) => `many/${keyed(i)}`);
+      await writeAll(store, [...keys, 'other']);
       assert.deepEqual(await listed(store, 'many/'), keys);
       assert.deepEqual(await store.listFolders(''), ['many']);
       await store.remove(keys);
-      assert.deepEqual(await listed(store, ''), []);
+      assert.deepEqual(await listed(store, ''), ['other']);
+    });
+
+    test('lists more than one page of folders, each once', async (store) => {
+      const folders = Array.from({ length: expected.manyKeys }, (_, i) => keyed(i));
+      await writeAll(
+        store,
+        folders.map((folder) => `a/${folder}/object`),
+      );
+      assert.deepEqual((await store.listFolders('a/')).sort(), folders);
+    });
+
+    test('lets a listing stop early', async (store) => {
+      await writeAll(store, ['a/1', 'a/2', 'b/3']);
+      for await (const info of store.list('')) {
+        assert.ok(info.sizeBytes > 0);
+        break;
+      }
     });
 
     test('takes odd names', async (store) => {
@@ -135,10 +245,20 @@ export function conformance(
         '.hidden',
         'a..b',
         '-rf',
+        '~tilde/back\\slash',
+        'a:b;c,d@e!',
+        '[x]{y}^|<z>*',
+        'e\u0301/\u00e9',
+        '\u{1f600}',
+        `${'long'.repeat(50)}/${'name'.repeat(50)}`,
       ];
       await writeAll(store, keys);
       assert.deepEqual(await listed(store, ''), [...keys].sort());
-      for (const key of keys) assert.equal(Buffer.from(await store.readBytes(key)).toString(), key);
+      for (const key of keys) {
+        assert.equal(Buffer.from(await store.readBytes(key)).toString(), key);
+        const folder = key.slice(0, key.lastIndexOf('/') + 1);
+        if (folder !== '') assert.deepEqual(await listed(store, folder), [key]);
+      }
       await store.remove(keys);
       assert.deepEqual(await listed(store, ''), []);
     });
@@ -147,6 +267,8 @@ export function conformance(
       for (const key of ['', '/a', 'a/', 'a//b', '../a', 'a/../b', './a', 'a\0b']) {
         await assert.rejects(async () => store.write(key, Buffer.alloc(1)), RangeError, key);
         await assert.rejects(async () => store.readBytes(key), RangeError, key);
+        await assert.rejects(async () => store.readVersioned(key), RangeError, key);
+        await assert.rejects(async () => readAll(store, key), RangeError, key);
         await assert.rejects(async () => store.remove([key]), RangeError, key);
       }
       await assert.rejects(async () => listed(store, 'a'), RangeError);
@@ -167,7 +289,9 @@ export function conformance(
       const after = Date.now();
       const listing = new Map((await infos(store)).map((info) => [info.key, info]));
       for (const info of [small, streamed]) {
-        assert.deepEqual(listing.get(info.key), info);
+        const shown = listing.get(info.key);
+        assert.equal(shown?.sizeBytes, info.sizeBytes);
+        assertSameTime(info.modifiedAt, shown.modifiedAt, expected.writeTimeToleranceMs);
         assert.ok(info.modifiedAt.getTime() >= before - clockToleranceMs, 'too early');
         assert.ok(info.modifiedAt.getTime() <= after + clockToleranceMs, 'too late');
       }
@@ -194,7 +318,8 @@ export function conformance(
       const isReason = (error: unknown): boolean => error === reason;
       await assert.rejects(store.write('b', Buffer.from('x'), { signal }), isReason);
       await assert.rejects(store.readBytes('a/object', { signal }), isReason);
-      await assert.rejects(readAll(store, 'a/object', 0, signal), isReason);
+      await assert.rejects(readAll(store, 'a/object', { signal }), isReason);
+      await assert.rejects(store.readVersioned('a/object', { signal }), isReason);
       await assert.rejects(listed(store, '', signal), isReason);
       await assert.rejects(store.listFolders('', { signal }), isReason);
       await assert.rejects(store.remove(['a/object'], { signal }), isReason);
@@ -254,46 +379,8 @@ export function conformance(
         await churning;
       }
     });
+
+    conditionalWrites(test, expected);
+    largeObjects(test, expected);
   });
-}
-
-/** Everything that `source` gives. */
-export async function gather<T>(source: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of source) all.push(item);
-  return all;
-}
-
-async function infos(store: ObjectStore, prefix = '', signal?: AbortSignal): Promise<ObjectInfo[]> {
-  return gather(store.list(prefix, { signal }));
-}
-
-/** Sorted: a listing may come in any order. */
-async function listed(store: ObjectStore, prefix: string, signal?: AbortSignal): Promise<string[]> {
-  return (await infos(store, prefix, signal)).map((info) => info.key).sort();
-}
-
-async function readAll(
-  store: ObjectStore,
-  key: string,
-  offsetBytes = 0,
-  signal?: AbortSignal,
-): Promise<Buffer> {
-  return Buffer.concat(await gather(store.read(key, { offsetBytes, signal })));
-}
-
-/** Writes each key with itself as content, a few at once. */
-async function writeAll(store: ObjectStore, keys: readonly string[]): Promise<void> {
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < keys.length) {
-      const key = keys[next++]!;
-      await store.write(key, Buffer.from(key));
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, work));
-}
-
-async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
