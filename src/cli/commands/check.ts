@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Finding, Verdict } from '../../daemon/check/finding.ts';
 import { isUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
@@ -98,7 +99,6 @@ async function chosen(context: CommandContext): Promise<Checked> {
   }
   const { loadConfigFor } = await import('../load-config.ts');
   const { config, file } = await loadConfigFor(context);
-  const { resolve } = await import('node:path');
   const databases = config.databases.filter(({ path }) => where === undefined || path === resolve(where));
   if (where !== undefined && databases.length === 0) {
     const known = config.databases.map(({ path }) => path).join(', ') || 'none';
