@@ -1,5 +1,5 @@
 /**
- * Runs a suite with Node's own test runner: `node scripts/test.ts unit|compat|package [PATTERN]`.
+ * Runs a suite with Node's own test runner: `node scripts/test.ts unit|compat|package|servers|faults [PATTERN]`.
  *
  * Rooms whose tests leave nothing behind share one process, which is many times faster; tests that start commands or
  * hold databases open get a process per file. Any warning that Node.js prints fails the run.
@@ -22,7 +22,8 @@ interface Outcome {
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SEPARATE_SUITES = ['compat', 'package', 'faults'];
+/** `servers` needs real ones (Ceph, OpenSSH, ...), which its files start; they say how to install what is missing. */
+const SEPARATE_SUITES = ['compat', 'package', 'faults', 'servers'];
 /** Folders of the unit suite whose files must not share a process. */
 const ISOLATED = ['primary', 'replica', 'daemon', 'cli', 'system'];
 const WARNING = /\(node:\d+\) .*Warning: .*/;
@@ -129,7 +130,7 @@ async function main(suite: string, pattern: string | undefined): Promise<boolean
 
 const [suite, pattern, ...more] = process.argv.slice(2);
 if (suite === undefined || ![...SEPARATE_SUITES, 'unit'].includes(suite) || more.length > 0) {
-  console.error('usage: node scripts/test.ts unit|compat|package [PATTERN]');
+  console.error('usage: node scripts/test.ts unit|compat|package|servers|faults [PATTERN]');
   process.exitCode = 1;
 } else if (!(await main(suite, pattern))) {
   process.exitCode = 1;
