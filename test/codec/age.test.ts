@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { generateX25519Identity, identityToRecipient, Decrypter, Encrypter, armor } from 'age-encryption';
-import fc from 'fast-check';
+import { array, assert as holds, asyncProperty, integer } from 'fast-check';
 import { type Age, openAge, recipientsOf } from '../../src/codec/age/age.ts';
 import { isRivuletError } from '../../src/base/errors.ts';
 import { noise } from './samples.ts';
@@ -78,9 +78,9 @@ describe('age', () => {
         assert.equal((await gather(age.encrypt(whole(content)))).length, sealed.length);
       }
     }
-    const pieces = fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 5 });
-    await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 0, max: 200_000 }), pieces, pieces, async (size, out, back) => {
+    const pieces = array(integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 5 });
+    await holds(
+      asyncProperty(integer({ min: 0, max: 200_000 }), pieces, pieces, async (size, out, back) => {
         const content = noise(size, size + 1);
         const sealed = await gather(age.encrypt(inPieces(content, out)));
         assert.ok((await gather(age.decrypt(inPieces(sealed, back)))).equals(content));

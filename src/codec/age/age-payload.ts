@@ -54,16 +54,21 @@ function open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Arra
   return chunk;
 }
 
-/** The payload of a content that is at hand, in pieces that follow one another. */
-export function sealBytes(key: Uint8Array, content: Uint8Array): Uint8Array[] {
+/** `head`, and behind it the payload of a content that is at hand. */
+export function sealBytes(key: Uint8Array, content: Uint8Array, head: Uint8Array): Uint8Array {
+  const chunks = Math.max(1, Math.ceil(content.length / PLAIN_CHUNK_BYTES));
+  const object = new Uint8Array(head.length + content.length + chunks * TAG_BYTES);
+  object.set(head);
   const nonces = new ChunkNonces();
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; ; at += PLAIN_CHUNK_BYTES) {
-    const chunk = content.subarray(at, at + PLAIN_CHUNK_BYTES);
-    const isLast = at + PLAIN_CHUNK_BYTES >= content.length;
-    pieces.push(...seal(key, nonces.next(isLast), chunk));
-    if (isLast) return pieces;
+  let at = head.length;
+  for (let n = 0; n < chunks; n++) {
+    const chunk = content.subarray(n * PLAIN_CHUNK_BYTES, (n + 1) * PLAIN_CHUNK_BYTES);
+    for (const piece of seal(key, nonces.next(n === chunks - 1), chunk)) {
+      object.set(piece, at);
+      at += piece.length;
+    }
   }
+  return object;
 }
 
 /** The same for a stream; asks for more only when it is asked for more. */

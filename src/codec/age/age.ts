@@ -58,7 +58,7 @@ export class Age {
 
   async encryptBytes(content: Uint8Array): Promise<Uint8Array> {
     const { head, key } = await this.#begin();
-    return Buffer.concat([head, ...sealBytes(key, content)]);
+    return sealBytes(key, content, head);
   }
 
   /** Memory stays at a few chunks of 64 KiB; the source is asked for more only when the result is. */
