@@ -101,6 +101,7 @@ export async function shortenLog(database: OpenDatabase): Promise<LogTail> {
     const tail = await readLog(database, 0, pause);
     if (tail.position.offsetBytes <= walBytes(1, tail.pageSizeBytes)) return tail;
     const outcome = await handOver({
+      machine: database.machine,
       path: database.file.path,
       connections: database.connections,
       tail,

@@ -35,6 +35,48 @@ export interface CheckpointResult {
   readonly checkpointedFrames: number;
 }
 
+/** What the engine does with SQLite on one live database. Calls under a lock must not be nested. */
+export interface Connections {
+  /** Whether opening had to switch the database from a rollback journal to a write-ahead log. */
+  readonly switchedToWal: boolean;
+  /** Whether a read transaction is open that keeps the log from being restarted over unread frames. */
+  readonly holding: boolean;
+  /** Begins the read transaction; a no-op when it is open. */
+  hold(): void;
+  /**
+   * Moves the read transaction forward: begins a new one, runs `whileBothHold`, then ends the old one. When
+   * `whileBothHold` answers false the old one stays and the new one is given up.
+   */
+  moveHold(whileBothHold: () => boolean): boolean;
+  /**
+   * Ends the hold, runs `between`, and holds again. Only safe under the write lock and when everything in the
+   * log has been captured: nothing may append or restart meanwhile.
+   */
+  rehold(between: () => void): void;
+  /**
+   * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
+   * write lock was not to be had within `waitMs`.
+   */
+  withWriteLock<T>(section: () => T, waitMs?: number): T | undefined;
+  /** One PASSIVE checkpoint: never waits for anybody, never blocks anybody. */
+  checkpointPassive(): CheckpointResult;
+  /**
+   * Frames of the present log that are committed for every reader, as the log's index in shared memory says.
+   *
+   * @throws RivuletError `DB_BUSY` when a writer stands still in the middle of publishing
+   */
+  publishedFrames(): number;
+  /**
+   * Appends one frame that changes nothing, so that a log with a header exists. Answers false when the write lock was
+   * not to be had.
+   */
+  forceFrame(): boolean;
+  /** Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. */
+  openReader(): { end(): void };
+  /** Closes everything and leaves the log in place. */
+  close(): void;
+}
+
 function sqliteCode(error: unknown): number | undefined {
   if (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number') {
     return error.errcode & SQLITE_PRIMARY_MASK;
@@ -84,7 +126,8 @@ function beginRead(connection: DatabaseSync): void {
   }
 }
 
-export class Connections {
+/** The connections that SQLite really has. */
+export class SqliteConnections implements Connections {
   readonly #path: string;
   readonly #writer: DatabaseSync;
   readonly #checkpointer: DatabaseSync;
@@ -140,27 +183,20 @@ export class Connections {
     return this.#writer.prepare(sql).get()?.['journal_mode'];
   }
 
-  /** Whether the constructor had to switch the database from a rollback journal to a write-ahead log. */
   get switchedToWal(): boolean {
     return this.#switchedToWal;
   }
 
-  /** Whether a read transaction is open that keeps the log from being restarted over unread frames. */
   get holding(): boolean {
     return this.#holding;
   }
 
-  /** Begins the read transaction; a no-op when it is open. */
   hold(): void {
     if (this.#holding) return;
     beginRead(this.#holder);
     this.#holding = true;
   }
 
-  /**
-   * Moves the read transaction forward: begins a new one, runs `whileBothHold`, then ends the old one. When
-   * `whileBothHold` answers false the old one stays and the new one is given up.
-   */
   moveHold(whileBothHold: () => boolean): boolean {
     beginRead(this.#spare);
     let moved = false;
@@ -181,10 +217,6 @@ export class Connections {
     this.#holding = true;
   }
 
-  /**
-   * Ends the hold, runs `between`, and holds again. Only safe under the write lock and when everything in the
-   * log has been captured: nothing may append or restart meanwhile.
-   */
   rehold(between: () => void): void {
     if (this.#holding) this.#holder.exec('ROLLBACK');
     this.#holding = false;
@@ -213,10 +245,6 @@ export class Connections {
     }
   }
 
-  /**
-   * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
-   * write lock was not to be had within `waitMs`.
-   */
   withWriteLock<T>(section: () => T, waitMs: number = WRITE_LOCK_WAIT_MS): T | undefined {
     if (!this.#takeWriteLock(waitMs)) return undefined;
     try {
@@ -226,7 +254,6 @@ export class Connections {
     }
   }
 
-  /** One PASSIVE checkpoint: never waits for anybody, never blocks anybody. */
   checkpointPassive(): CheckpointResult {
     try {
       const row = this.#checkpointer.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
@@ -241,12 +268,7 @@ export class Connections {
     }
   }
 
-  /**
-   * Frames of the present log that are committed for every reader, as the log's index in shared memory says; NOOP
-   * takes no lock and moves nothing (sqlite.org/c3ref/wal_checkpoint_v2.html).
-   *
-   * @throws RivuletError `DB_BUSY` when a writer stands still in the middle of publishing
-   */
+  /** NOOP takes no lock and moves nothing (sqlite.org/c3ref/wal_checkpoint_v2.html). */
   publishedFrames(): number {
     for (let attempt = 0; attempt < PUBLISHED_ATTEMPTS; attempt++) {
       const frames = Number(this.#readPublished()?.['log'] ?? -1);
@@ -265,10 +287,7 @@ export class Connections {
     }
   }
 
-  /**
-   * Appends one frame that changes nothing (`user_version` gets its present value), so that a log with a header
-   * exists. Answers false when the write lock was not to be had.
-   */
+  /** `user_version` gets its present value. */
   forceFrame(): boolean {
     if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
     try {
@@ -282,7 +301,6 @@ export class Connections {
     }
   }
 
-  /** Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. */
   openReader(): { end(): void } {
     const connection = open(this.#path, true, 0);
     try {
@@ -299,7 +317,6 @@ export class Connections {
     };
   }
 
-  /** Closes everything and leaves the log in place. */
   close(): void {
     this.#writer.close();
     this.#checkpointer.close();

@@ -3,8 +3,8 @@
  * on it is closed: closing any descriptor of a file drops all POSIX locks that the process has on it
  * (sqlite.org/howtocorrupt.html, section 2.2).
  */
-import { closeSync, fstatSync, openSync, readSync, statSync, realpathSync } from 'node:fs';
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
+import { type FileFacts, type Files, readFully, systemFiles } from '../base/files.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
 
 /** What tells one file from another that took its path. */
@@ -22,31 +22,31 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
  *
  * @throws RivuletError `DB_UNREADABLE` when it is a directory or cannot be looked at
  */
-export function identify(path: string): FileIdentity | undefined {
-  let stats;
+export function identify(path: string, files: Files = systemFiles): FileIdentity | undefined {
+  let facts: FileFacts | undefined;
   try {
-    stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    facts = files.stat(path);
   } catch (error) {
     throw unreadable(path, error);
   }
-  if (stats === undefined) return undefined;
-  if (!stats.isFile()) {
+  if (facts === undefined) return undefined;
+  if (facts.kind !== 'file') {
     throw new RivuletError(
       'DB_UNREADABLE',
-      `${path} is ${stats.isDirectory() ? 'a directory' : 'not a file'}`,
+      `${path} is ${facts.kind === 'directory' ? 'a directory' : 'not a file'}`,
       {
         hint: 'Give the path of the SQLite database file.',
       },
     );
   }
-  if (stats.size === 0n) return undefined;
-  return { device: String(stats.dev), inode: String(stats.ino) };
+  if (facts.sizeBytes === 0) return undefined;
+  return { device: facts.device, inode: facts.inode };
 }
 
 /** The path behind symbolic links: beside it, not beside the link, SQLite keeps the log. `path` when nothing is there. */
-export function realPathOf(path: string): string {
+export function realPathOf(path: string, files: Files = systemFiles): string {
   try {
-    return realpathSync(path);
+    return files.realPath(path);
   } catch {
     return path;
   }
@@ -79,63 +79,59 @@ export class DatabaseFile {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  readonly #files: Files;
   readonly #descriptor: number;
   #isClosed = false;
 
   /** @throws RivuletError `DB_UNREADABLE`, or `DB_INVALID` when it is no plain SQLite database */
-  constructor(path: string) {
+  constructor(path: string, files: Files = systemFiles) {
     this.path = path;
+    this.#files = files;
     try {
-      this.#descriptor = openSync(path, 'r');
+      this.#descriptor = files.open(path);
     } catch (error) {
       throw unreadable(path, error);
     }
     try {
-      const stats = fstatSync(this.#descriptor, { bigint: true });
-      this.identity = { device: String(stats.dev), inode: String(stats.ino) };
-      this.mode = Number(stats.mode) & 0o777;
-      this.uid = Number(stats.uid);
-      this.gid = Number(stats.gid);
+      const { device, inode, mode, uid, gid } = files.statOpen(this.#descriptor);
+      this.identity = { device, inode };
+      this.mode = mode;
+      this.uid = uid;
+      this.gid = gid;
       const bytes = new Uint8Array(DATABASE_HEADER_BYTES);
-      const length = readSync(this.#descriptor, bytes, 0, bytes.length, 0);
+      const length = readFully(files, this.#descriptor, bytes, 0);
       this.header = parseDatabaseHeader(bytes.subarray(0, length), path);
     } catch (error) {
       // No connection is open yet in this process, so closing takes no lock away.
-      closeSync(this.#descriptor);
+      files.close(this.#descriptor);
       throw error instanceof RivuletError ? error : unreadable(path, error);
     }
   }
 
   /** Whether `path` still names this very file. */
   isCurrent(): boolean {
-    const now = identify(this.path);
+    const now = identify(this.path, this.#files);
     return now !== undefined && sameFile(now, this.identity);
   }
 
   modifiedAtMs(): number {
-    return fstatSync(this.#descriptor).mtimeMs;
+    return this.#files.statOpen(this.#descriptor).modifiedAtMs;
   }
 
   sizeBytes(): number {
-    return fstatSync(this.#descriptor).size;
+    return this.#files.statOpen(this.#descriptor).sizeBytes;
   }
 
   /** Fills `into` from `offsetBytes`; bytes past the end of the file are zero. */
   read(into: Uint8Array, offsetBytes: number): void {
     // The number of a closed descriptor may be another file's by now: the database that replaced this one.
     if (this.#isClosed) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
-    let done = 0;
-    while (done < into.length) {
-      const n = readSync(this.#descriptor, into, done, into.length - done, offsetBytes + done);
-      if (n === 0) break;
-      done += n;
-    }
-    into.fill(0, done);
+    into.fill(0, readFully(this.#files, this.#descriptor, into, offsetBytes));
   }
 
   /** Only after the connections are closed. */
   close(): void {
     this.#isClosed = true;
-    closeSync(this.#descriptor);
+    this.#files.close(this.#descriptor);
   }
 }

@@ -7,10 +7,9 @@
  *    transaction that begins then finds the log wholly checkpointed: writers may restart it, but nobody can
  *    checkpoint anything newer until this process has moved on. So nothing can be overwritten unread.
  */
-import { standStill } from '../base/stand-still.ts';
-import { checkpointInBackground } from './background-checkpoint.ts';
 import type { CheckpointResult, Connections } from './connections.ts';
 import type { LogTail } from './log-tail.ts';
+import type { Machine } from './machine.ts';
 
 /** More than this ahead is not read under the write lock: writers would wait for it. */
 const AHEAD_BYTES = 1024 * 1024;
@@ -38,6 +37,7 @@ export type HandoverOutcome =
   | 'busy';
 
 export interface HandoverParts {
+  readonly machine: Pick<Machine, 'checkpointInBackground' | 'standStill' | 'monotonicMs'>;
   readonly connections: Connections;
   readonly tail: LogTail;
   readonly path: string;
@@ -76,8 +76,8 @@ async function checkpointUnlocked(parts: HandoverParts): Promise<boolean> {
   const pendingBytes = parts.tail.position.offsetBytes - parts.checkpointedBytes;
   if (pendingBytes <= UNLOCKED_FIRST_BYTES) return true;
   if (!parts.connections.moveHold(() => captureTail(parts, AHEAD_BYTES))) return false;
-  if (pendingBytes > BACKGROUND_BYTES) await checkpointInBackground(parts.path);
-  else checkpointAttempts(parts.connections, BUSY_WAIT_MS);
+  if (pendingBytes > BACKGROUND_BYTES) await parts.machine.checkpointInBackground(parts.path);
+  else checkpointAttempts(parts, BUSY_WAIT_MS);
   return parts.captureMost();
 }
 
@@ -91,16 +91,16 @@ function finish(parts: HandoverParts): HandoverOutcome {
   if (!captureTail(parts, isUrgent ? Number.POSITIVE_INFINITY : AHEAD_BYTES)) return 'busy';
   let result: CheckpointResult | undefined;
   parts.connections.rehold(() => {
-    result = checkpointAttempts(parts.connections, isUrgent ? URGENT_BUSY_WAIT_MS : BUSY_WAIT_MS);
+    result = checkpointAttempts(parts, isUrgent ? URGENT_BUSY_WAIT_MS : BUSY_WAIT_MS);
   });
   return result !== undefined && isComplete(result) ? 'complete' : 'partial';
 }
 
-function checkpointAttempts(connections: Connections, waitMs: number): CheckpointResult {
-  const giveUpMs = performance.now() + waitMs;
+function checkpointAttempts({ connections, machine }: HandoverParts, waitMs: number): CheckpointResult {
+  const giveUpMs = machine.monotonicMs() + waitMs;
   let result = connections.checkpointPassive();
-  while (result.busy && performance.now() < giveUpMs) {
-    standStill(BUSY_STEP_MS);
+  while (result.busy && machine.monotonicMs() < giveUpMs) {
+    machine.standStill(BUSY_STEP_MS);
     result = connections.checkpointPassive();
   }
   return result;

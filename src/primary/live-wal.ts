@@ -1,6 +1,6 @@
 /** Reads the write-ahead log of a live database. Opening and closing this file drops no lock. */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
+import { type Files, readFully, systemFiles } from '../base/files.ts';
 import { parseWalHeader, WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 
 export interface HeaderReading {
@@ -10,27 +10,29 @@ export interface HeaderReading {
 
 export class LiveWal {
   readonly path: string;
+  readonly #files: Files;
   #descriptor: number | undefined;
-  #inode = 0;
+  #inode = '';
 
-  constructor(path: string) {
+  constructor(path: string, files: Files = systemFiles) {
     this.path = path;
+    this.#files = files;
   }
 
   /** Size of the file in bytes (old frames past the log's end included); 0 when there is none. */
   sizeBytes(): number {
     const descriptor = this.#open();
-    return descriptor === undefined ? 0 : fstatSync(descriptor).size;
+    return descriptor === undefined ? 0 : this.#files.statOpen(descriptor).sizeBytes;
   }
 
-  /** Tells the file that is being read from another one under the same path; 0 before the first reading. */
-  get inode(): number {
+  /** Tells the file that is being read from another one under the same path; empty before the first reading. */
+  get inode(): string {
     return this.#inode;
   }
 
   /** Whether the path names a file, as it does from the first connection to the last. */
   exists(): boolean {
-    return inodeOf(this.path) !== 0;
+    return this.#inodeOfPath() !== undefined;
   }
 
   /** The present header, or undefined when there is no log, it is empty, or it is being written this moment. */
@@ -48,40 +50,33 @@ export class LiveWal {
   /** Fills `into` from `offsetBytes`; answers how many bytes there were. */
   read(into: Uint8Array, offsetBytes: number): number {
     const descriptor = this.#open();
-    if (descriptor === undefined) return 0;
-    let done = 0;
-    while (done < into.length) {
-      const n = readSync(descriptor, into, done, into.length - done, offsetBytes + done);
-      if (n === 0) break;
-      done += n;
-    }
-    return done;
+    return descriptor === undefined ? 0 : readFully(this.#files, descriptor, into, offsetBytes);
   }
 
   /** Lets go of the file when the path names another one now (deleted and made anew). */
   refresh(): void {
     if (this.#descriptor === undefined) return;
-    if (inodeOf(this.path) !== this.#inode) this.close();
+    if (this.#inodeOfPath() !== this.#inode) this.close();
   }
 
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) this.#files.close(this.#descriptor);
     this.#descriptor = undefined;
   }
 
   #open(): number | undefined {
     if (this.#descriptor !== undefined) return this.#descriptor;
     try {
-      this.#descriptor = openSync(this.path, 'r');
+      this.#descriptor = this.#files.open(this.path);
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
     }
-    this.#inode = fstatSync(this.#descriptor).ino;
+    this.#inode = this.#files.statOpen(this.#descriptor).inode;
     return this.#descriptor;
   }
-}
 
-function inodeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
+  #inodeOfPath(): string | undefined {
+    return this.#files.stat(this.path)?.inode;
+  }
 }

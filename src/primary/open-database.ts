@@ -1,9 +1,10 @@
 /** Everything that is open while one live database file is being followed; acquired and released as one. */
 import { RivuletError } from '../base/errors.ts';
-import { Connections, explainSqliteError } from './connections.ts';
+import { type Connections, explainSqliteError } from './connections.ts';
 import { DatabaseFile, realPathOf } from './database-file.ts';
 import { type HeaderReading, LiveWal } from './live-wal.ts';
 import { LogTail } from './log-tail.ts';
+import { type Machine, systemMachine } from './machine.ts';
 
 /** How often a log that is restarted under the first look is looked at again. */
 const FIRST_LOOK_ATTEMPTS = 10;
@@ -12,6 +13,7 @@ export interface OpenDatabase {
   readonly file: DatabaseFile;
   readonly connections: Connections;
   readonly wal: LiveWal;
+  readonly machine: Machine;
   close(): void;
 }
 
@@ -20,23 +22,28 @@ export interface OpenDatabase {
  *
  * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_BUSY`; nothing stays open then
  */
-export function openDatabase(path: string, busyTimeoutMs: number): OpenDatabase {
-  const file = new DatabaseFile(path);
+export function openDatabase(
+  path: string,
+  busyTimeoutMs: number,
+  machine: Machine = systemMachine,
+): OpenDatabase {
+  const { files } = machine;
+  const file = new DatabaseFile(path, files);
   let connections: Connections | undefined;
-  const wal = new LiveWal(`${realPathOf(path)}-wal`);
+  const wal = new LiveWal(`${realPathOf(path, files)}-wal`, files);
   const close = (): void => {
     wal.close();
     connections?.close();
     file.close();
   };
   try {
-    connections = new Connections(path, busyTimeoutMs);
+    connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();
   } catch (error) {
     close();
     throw explainSqliteError(error, path);
   }
-  return { file, connections, wal, close };
+  return { file, connections, wal, machine, close };
 }
 
 /** The log's header; a frame that changes nothing is written when there is no log yet. @throws `DB_BUSY` */

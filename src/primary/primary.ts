@@ -6,7 +6,6 @@
  * and checkpoints when that is due (`checkpoint-turn.ts`), after everything that somebody still needs has been kept
  * (`log-keeper.ts`). What changes positions runs one after another under one mutex.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
@@ -27,9 +26,10 @@ import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.t
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
 import { identify } from './database-file.ts';
-import { type InstanceLock, takeInstanceLock } from './instance-lock.ts';
+import type { InstanceLock } from './instance-lock.ts';
 import { LogKeeper } from './log-keeper.ts';
 import type { LogTail } from './log-tail.ts';
+import { type Machine, systemMachine } from './machine.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
 import type { PrimaryObserver } from './primary-observer.ts';
@@ -60,6 +60,8 @@ export interface PrimaryTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observer: PrimaryObserver;
+  /** This machine when absent. */
+  readonly machine?: Machine;
 }
 
 export type PrimaryStatus = 'waiting' | 'following';
@@ -69,7 +71,7 @@ interface Following {
   readonly generation: Generation;
   readonly checkpoints: CheckpointTurn;
   /** The file of the log: the hold pins this one and no other. */
-  readonly walInode: number;
+  readonly walInode: string;
   tail: LogTail;
 }
 
@@ -83,6 +85,7 @@ function logRemoved(path: string): RivuletError {
 export class Primary {
   readonly settings: PrimarySettings;
   readonly #tools: PrimaryTools;
+  readonly #machine: Machine;
   readonly #mutex = new Mutex();
   readonly #keeper: LogKeeper;
   readonly #changed = new SignalEvent();
@@ -95,9 +98,10 @@ export class Primary {
   constructor(settings: PrimarySettings, tools: PrimaryTools) {
     this.settings = settings;
     this.#tools = tools;
-    this.#lock = takeInstanceLock(settings.metaPath, settings.path);
+    this.#machine = tools.machine ?? systemMachine;
+    this.#lock = this.#machine.takeInstanceLock(settings.metaPath, settings.path);
     this.#keeper = new LogKeeper({
-      spool: new Spool(join(settings.metaPath, 'spool')),
+      spool: new Spool(join(settings.metaPath, 'spool'), this.#machine.files),
       // Each checkpoint may set so much aside; a smaller spool would cut off destinations that are hardly behind.
       spoolLimitBytes: Math.max(settings.spoolLimitBytes, SMALL_REST_BYTES),
       clock: tools.clock,
@@ -200,13 +204,13 @@ export class Primary {
 
   async #open(): Promise<boolean> {
     const { path, busyTimeoutMs } = this.settings;
-    if (identify(path) === undefined) {
+    if (identify(path, this.#machine.files) === undefined) {
       if (!this.#saidWaiting) this.#tools.logger.warn('the database does not exist yet; waiting for it');
       this.#saidWaiting = true;
       return false;
     }
     this.#saidWaiting = false;
-    const database = openDatabase(path, busyTimeoutMs);
+    const database = openDatabase(path, busyTimeoutMs, this.#machine);
     if (database.connections.switchedToWal) {
       this.#tools.logger.info('switched the database from a rollback journal to WAL mode');
     }
@@ -226,7 +230,7 @@ export class Primary {
   }
 
   async #begin(database: OpenDatabase): Promise<void> {
-    const beginning = await compareWithState(database, readState(this.#statePath));
+    const beginning = await compareWithState(database, readState(this.#statePath, this.#machine.files));
     if (beginning.kind === 'new') {
       await this.#beginGeneration(database, beginning.reason);
       return;
@@ -245,7 +249,7 @@ export class Primary {
     this.#following = undefined;
     this.#keeper.reset();
     const tail = await shortenLog(database);
-    const generation = formatGeneration(randomBytes(8));
+    const generation = formatGeneration(this.#machine.randomBytes(8));
     this.#tools.logger.info('starting a new generation', { generation, reason });
     this.#tools.observer.onGeneration(generation, reason);
     this.#setFollowing(database, generation, tail);
@@ -310,6 +314,7 @@ export class Primary {
     const startedMs = this.#tools.clock.monotonicMs();
     try {
       const outcome = await checkpoints.run({
+        machine: this.#machine,
         path: this.settings.path,
         connections: database.connections,
         tail,
@@ -469,7 +474,7 @@ export class Primary {
         ends: this.#keeper.ends,
         confirmed: this.#keeper.confirmed,
       },
-      options,
+      { ...options, files: this.#machine.files },
     );
   }
 

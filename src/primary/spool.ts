@@ -4,20 +4,8 @@
  * named `<index>_<offset>_<length>.wal`; what stays longer is compressed (`.lz4`). What is read back is checked by
  * the reader's checksum chain, so a damaged file is noticed, never shipped.
  */
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
 import { join } from 'node:path';
-import { systemCode } from '../base/errors.ts';
+import { type Files, readFileWhole, readFully, replaceFile, systemFiles } from '../base/files.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { encodeFrame } from '../codec/encode-frame.ts';
 import { comparePositions, type Position } from '../generations/names.ts';
@@ -38,78 +26,33 @@ function hex(value: number): string {
   return value.toString(16).padStart(8, '0');
 }
 
-function parseEntry(directory: string, name: string): Entry | undefined {
+function parseEntry(files: Files, directory: string, name: string): Entry | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;
   const [index, offsetBytes, lengthBytes] = match.slice(1, 4).map((part) => Number.parseInt(part, 16));
   const path = join(directory, name);
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return undefined;
-  const rawSinceMs = match[4] === 'wal' ? stats.mtimeMs : undefined;
-  if (rawSinceMs !== undefined && stats.size !== lengthBytes) return undefined;
+  const facts = files.stat(path);
+  if (facts === undefined) return undefined;
+  const rawSinceMs = match[4] === 'wal' ? facts.modifiedAtMs : undefined;
+  if (rawSinceMs !== undefined && facts.sizeBytes !== lengthBytes) return undefined;
   const at = { index: index ?? 0, offsetBytes: offsetBytes ?? 0 };
-  return { ...at, lengthBytes: lengthBytes ?? 0, fileBytes: stats.size, path, rawSinceMs };
-}
-
-function listNames(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function writeWhole(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.tmp`;
-  try {
-    writeFileSync(temporary, bytes, { mode: 0o600 });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** The bytes of a file that is not compressed; undefined when it is gone or was cut off. */
-function readWhole({ path, lengthBytes }: Entry): Uint8Array | undefined {
-  try {
-    const bytes = readFileSync(path);
-    return bytes.length === lengthBytes ? bytes : undefined;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Fills `into` from a place in a file; answers how many bytes there were. */
-function readAt(path: string, into: Uint8Array, offsetBytes: number): number {
-  const descriptor = openSync(path, 'r');
-  try {
-    let done = 0;
-    while (done < into.length) {
-      const read = readSync(descriptor, into, done, into.length - done, offsetBytes + done);
-      if (read === 0) break;
-      done += read;
-    }
-    return done;
-  } finally {
-    closeSync(descriptor);
-  }
+  return { ...at, lengthBytes: lengthBytes ?? 0, fileBytes: facts.sizeBytes, path, rawSinceMs };
 }
 
 export class Spool {
   readonly #directory: string;
+  readonly #files: Files;
   #entries: Entry[];
   #cached: { path: string; bytes: Uint8Array } | undefined;
 
   /** @param directory - belongs to the spool alone; made when first needed */
-  constructor(directory: string) {
+  constructor(directory: string, files: Files = systemFiles) {
     this.#directory = directory;
+    this.#files = files;
     this.#entries = [];
-    for (const name of listNames(directory)) {
-      const entry = parseEntry(directory, name);
-      if (entry === undefined) rmSync(join(directory, name), { force: true, recursive: true });
+    for (const name of files.list(directory)) {
+      const entry = parseEntry(files, directory, name);
+      if (entry === undefined) files.remove(join(directory, name));
       else this.#entries.push(entry);
     }
     this.#entries.sort(comparePositions);
@@ -135,9 +78,9 @@ export class Spool {
 
   /** Keeps `bytes`, which lie at `position`. The file appears whole or not at all. */
   append(position: Position, bytes: Uint8Array, nowMs: number): void {
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    this.#files.makeDirectory(this.#directory, 0o700);
     const path = this.#pathOf(position, bytes.length, 'wal');
-    writeWhole(path, bytes);
+    this.#writeWhole(path, bytes);
     this.#replace({
       ...position,
       lengthBytes: bytes.length,
@@ -153,16 +96,37 @@ export class Spool {
       (e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS,
     );
     if (entry === undefined) return;
-    const raw = readWhole(entry);
+    const raw = this.#readWhole(entry);
     if (raw === undefined) {
       this.#forget((other) => other === entry);
       return;
     }
     const encoded = encodeFrame(raw);
     const path = this.#pathOf(entry, entry.lengthBytes, 'lz4');
-    writeWhole(path, encoded);
-    rmSync(entry.path, { force: true });
+    this.#writeWhole(path, encoded);
+    this.#files.remove(entry.path);
     this.#replace({ ...entry, fileBytes: encoded.length, path, rawSinceMs: undefined });
+  }
+
+  /** A spooled piece is of use to the next run at best, never after a power cut: the log is there then. */
+  #writeWhole(path: string, bytes: Uint8Array): void {
+    replaceFile(this.#files, path, bytes, { durable: false });
+  }
+
+  /** The bytes of a file that is not compressed; undefined when it is gone or was cut off. */
+  #readWhole({ path, lengthBytes }: Entry): Uint8Array | undefined {
+    const bytes = readFileWhole(this.#files, path);
+    return bytes?.length === lengthBytes ? bytes : undefined;
+  }
+
+  /** Fills `into` from a place in a file; answers how many bytes there were. */
+  #readAt(path: string, into: Uint8Array, offsetBytes: number): number {
+    const descriptor = this.#files.open(path);
+    try {
+      return readFully(this.#files, descriptor, into, offsetBytes);
+    } finally {
+      this.#files.close(descriptor);
+    }
   }
 
   #pathOf(position: Position, lengthBytes: number, ending: string): string {
@@ -197,7 +161,7 @@ export class Spool {
 
   #readEntry(entry: Entry, into: Uint8Array, startBytes: number): number {
     const wanted = into.subarray(0, entry.lengthBytes - startBytes);
-    if (entry.rawSinceMs !== undefined) return readAt(entry.path, wanted, startBytes);
+    if (entry.rawSinceMs !== undefined) return this.#readAt(entry.path, wanted, startBytes);
     const piece = this.#decoded(entry).subarray(startBytes, startBytes + wanted.length);
     wanted.set(piece);
     return piece.length;
@@ -205,7 +169,8 @@ export class Spool {
 
   #decoded(entry: Entry): Uint8Array {
     if (this.#cached?.path === entry.path) return this.#cached.bytes;
-    const bytes = decodeFrame(readFileSync(entry.path), { maxBytes: entry.lengthBytes }).content;
+    const file = readFileWhole(this.#files, entry.path) ?? new Uint8Array(0);
+    const bytes = decodeFrame(file, { maxBytes: entry.lengthBytes }).content;
     this.#cached = { path: entry.path, bytes };
     return bytes;
   }
@@ -222,7 +187,7 @@ export class Spool {
   #forget(isDone: (entry: Entry) => boolean): void {
     const done = this.#entries.filter(isDone);
     if (done.length === 0) return;
-    for (const entry of done) rmSync(entry.path, { force: true });
+    for (const entry of done) this.#files.remove(entry.path);
     this.#entries = this.#entries.filter((entry) => !isDone(entry));
     this.#cached = undefined;
   }

@@ -2,18 +2,8 @@
  * What a restart needs to know to continue the same generation: one small file, replaced atomically. It is only
  * ever believed after the live log has been compared with it.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
 import { dirname } from 'node:path';
-import { systemCode } from '../base/errors.ts';
+import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
 import type { Checksum } from '../wal/checksum.ts';
 import type { FileIdentity } from './database-file.ts';
@@ -104,16 +94,11 @@ export function decodeState(text: string): LocalState {
   };
 }
 
-export function readState(path: string): StateReading {
-  let text: string;
+export function readState(path: string, files: Files = systemFiles): StateReading {
+  const bytes = readFileWhole(files, path);
+  if (bytes === undefined) return { kind: 'none' };
   try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return { kind: 'none' };
-    throw error;
-  }
-  try {
-    return { kind: 'state', state: decodeState(text) };
+    return { kind: 'state', state: decodeState(Buffer.from(bytes).toString('utf8')) };
   } catch (error) {
     return { kind: 'damaged', why: error instanceof Error ? error.message : String(error) };
   }
@@ -123,24 +108,12 @@ export function readState(path: string): StateReading {
  * Replaces the file. `durable` also makes it survive a power cut; without it, only the death of this process.
  * After a power cut an older state is harmless: the log is compared with it, and what does not fit is a new generation.
  */
-export function writeState(path: string, state: LocalState, options: { durable: boolean }): void {
-  const temporary = `${path}.tmp`;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    writeFileSync(temporary, encodeState(state), { mode: 0o600 });
-    if (options.durable) syncFile(temporary);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-}
-
-function syncFile(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+export function writeState(
+  path: string,
+  state: LocalState,
+  options: { readonly durable: boolean; readonly files?: Files },
+): void {
+  const { durable, files = systemFiles } = options;
+  files.makeDirectory(dirname(path), 0o700);
+  replaceFile(files, path, Buffer.from(encodeState(state), 'utf8'), { durable });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
-import { Connections } from '../../src/primary/connections.ts';
+import { SqliteConnections } from '../../src/primary/connections.ts';
 import { handOver } from '../../src/primary/handover.ts';
 import { openDatabase, readLog } from '../../src/primary/open-database.ts';
 import { LiveDatabase } from '../support/live-database.ts';
@@ -13,7 +13,7 @@ const noPause = async (): Promise<void> => undefined;
 describe('closed connections', () => {
   it('answer each call with an error that has a code', () => {
     using live = new LiveDatabase();
-    const connections = new Connections(live.path, 10);
+    const connections = new SqliteConnections(live.path, 10);
     connections.close();
     for (const call of [
       () => connections.checkpointPassive(),
@@ -32,7 +32,7 @@ describe('closed connections', () => {
     app.exec('CREATE TABLE t (a)');
     app.close();
     // Lock files instead of locks: this way of locking has no shared memory, which a write-ahead log needs.
-    assert.throws(() => new Connections(`file:${path}?vfs=unix-dotfile`, 10), {
+    assert.throws(() => new SqliteConnections(`file:${path}?vfs=unix-dotfile`, 10), {
       code: 'DB_UNREADABLE',
       message: /cannot be switched to WAL mode: it stays in "delete"/,
       hint: /network file systems/,
@@ -49,6 +49,7 @@ describe('handing over a checkpoint', () => {
     const run = async (capture: () => boolean, captureMost = async () => true): Promise<string> =>
       handOver({
         path: live.path,
+        machine: database.machine,
         connections: database.connections,
         tail,
         captureMost,

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RivuletError } from '../../src/base/errors.ts';
-import { Connections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
+import { SqliteConnections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
 import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
 import { openDatabase, readLog, requireLog } from '../../src/primary/open-database.ts';
 import { takeInstanceLock } from '../../src/primary/instance-lock.ts';
@@ -17,7 +17,7 @@ describe('the connections on a live database', () => {
   it('a held read transaction keeps the log from being restarted', () => {
     using live = new LiveDatabase();
     live.insert(10);
-    const connections = new Connections(live.path, 100);
+    const connections = new SqliteConnections(live.path, 100);
     assert.equal(connections.holding, false);
     connections.hold();
     connections.hold();
@@ -34,7 +34,7 @@ describe('the connections on a live database', () => {
 
   it('the hold moves forward without a gap, or stays when asked to', () => {
     using live = new LiveDatabase();
-    const connections = new Connections(live.path, 100);
+    const connections = new SqliteConnections(live.path, 100);
     connections.hold();
     live.insert(10);
     assert.equal(connections.checkpointPassive().busy, false);
@@ -69,7 +69,7 @@ describe('the connections on a live database', () => {
 
   it('a rehold ends the transaction in between, and always begins it again', () => {
     using live = new LiveDatabase();
-    const connections = new Connections(live.path, 100);
+    const connections = new SqliteConnections(live.path, 100);
     connections.rehold(() => assert.equal(connections.holding, false));
     assert.equal(connections.holding, true);
     assert.throws(
@@ -86,7 +86,7 @@ describe('the connections on a live database', () => {
   it('after a complete checkpoint under the lock, writers restart the log but nothing new is checkpointed', () => {
     using live = new LiveDatabase();
     live.insert(10);
-    const connections = new Connections(live.path, 100);
+    const connections = new SqliteConnections(live.path, 100);
     connections.hold();
     connections.withWriteLock(() => connections.rehold(() => void connections.checkpointPassive()));
     live.insert(1);
@@ -99,7 +99,7 @@ describe('the connections on a live database', () => {
 
   it('the write lock keeps writers out, leaves no trace, and is undefined when it is not to be had', () => {
     using live = new LiveDatabase();
-    const connections = new Connections(live.path, 20);
+    const connections = new SqliteConnections(live.path, 20);
     const before = statSync(`${live.path}-wal`).size;
     live.exec('PRAGMA busy_timeout=0');
     const answer = connections.withWriteLock(() => {
@@ -133,7 +133,7 @@ describe('the connections on a live database', () => {
     live.insert(10);
     await using other = new ChildScript('writer-script.ts', [live.path, '0']);
     await other.line();
-    const connections = new Connections(live.path, 20);
+    const connections = new SqliteConnections(live.path, 20);
     connections.hold();
     live.insert(10);
     // It waits for our read transaction to end, and has the lock on checkpoints meanwhile.
@@ -151,7 +151,7 @@ describe('the connections on a live database', () => {
   it('closing leaves the log where it is, also as the last of all', () => {
     using live = new LiveDatabase();
     live.insert(10);
-    const connections = new Connections(live.path, 100);
+    const connections = new SqliteConnections(live.path, 100);
     connections.hold();
     live.close();
     const before = statSync(`${live.path}-wal`).size;
@@ -167,13 +167,13 @@ describe('the connections on a live database', () => {
     const path = scratch.file('old.db');
     const app = new DatabaseSync(path);
     app.exec('CREATE TABLE t (a); INSERT INTO t VALUES (1)');
-    const connections = new Connections(path, 100);
+    const connections = new SqliteConnections(path, 100);
     assert.equal(connections.switchedToWal, true);
     assert.equal(app.prepare('SELECT count(*) AS n FROM t').get()?.['n'], 1);
     assert.equal(app.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'wal');
     app.close();
     connections.close();
-    const again = new Connections(path, 100);
+    const again = new SqliteConnections(path, 100);
     assert.equal(again.switchedToWal, false);
     again.close();
   });
@@ -183,7 +183,10 @@ describe('the connections on a live database', () => {
     const path = scratch.file('old.db');
     const app = new DatabaseSync(path);
     app.exec('CREATE TABLE t (a); BEGIN EXCLUSIVE');
-    assert.throws(() => new Connections(path, 10), { code: 'DB_BUSY', message: /locked by another process/ });
+    assert.throws(() => new SqliteConnections(path, 10), {
+      code: 'DB_BUSY',
+      message: /locked by another process/,
+    });
     app.close();
   });
 });

@@ -1,0 +1,178 @@
+/**
+ * The few calls on files that the engine's local state rests on, each one step of its own: a simulation can end the
+ * world between any two of them. Errors are those of Node.js, with its codes.
+ */
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+  type BigIntStats,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { systemCode } from './errors.ts';
+
+export interface FileFacts {
+  /** Device and inode: what tells one file from another that took its path. */
+  readonly device: string;
+  readonly inode: string;
+  readonly kind: 'file' | 'directory' | 'other';
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Files {
+  /** Opens for reading. */
+  open(path: string): number;
+  /** Makes a file, or empties the one that is there, and opens it for writing. */
+  create(path: string, mode: number): number;
+  /** Reads at `position` into a part of `into`; answers how many bytes there were, 0 at the end. */
+  read(descriptor: number, into: Uint8Array, at: number, length: number, position: number): number;
+  /** Appends all of `bytes`. */
+  write(descriptor: number, bytes: Uint8Array): void;
+  /** What was written is safe from a power cut when this returns. */
+  sync(descriptor: number): void;
+  close(descriptor: number): void;
+  rename(from: string, to: string): void;
+  /** Nothing to remove is no error; a directory goes with all that is in it. */
+  remove(path: string): void;
+  /** The names in a directory; none when it does not exist. */
+  list(path: string): string[];
+  /** Makes a directory and its parents where they are missing. */
+  makeDirectory(path: string, mode: number): void;
+  /** Makes what happened to the names in a directory safe from a power cut. */
+  syncDirectory(path: string): void;
+  /** Undefined when nothing is there. */
+  stat(path: string): FileFacts | undefined;
+  statOpen(descriptor: number): FileFacts;
+  /** The path behind symbolic links; throws when nothing is there. */
+  realPath(path: string): string;
+}
+
+function factsOf(stats: BigIntStats): FileFacts {
+  return {
+    device: String(stats.dev),
+    inode: String(stats.ino),
+    kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other',
+    sizeBytes: Number(stats.size),
+    modifiedAtMs: Number(stats.mtimeMs),
+    mode: Number(stats.mode) & 0o777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  };
+}
+
+function listNames(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Windows cannot open a directory, and needs no such thing. */
+function syncDirectory(path: string): void {
+  if (process.platform === 'win32') return;
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** This machine's. */
+export const systemFiles: Files = {
+  open: (path) => openSync(path, 'r'),
+  create: (path, mode) => openSync(path, 'w', mode),
+  read: readSync,
+  write: (descriptor, bytes) => {
+    for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
+  },
+  sync: fsyncSync,
+  close: closeSync,
+  rename: renameSync,
+  remove: (path) => rmSync(path, { force: true, recursive: true }),
+  list: listNames,
+  makeDirectory: (path, mode) => void mkdirSync(path, { recursive: true, mode }),
+  syncDirectory,
+  stat: (path) => {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats && factsOf(stats);
+  },
+  statOpen: (descriptor) => factsOf(fstatSync(descriptor, { bigint: true })),
+  realPath: realpathSync,
+};
+
+/**
+ * Makes or replaces a file, which appears whole or not at all: under a temporary name, then renamed.
+ *
+ * @param options - `durable`: also after a power cut; without it, only after the death of this process
+ */
+export function replaceFile(
+  files: Files,
+  path: string,
+  bytes: Uint8Array,
+  options: { readonly durable: boolean },
+): void {
+  const temporary = `${path}.tmp`;
+  try {
+    writeNew(files, temporary, bytes, options.durable);
+    files.rename(temporary, path);
+  } catch (error) {
+    files.remove(temporary);
+    throw error;
+  }
+  if (options.durable) files.syncDirectory(dirname(path));
+}
+
+function writeNew(files: Files, path: string, bytes: Uint8Array, durable: boolean): void {
+  const descriptor = files.create(path, 0o600);
+  try {
+    files.write(descriptor, bytes);
+    if (durable) files.sync(descriptor);
+  } finally {
+    files.close(descriptor);
+  }
+}
+
+/** The file whole; undefined when there is none. */
+export function readFileWhole(files: Files, path: string): Uint8Array | undefined {
+  let descriptor: number;
+  try {
+    descriptor = files.open(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const bytes = new Uint8Array(files.statOpen(descriptor).sizeBytes);
+    return bytes.subarray(0, readFully(files, descriptor, bytes, 0));
+  } finally {
+    files.close(descriptor);
+  }
+}
+
+/** Fills `into` from `position`; answers how many bytes there were. */
+export function readFully(files: Files, descriptor: number, into: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < into.length) {
+    const got = files.read(descriptor, into, done, into.length - done, position + done);
+    if (got === 0) break;
+    done += got;
+  }
+  return done;
+}

@@ -1,0 +1,35 @@
+/**
+ * What the engine needs of the machine it runs on: files, SQLite's connections and locks, standing still, chance. All of it
+ * comes in through here, so that a simulation can bring a machine of its own.
+ */
+import { randomBytes } from 'node:crypto';
+import { systemFiles, type Files } from '../base/files.ts';
+import { standStill } from '../base/stand-still.ts';
+import { checkpointInBackground } from './background-checkpoint.ts';
+import { SqliteConnections, type Connections } from './connections.ts';
+import { takeInstanceLock, type InstanceLock } from './instance-lock.ts';
+
+export interface Machine {
+  readonly files: Files;
+  /** @throws RivuletError `DB_INVALID`, `DB_UNREADABLE` or `DB_BUSY` */
+  openConnections(path: string, busyTimeoutMs: number): Connections;
+  /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done. */
+  checkpointInBackground(path: string): Promise<void>;
+  /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
+  takeInstanceLock(directory: string, databasePath: string): InstanceLock;
+  /** Stops everything of this process for `ms` milliseconds. */
+  standStill(ms: number): void;
+  /** Milliseconds that go on while standing still. */
+  monotonicMs(): number;
+  randomBytes(length: number): Uint8Array;
+}
+
+export const systemMachine: Machine = {
+  files: systemFiles,
+  openConnections: (path, busyTimeoutMs) => new SqliteConnections(path, busyTimeoutMs),
+  checkpointInBackground,
+  takeInstanceLock,
+  standStill,
+  monotonicMs: () => performance.now(),
+  randomBytes,
+};
