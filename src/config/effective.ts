@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import type { KeySpec, KeySpecs, ScalarKind } from './key-spec.ts';
 import { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { ScalarKindRules } from './scalar-kinds.ts';
+import { CREDENTIALS_KEYS } from './schema-credentials.ts';
 import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
 import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
 
@@ -34,15 +35,23 @@ function databaseSection(database: DatabaseSettings): FileSection {
 }
 
 function replicaSection(replica: ReplicaSettings): FileSection {
-  const section = scalars(REPLICA_KEYS, { ...replica, ...replica.destination });
-  return replica.age === undefined ? section : { ...section, age: scalars(AGE_KEYS, replica.age) };
+  const { age, destination } = replica;
+  const credentials = 'credentials' in destination ? destination.credentials : undefined;
+  return {
+    ...scalars(REPLICA_KEYS, { ...replica, ...destination }),
+    ...(credentials === undefined ? {} : { credentials: scalars(CREDENTIALS_KEYS, credentials) }),
+    ...(age === undefined ? {} : { age: scalars(AGE_KEYS, age) }),
+  };
 }
 
 /** The scalar keys of a section in the order of the schema; what has no value is left out. */
 function scalars(specs: KeySpecs, values: object): FileSection {
   const known = new Map<string, unknown>(Object.entries(values));
+  // A file has the file that a secret is in, not the secret beside it.
+  const cameFromFile = (property: string): boolean =>
+    Object.entries(specs).some(([file, { fileOf }]) => fileOf === property && isPresent(known.get(file)));
   const entries = Object.entries(specs)
-    .filter(([property, spec]) => isScalar(spec) && isPresent(known.get(property)))
+    .filter(([property, spec]) => isScalar(spec) && isPresent(known.get(property)) && !cameFromFile(property))
     .map(([property, spec]) => [spec.key, shown(spec, known.get(property))] as const);
   return Object.fromEntries(entries);
 }

@@ -5,6 +5,7 @@ import type { Given } from './key-spec.ts';
 import { isUrl, parseReplicaUrl } from './replica-url.ts';
 import { resolveConfig } from './resolve-config.ts';
 import type { Config } from './settings.ts';
+import { readSecretFile } from './secret-file.ts';
 import type { Settling } from './settle.ts';
 
 export interface CommandLineConfigOptions {
@@ -73,6 +74,7 @@ function settlingFor(options: CommandLineConfigOptions, replicas: readonly Given
     cwd: options.cwd ?? process.cwd(),
     home: options.home ?? homedir(),
     environment: options.environment ?? process.env,
+    readSecretFile,
     has: () => false,
     wasReported: () => false,
     describe,

@@ -1,11 +1,12 @@
 import type { SCALAR_KINDS } from './scalar-kinds.ts';
+import type { CREDENTIALS_KEYS } from './schema-credentials.ts';
 import type { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
 
 /** The kinds of destination that a replica can have. */
 export type ReplicaType = 'file' | 's3' | 'gcs' | 'abs' | 'sftp';
 
 /** The groups of keys of a configuration file; the text says where each is written. */
-export type SectionName = 'root' | 'logging' | 'database' | 'replica' | 'age';
+export type SectionName = 'root' | 'logging' | 'database' | 'replica' | 'credentials' | 'age';
 
 /** Everything there is to say about one key of the file. Types, checks, documentation and masking all come from it. */
 export interface KeySpec {
@@ -23,15 +24,27 @@ export interface KeySpec {
   readonly required?: true;
   /** For numbers, durations and sizes: what 0 means. Without it the value must be greater than 0. */
   readonly zero?: string;
+  /** For numbers, durations and sizes: the smallest value, as one would write it. */
+  readonly least?: string;
   readonly choices?: readonly string[];
   /** Other words for some of the choices. */
   readonly synonyms?: Readonly<Record<string, string>>;
   /** Never printed. */
   readonly secret?: true;
+  /** The value is a file that holds the value of this property. */
+  readonly fileOf?: string;
+  /** May stand behind the `?` of a replica URL. */
+  readonly inUrl?: true;
   /** Used when the file does not say. */
   readonly environment?: string;
   /** The types of replica that have this key; all of them when absent. */
   readonly types?: readonly ReplicaType[];
+  /** The sources of credentials that have this key; all of them when absent. */
+  readonly sources?: readonly string[];
+  /** The sources of credentials that cannot do without it. */
+  readonly neededBy?: readonly string[];
+  /** A file's or directory's path: made absolute. */
+  readonly isPath?: true;
   /** How it differs from Litestream v0.3.13, or that it is Rivulet's own. */
   readonly compat?: string;
 }
@@ -46,6 +59,7 @@ interface KeysOf {
   readonly logging: typeof LOGGING_KEYS;
   readonly database: typeof DATABASE_KEYS;
   readonly replica: typeof REPLICA_KEYS;
+  readonly credentials: typeof CREDENTIALS_KEYS;
   readonly age: typeof AGE_KEYS;
 }
 

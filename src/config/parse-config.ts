@@ -8,6 +8,7 @@ import { readRoot } from './read-section.ts';
 import type { Reading } from './reading.ts';
 import { resolveConfig } from './resolve-config.ts';
 import type { Config } from './settings.ts';
+import { readSecretFile } from './secret-file.ts';
 import type { Settling } from './settle.ts';
 import { parseYaml } from './yaml-source.ts';
 
@@ -67,6 +68,7 @@ function settlingFor(
     cwd: options.cwd ?? process.cwd(),
     home: options.home ?? homedir(),
     environment,
+    readSecretFile,
     has: (section, property) => places.has(section, property),
     wasReported: (section, property) => notes.hasProblemAt(places.of(section, property).path),
     describe: (section) => places.of(section).path,

@@ -30,9 +30,16 @@ function notOfItsKind(spec: KeySpec, text: string): string {
 }
 
 function boundNumber(spec: KeySpec, value: number, text: string): ScalarResult {
+  if (spec.least !== undefined && value < leastOf(spec.kind as ScalarKind, spec.least)) {
+    return { problem: `must be ${spec.least} or more, not ${text}` };
+  }
   if (value > 0 || (value === 0 && spec.zero !== undefined)) return { value };
   const zero = spec.zero === undefined ? 'greater than 0' : `0 (${spec.zero}) or more`;
   return { problem: `must be ${zero}, not ${text}` };
+}
+
+function leastOf(kind: ScalarKind, text: string): number {
+  return Number(SCALAR_KINDS[kind].parse(text));
 }
 
 /** A secret is never repeated, not even a wrong one. */

@@ -3,10 +3,12 @@ import { posix } from 'node:path';
 import { suggest } from '../base/suggest.ts';
 import { escapedPath, splitUrl, unescape } from './go-url.ts';
 import type { GoUrl } from './go-url.ts';
-import type { ReplicaType } from './key-spec.ts';
+import type { Given, ReplicaType } from './key-spec.ts';
+import { splitAccessPoint } from './s3-access-point.ts';
 import { parseS3Host } from './s3-host.ts';
 import { REPLICA_KEYS } from './schema.ts';
 import type { Destination, FileDestination } from './settings.ts';
+import { readUrlQuery } from './url-query.ts';
 
 /** What a replica URL says; the same properties that the keys of a replica have. What it does not say is undefined. */
 export interface ReplicaUrl {
@@ -21,7 +23,11 @@ export interface ReplicaUrl {
   readonly host?: string | undefined;
   readonly user?: string | undefined;
   readonly password?: string | undefined;
+  /** What stands behind the `?`. */
+  readonly options?: Given<'replica'>;
 }
+
+type UrlResult = ReplicaUrl | { readonly problem: string };
 
 /** True for `scheme://…`, by the same rule as v0.3.13. A Windows path (`C:\…`) is not a URL. */
 export function isUrl(text: string): boolean {
@@ -31,19 +37,20 @@ export function isUrl(text: string): boolean {
 /**
  * Reads a replica URL of any type that v0.3.13 has.
  *
- * @returns the settings, or `{ problem }` with a sentence that says what is wrong and never repeats a password.
+ * @returns the settings, or `{ problem }` with a sentence that says what is wrong and never repeats a password or a key.
  */
-export function parseReplicaUrl(text: string): ReplicaUrl | { readonly problem: string } {
+export function parseReplicaUrl(text: string): UrlResult {
   const url = splitUrl(text);
   if (url === undefined) return { problem: 'expected a replica URL, for example file:///var/backups/app' };
   const read = READERS.get(url.scheme);
   return read === undefined ? { problem: unknownScheme(url.scheme) } : read(url);
 }
 
-const READERS: ReadonlyMap<string, (url: GoUrl) => ReplicaUrl> = new Map([
+const READERS: ReadonlyMap<string, (url: GoUrl) => UrlResult> = new Map([
   ['file', readFile],
   ['s3', readS3],
   ['gcs', readGcs],
+  ['gs', readGcs],
   ['abs', readAbs],
   ['sftp', readSftp],
 ]);
@@ -54,26 +61,68 @@ function readFile(url: GoUrl): ReplicaUrl {
   return { type: 'file', path: cleanPath(written) };
 }
 
-function readS3(url: GoUrl): ReplicaUrl {
-  return { type: 's3', path: prefixOf(url), ...parseS3Host(url.host) };
+function readS3(url: GoUrl): UrlResult {
+  const accessPoint = splitAccessPoint(`${url.host}${url.rawPath}`);
+  if (accessPoint !== undefined) {
+    const { bucket, path } = accessPoint;
+    return withQuery(url, { type: 's3', path: prefixOf(path), bucket });
+  }
+  if (url.host.startsWith('arn:')) return { problem: 'names no access point, the only ARN that can be used' };
+  if (url.user !== undefined || looksLikeKeys(url)) return { problem: KEYS_IN_URL };
+  const host = parseS3Host(url.host);
+  const isServerAlone = host.bucket === undefined && url.host !== '';
+  const place = isServerAlone ? bucketInPath(url.rawPath) : { path: prefixOf(url.rawPath) };
+  return withQuery(url, { type: 's3', ...host, ...place });
 }
 
-function readGcs(url: GoUrl): ReplicaUrl {
-  return { type: 'gcs', path: prefixOf(url), bucket: url.host || undefined };
+const KEYS_IN_URL =
+  'must not hold access keys; give them as `access-key-id` and `secret-access-key` in the configuration, or as ' +
+  'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment';
+
+/** A secret may have a slash in it, which puts the `@` behind it into the path. No host and no bucket has such a colon. */
+function looksLikeKeys({ host }: GoUrl): boolean {
+  return host.includes(':') && !/^(?:[^:[\]]*|[^:[\]]*\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.test(host);
 }
 
-function readAbs(url: GoUrl): ReplicaUrl {
-  return { type: 'abs', path: prefixOf(url), bucket: url.host || undefined, accountName: url.user };
+/** The URL names a server only: the bucket is the first part of the path. */
+function bucketInPath(rawPath: string): { readonly bucket: string | undefined; readonly path: string } {
+  const [, bucket = '', rest = ''] = /^\/*([^/]*)(.*)$/s.exec(rawPath) ?? [];
+  return { bucket: unescape(bucket) || undefined, path: prefixOf(rest) };
 }
 
-function readSftp(url: GoUrl): ReplicaUrl {
+function readGcs(url: GoUrl): UrlResult {
+  if (url.user !== undefined) return { problem: 'must not hold a user or a key; give `credentials-file`' };
+  return withQuery(url, { type: 'gcs', path: prefixOf(url.rawPath), bucket: url.host || undefined });
+}
+
+function readAbs(url: GoUrl): UrlResult {
+  if (url.password !== undefined) {
+    return { problem: 'must not hold a key; give `account-key`, or LITESTREAM_AZURE_ACCOUNT_KEY' };
+  }
+  const bucket = url.host || undefined;
+  return withQuery(url, { type: 'abs', path: prefixOf(url.rawPath), bucket, accountName: url.user });
+}
+
+function readSftp(url: GoUrl): UrlResult {
   const { user, password } = url;
-  return { type: 'sftp', path: unescape(url.rawPath), host: url.host || undefined, user, password };
+  return withQuery(url, {
+    type: 'sftp',
+    path: unescape(url.rawPath),
+    host: url.host || undefined,
+    user,
+    password,
+  });
+}
+
+function withQuery(url: GoUrl, parts: ReplicaUrl): UrlResult {
+  if (url.suffix === '') return parts;
+  const query = readUrlQuery(parts.type, url.suffix);
+  return 'problem' in query ? query : { ...parts, options: query.options };
 }
 
 /** `s3://bucket`, where v0.3.13 has `.`, is the empty prefix: both name the same objects. */
-function prefixOf(url: GoUrl): string {
-  const path = cleanPath(unescape(url.rawPath));
+function prefixOf(rawPath: string): string {
+  const path = cleanPath(unescape(rawPath));
   return path === '.' ? '' : path.replace(/^\//, '');
 }
 

@@ -2,9 +2,9 @@ import { parseAddress } from './address.ts';
 import { reportClashes } from './clashes.ts';
 import type { Given } from './key-spec.ts';
 import { absolutePath, defaultMetaPath } from './paths.ts';
-import type { SharedCredentials } from './build-destination.ts';
+import type { SharedKeys } from './destination-parts.ts';
+import { resolveSharedKeys } from './s3-keys.ts';
 import { resolveReplica } from './resolve-replica.ts';
-import { ROOT_KEYS } from './schema.ts';
 import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
@@ -25,32 +25,21 @@ export interface ResolvedDatabase {
  * reported through `settling`; the result means something only when there were none.
  */
 export function resolveConfig(given: Given<'root'>, settling: Settling): Config {
-  const { accessKeyId: _id, secretAccessKey: _secret, ...settled } = settle('root', given);
-  const shared = sharedCredentials(given, settling.environment);
+  const { addr, exec, shutdownTimeoutMs, logging } = settle('root', given);
+  const shared = resolveSharedKeys(given, settling);
   const databases = (given.databases ?? [])
     .map((database) => resolveDatabase(database, shared, settling))
     .filter((database) => database !== undefined);
   reportClashes(databases, settling);
-  if (settled.addr !== undefined && parseAddress(settled.addr) === undefined) {
-    settling.problem(given, 'addr', `expected host:port or :port, not ${JSON.stringify(settled.addr)}`);
+  if (addr !== undefined && parseAddress(addr) === undefined) {
+    settling.problem(given, 'addr', `expected host:port or :port, not ${JSON.stringify(addr)}`);
   }
-  return { ...settled, databases: databases.map(({ settings }) => settings) };
-}
-
-/** Litestream's variables count only where the file has neither key and AWS's own variables are not set. */
-function sharedCredentials(given: Given<'root'>, environment: NodeJS.ProcessEnv): SharedCredentials {
-  const { accessKeyId, secretAccessKey } = given;
-  if (accessKeyId !== undefined || secretAccessKey !== undefined) return { accessKeyId, secretAccessKey };
-  if (environment['AWS_ACCESS_KEY_ID'] || environment['AWS_SECRET_ACCESS_KEY']) return {};
-  return {
-    accessKeyId: environment[ROOT_KEYS.accessKeyId.environment] || undefined,
-    secretAccessKey: environment[ROOT_KEYS.secretAccessKey.environment] || undefined,
-  };
+  return { addr, exec, shutdownTimeoutMs, logging, databases: databases.map(({ settings }) => settings) };
 }
 
 function resolveDatabase(
   given: Given<'database'>,
-  shared: SharedCredentials,
+  shared: SharedKeys,
   settling: Settling,
 ): ResolvedDatabase | undefined {
   const replicas = replicasOf(given, settling)

@@ -1,14 +1,14 @@
 import { buildDestination } from './build-destination.ts';
-import type { SharedCredentials } from './build-destination.ts';
+import type { ReplicaProperty as Property, SharedKeys } from './destination-parts.ts';
 import type { Given, ReplicaType } from './key-spec.ts';
 import { isUrl, parseReplicaUrl } from './replica-url.ts';
 import type { ReplicaUrl } from './replica-url.ts';
 import { REPLICA_KEYS } from './schema.ts';
 import type { Destination } from './settings.ts';
+import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
 
 type GivenReplica = Given<'replica'>;
-type Property = keyof typeof REPLICA_KEYS;
 
 /**
  * The destination that a replica's keys and URL describe. A key wins over the same part of the URL, except for those that
@@ -18,7 +18,7 @@ type Property = keyof typeof REPLICA_KEYS;
  */
 export function resolveDestination(
   given: GivenReplica,
-  shared: SharedCredentials,
+  shared: SharedKeys,
   settling: Settling,
 ): Destination | undefined {
   const url = readUrl(given, settling);
@@ -27,7 +27,8 @@ export function resolveDestination(
   warnOfOtherType(given, type, settling);
   refuseForeignKeys(given, type, settling);
   if (refuseDoubleKeys(given, type, settling)) return undefined;
-  return buildDestination({ given, url: url ?? { type, path: '' }, shared, settling });
+  const settled = settle('replica', { ...url?.options, ...withoutUndefined(given) });
+  return buildDestination({ given, url: url ?? { type, path: '' }, settled, shared, settling });
 }
 
 /** The URL's parts; undefined when there is no URL, null when it cannot be used. */
@@ -78,4 +79,9 @@ function refuseDoubleKeys(given: GivenReplica, type: ReplicaType, settling: Sett
     settling.problem(given, property, `cannot be given beside \`url\`, which says it already`);
   }
   return double.length > 0;
+}
+
+/** A key that a variable left empty counts as not given. */
+function withoutUndefined(given: GivenReplica): GivenReplica {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,6 @@
 import type { Given } from './key-spec.ts';
 import { resolveDestination } from './resolve-destination.ts';
-import type { SharedCredentials } from './build-destination.ts';
+import type { SharedKeys } from './destination-parts.ts';
 import type { AgeSettings, ReplicaSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
@@ -8,7 +8,7 @@ import type { Settling } from './settle.ts';
 /** One replica with its defaults; undefined when its destination has problems, which are reported. */
 export function resolveReplica(
   given: Given<'replica'>,
-  shared: SharedCredentials,
+  shared: SharedKeys,
   settling: Settling,
 ): ReplicaSettings | undefined {
   const destination = resolveDestination(given, shared, settling);

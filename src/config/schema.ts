@@ -4,6 +4,8 @@
  *
  * Names and defaults are those of Litestream v0.3.13 unless `compat` says otherwise.
  */
+import { CREDENTIALS_KEYS } from './schema-credentials.ts';
+import { DESTINATION_KEYS } from './schema-destination.ts';
 import type { KeySpecs, SectionName } from './key-spec.ts';
 
 export const ROOT_KEYS = {
@@ -35,6 +37,14 @@ export const ROOT_KEYS = {
     help: 'S3 access key for every s3 replica that has none of its own.',
     defaultNote: 'the usual AWS sources',
   },
+  accessKeyIdFile: {
+    key: 'access-key-id-file',
+    kind: 'text',
+    types: ['s3'],
+    fileOf: 'accessKeyId',
+    help: 'File that holds the `access-key-id`; it is read again when it changes.',
+    compat: 'Rivulet only.',
+  },
   secretAccessKey: {
     key: 'secret-access-key',
     kind: 'text',
@@ -43,6 +53,39 @@ export const ROOT_KEYS = {
     environment: 'LITESTREAM_SECRET_ACCESS_KEY',
     help: 'The secret that belongs to `access-key-id`.',
     defaultNote: 'the usual AWS sources',
+  },
+  secretAccessKeyFile: {
+    key: 'secret-access-key-file',
+    kind: 'text',
+    types: ['s3'],
+    fileOf: 'secretAccessKey',
+    help: 'File that holds the `secret-access-key`; it is read again when it changes.',
+    compat: 'Rivulet only.',
+  },
+  sessionToken: {
+    key: 'session-token',
+    kind: 'text',
+    secret: true,
+    types: ['s3'],
+    help: 'The token that belongs to a temporary access key.',
+    compat: 'Rivulet only.',
+  },
+  sessionTokenFile: {
+    key: 'session-token-file',
+    kind: 'text',
+    types: ['s3'],
+    fileOf: 'sessionToken',
+    help: 'File that holds the `session-token`; it is read again when it changes.',
+    compat: 'Rivulet only.',
+  },
+  credentials: {
+    key: 'credentials',
+    kind: 'section',
+    of: 'credentials',
+    types: ['s3'],
+    help: 'Where the keys of every s3 replica come from that says nothing about them itself.',
+    defaultNote: '`source: auto`',
+    compat: 'Rivulet only.',
   },
   logging: { key: 'logging', kind: 'section', of: 'logging', help: 'What is logged, how and where.' },
   databases: { key: 'dbs', kind: 'sections', of: 'database', help: 'The databases to replicate.' },
@@ -153,14 +196,14 @@ export const DATABASE_KEYS = {
   },
 } as const;
 
-export const REPLICA_KEYS = {
+const COMMON_REPLICA_KEYS = {
   type: {
     key: 'type',
     kind: 'choice',
     choices: ['file', 's3', 'gcs', 'abs', 'sftp'],
-    help: 'Kind of destination. With a `url`, its scheme decides.',
+    synonyms: { gs: 'gcs' },
+    help: 'Kind of destination; `gs` is read as `gcs`. With a `url`, its scheme decides.',
     defaultNote: 'the scheme of `url`, else `file`',
-    compat: 'This version replicates to `file` only; the others are checked and then refused.',
   },
   name: {
     key: 'name',
@@ -220,73 +263,12 @@ export const REPLICA_KEYS = {
     help: 'Encryption with age.',
     compat: 'Not in this version: a replica with age keys is refused, never stored in the clear.',
   },
-  bucket: {
-    key: 'bucket',
-    kind: 'text',
-    types: ['s3', 'gcs', 'abs'],
-    help: 'Bucket (for abs: container).',
-  },
-  region: {
-    key: 'region',
-    kind: 'text',
-    types: ['s3'],
-    help: 'Region of the bucket.',
-    defaultNote: 'looked up; us-east-1 with an `endpoint`',
-  },
-  endpoint: {
-    key: 'endpoint',
-    kind: 'text',
-    types: ['s3', 'abs'],
-    help: 'URL of the service when it is not the provider’s own.',
-  },
-  accessKeyId: {
-    key: 'access-key-id',
-    kind: 'text',
-    types: ['s3'],
-    help: 'S3 access key of this replica.',
-    defaultNote: 'the top-level key',
-  },
-  secretAccessKey: {
-    key: 'secret-access-key',
-    kind: 'text',
-    secret: true,
-    types: ['s3'],
-    help: 'The secret that belongs to `access-key-id`.',
-    defaultNote: 'the top-level key',
-  },
-  forcePathStyle: {
-    key: 'force-path-style',
-    kind: 'boolean',
-    types: ['s3'],
-    help: 'Name the bucket in the path of requests instead of in the host name.',
-    defaultNote: 'true with an `endpoint`',
-  },
-  skipVerify: {
-    key: 'skip-verify',
-    kind: 'boolean',
-    default: 'false',
-    types: ['s3'],
-    help: 'Accept any TLS certificate.',
-  },
-  accountName: {
-    key: 'account-name',
-    kind: 'text',
-    types: ['abs'],
-    help: 'Azure storage account.',
-  },
-  accountKey: {
-    key: 'account-key',
-    kind: 'text',
-    secret: true,
-    types: ['abs'],
-    environment: 'LITESTREAM_AZURE_ACCOUNT_KEY',
-    help: 'Shared key of the storage account.',
-  },
-  host: { key: 'host', kind: 'text', types: ['sftp'], help: 'Server, `host` or `host:port`.' },
-  user: { key: 'user', kind: 'text', types: ['sftp'], help: 'User on the server.' },
-  password: { key: 'password', kind: 'text', secret: true, types: ['sftp'], help: 'Password of the user.' },
-  keyPath: { key: 'key-path', kind: 'text', types: ['sftp'], help: 'Private key file of the user.' },
 } as const;
+
+export const REPLICA_KEYS: typeof COMMON_REPLICA_KEYS & typeof DESTINATION_KEYS = {
+  ...COMMON_REPLICA_KEYS,
+  ...DESTINATION_KEYS,
+};
 
 export const AGE_KEYS = {
   identities: {
@@ -308,6 +290,7 @@ export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   logging: LOGGING_KEYS,
   database: DATABASE_KEYS,
   replica: REPLICA_KEYS,
+  credentials: CREDENTIALS_KEYS,
   age: AGE_KEYS,
 };
 
@@ -317,5 +300,6 @@ export const SECTION_PLACES: Readonly<Record<SectionName, string>> = {
   logging: 'logging',
   database: 'dbs[]',
   replica: 'dbs[].replicas[]',
+  credentials: 'dbs[].replicas[].credentials',
   age: 'dbs[].replicas[].age',
 };

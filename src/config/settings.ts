@@ -4,7 +4,7 @@
  */
 import type { Settled } from './key-spec.ts';
 
-export interface Config extends Omit<Settled<'root'>, 'accessKeyId' | 'secretAccessKey'> {
+export interface Config extends Pick<Settled<'root'>, 'addr' | 'exec' | 'shutdownTimeoutMs' | 'logging'> {
   readonly databases: readonly DatabaseSettings[];
 }
 
@@ -39,7 +39,8 @@ export interface AgeSettings {
 }
 
 /** Where a replica's objects lie. `path` is the prefix inside a bucket, or the directory of a file or sftp replica. */
-export type Destination = FileDestination | S3Destination | GcsDestination | AbsDestination | SftpDestination;
+export type Destination = FileDestination | NetworkDestination;
+export type NetworkDestination = S3Destination | GcsDestination | AbsDestination | SftpDestination;
 
 export interface FileDestination {
   readonly type: 'file';
@@ -47,8 +48,45 @@ export interface FileDestination {
   readonly path: string;
 }
 
-export interface S3Destination {
+/** How the way to a destination behind a network is used. */
+export type NetworkSettings = Pick<
+  Settled<'replica'>,
+  'requestTimeoutMs' | 'maxConcurrentRequests' | 'bandwidthLimitBytes' | 'onAuthFailure'
+>;
+
+/**
+ * The S3 keys of a replica. Either both of a key and its secret are known (as text or as a file, never both of one), or
+ * `credentials` says where keys come from, or `profile` does, or the usual AWS sources are asked.
+ */
+export type S3Keys = Pick<
+  Settled<'replica'>,
+  | 'accessKeyId'
+  | 'accessKeyIdFile'
+  | 'secretAccessKey'
+  | 'secretAccessKeyFile'
+  | 'sessionToken'
+  | 'sessionTokenFile'
+  | 'profile'
+> & { readonly credentials: CredentialsSection | undefined };
+
+/** A `credentials` section; paths in it are absolute. */
+export type CredentialsSection = Settled<'credentials'>;
+
+type S3Options = Pick<
+  Settled<'replica'>,
+  | 'skipVerify'
+  | 'storageClass'
+  | 'sseKmsKeyId'
+  | 'sseCustomerKeyPath'
+  | 'partSizeBytes'
+  | 'concurrency'
+  | 'signPayload'
+  | 'requireContentMd5'
+>;
+
+export interface S3Destination extends NetworkSettings, S3Keys, S3Options {
   readonly type: 's3';
+  /** Or the ARN of an access point. */
   readonly bucket: string;
   readonly path: string;
   /** Undefined: to be looked up. */
@@ -56,34 +94,54 @@ export interface S3Destination {
   /** URL of the service; undefined for AWS itself. */
   readonly endpoint: string | undefined;
   readonly forcePathStyle: boolean;
-  readonly skipVerify: boolean;
-  /** Both or neither; without them the usual AWS sources are asked. */
-  readonly accessKeyId: string | undefined;
-  readonly secretAccessKey: string | undefined;
+  /** Present when there is a key for it. */
+  readonly sseCustomerAlgorithm: 'AES256' | undefined;
+  /** 32 bytes in base64, also when it came from the file. */
+  readonly sseCustomerKey: string | undefined;
 }
 
-export interface GcsDestination {
+export interface GcsDestination extends NetworkSettings {
   readonly type: 'gcs';
   readonly bucket: string;
   readonly path: string;
+  readonly endpoint: string | undefined;
+  /** Absolute. */
+  readonly credentialsFile: string | undefined;
 }
 
-export interface AbsDestination {
+/** Secrets are present also when they came from the file that the property beside them names. */
+export interface AbsDestination extends NetworkSettings {
   readonly type: 'abs';
   readonly accountName: string | undefined;
   readonly accountKey: string | undefined;
+  readonly accountKeyFile: string | undefined;
+  /** Without a `?` before it. */
+  readonly sasToken: string | undefined;
+  readonly sasTokenFile: string | undefined;
   readonly bucket: string;
   readonly path: string;
   readonly endpoint: string | undefined;
 }
 
-export interface SftpDestination {
+/** Secrets are present also when they came from the file that the property beside them names. */
+export interface SftpDestination extends NetworkSettings {
   readonly type: 'sftp';
   /** `host` or `host:port`. */
   readonly host: string;
   readonly user: string;
   readonly password: string | undefined;
+  readonly passwordFile: string | undefined;
   /** Directory on the server. */
   readonly path: string;
+  /** Absolute. */
   readonly keyPath: string | undefined;
+  readonly keyPassphrase: string | undefined;
+  readonly keyPassphraseFile: string | undefined;
+  /** Socket of an ssh-agent. */
+  readonly agent: string | undefined;
+  /** Public keys or fingerprints, of which the server must show one; empty: `knownHosts` decides. */
+  readonly hostKeys: readonly string[];
+  /** Undefined: the user's and the system's. */
+  readonly knownHosts: string | undefined;
+  readonly insecureHostKey: boolean;
 }

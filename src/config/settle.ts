@@ -1,6 +1,7 @@
 import type { Given, KeySpec, ScalarKind, SectionName, Settled } from './key-spec.ts';
 import { SCALAR_KINDS } from './scalar-kinds.ts';
 import { SECTIONS } from './schema.ts';
+import type { SecretFileContent } from './secret-file.ts';
 
 /** What turning a file's values into settings needs from its surroundings, and whom it tells about problems. */
 export interface Settling {
@@ -8,6 +9,8 @@ export interface Settling {
   readonly cwd: string;
   readonly home: string;
   readonly environment: NodeJS.ProcessEnv;
+  /** @param path - absolute */
+  readSecretFile(path: string): SecretFileContent;
   /** True when the file has the property, even if its value could not be read or is empty. */
   has(section: object, property: string): boolean;
   /** True when a problem of this property was reported already. */

@@ -5,22 +5,17 @@ import { SECTION_PLACES, SECTIONS } from './schema.ts';
 /** Keys that Litestream v0.5 has and v0.3.13 does not; people copy them from its present documentation. */
 const V05_KEYS: ReadonlySet<string> = new Set([
   'auto-recover',
-  'concurrent-writes',
   'dir',
   'heartbeat-interval',
   'heartbeat-url',
-  'host-key',
   'l0-retention',
   'l0-retention-check-interval',
   'levels',
   'mcp-addr',
   'pattern',
   'recursive',
-  'sas-token',
   'snapshot',
   'socket',
-  'sse-customer-key',
-  'sse-kms-key-id',
   'truncate-page-n',
   'validation',
   'watch',
@@ -61,6 +56,7 @@ function placeText(section: SectionName): string {
     logging: 'under `logging`',
     database: 'under a database',
     replica: 'under a replica',
+    credentials: 'under `credentials`',
     age: 'under `age` of a replica',
   };
   return section === 'root' || section === 'logging'

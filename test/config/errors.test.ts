@@ -281,7 +281,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 's3 whose URL names no bucket',
-    text: withReplica('url: s3://localhost:9000/x'),
+    text: withReplica('url: s3://localhost:9000/'),
     problems: ['4:14 dbs[0].replicas[0].url: names no bucket, which a replica of type s3 needs'],
   },
   {
