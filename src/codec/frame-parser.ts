@@ -6,6 +6,7 @@
  * Strict: whatever is cut off, does not belong, or does not match its checksum throws `LZ4_INVALID` with its offset.
  */
 import { RivuletError } from '../base/errors.ts';
+import { ageKeyMissing } from './age/age-error.ts';
 import {
   BLOCK_IS_STORED,
   CHECKSUM_BYTES,
@@ -143,13 +144,7 @@ function* refuseMagic(cursor: Cursor, magic: number): Generator<FrameStep, never
 function* refuseAge(cursor: Cursor): Generator<FrameStep, void, Uint8Array | undefined> {
   const rest = yield* take(cursor, AGE_HEADER.length - MAGIC_BYTES, 'an age header');
   if (!AGE_HEADER.subarray(MAGIC_BYTES).equals(rest)) return;
-  throw new RivuletError(
-    'AGE_KEY_MISSING',
-    'the object is encrypted with age and cannot be read without its key',
-    {
-      hint: 'Decrypt it with age and the identity it was encrypted for.',
-    },
-  );
+  throw ageKeyMissing();
 }
 
 function* parseSkippable(cursor: Cursor, isLeading: boolean): FrameParser {

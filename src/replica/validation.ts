@@ -25,6 +25,15 @@ export interface ValidationParts {
   readonly signal?: AbortSignal | undefined;
 }
 
+const UNRESTORABLE = [
+  'CHAIN_BROKEN',
+  'REPLICA_INVALID',
+  'REPLICA_EMPTY',
+  'LZ4_INVALID',
+  'AGE_INVALID',
+  'INTEGRITY',
+] as const;
+
 export type ValidationOutcome = 'equal' | 'different';
 
 export async function validateReplica(parts: ValidationParts): Promise<ValidationOutcome> {
@@ -37,10 +46,7 @@ export async function validateReplica(parts: ValidationParts): Promise<Validatio
     report(parts, outcome, position);
     return outcome;
   } catch (error) {
-    if (
-      !isRivuletError(error, 'CHAIN_BROKEN', 'REPLICA_INVALID', 'REPLICA_EMPTY', 'LZ4_INVALID', 'INTEGRITY')
-    )
-      throw error;
+    if (!isRivuletError(error, ...UNRESTORABLE)) throw error;
     parts.logger.error('validation failed: the destination does not restore', {
       error,
       position: formatPosition(position),

@@ -1,13 +1,13 @@
 /** Feeds fetched segments to the applier, decoding each on the way. */
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
-import { RivuletError, isRivuletError, messageOf } from '../base/errors.ts';
+import { isRivuletError } from '../base/errors.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { findAnnotation } from '../generations/annotation.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { ChainApplier } from './chain-applier.ts';
-import { ChainFault } from './faults.ts';
+import { ChainFault, withKey } from './faults.ts';
 import { type FetchedSegment, fetchSegments } from './fetch-segments.ts';
 
 /** LZ4 makes at most 255 bytes of one, so an object up to this size fits in memory whatever it holds. */
@@ -52,7 +52,7 @@ function applyWhole(applier: ChainApplier, segment: SegmentEntry, bytes: Uint8Ar
 
 /** What makes this object unusable, as opposed to a destination or disk that fails. */
 function asChainFault(segment: SegmentEntry, error: unknown): unknown {
-  if (isRivuletError(error, 'LZ4_INVALID', 'REPLICA_INVALID')) {
+  if (isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'REPLICA_INVALID')) {
     return new ChainFault(segment.key, segment, `${segment.key} is damaged: ${error.message}`, {
       cause: error,
     });
@@ -61,9 +61,7 @@ function asChainFault(segment: SegmentEntry, error: unknown): unknown {
     const problem = `${segment.key} vanished while the database was restored`;
     return new ChainFault(segment.key, segment, problem, { cause: error });
   }
-  if (!isRivuletError(error, 'AGE_KEY_MISSING')) return error;
-  const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
-  return new RivuletError('AGE_KEY_MISSING', `${segment.key}: ${messageOf(error)}`, options);
+  return isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG') ? withKey(segment.key, error) : error;
 }
 
 async function applyOne(

@@ -2,6 +2,7 @@
  * What applying a plan can find. These never leave the room: the orchestrator turns them into the errors that people
  * see, because only it knows what else could be restored.
  */
+import { RivuletError } from '../base/errors.ts';
 import type { Position } from '../generations/names.ts';
 
 /** The chain cannot be passed at `position`. */
@@ -40,4 +41,11 @@ export class SnapshotFault extends Error {
 /** The snapshot stands further than the segments of the moment asked for: it is that moment's state by itself. */
 export class SnapshotAhead extends Error {
   override readonly name = 'SnapshotAhead';
+}
+
+/** An error about one object that does not name it yet. */
+export function withKey(key: string, error: RivuletError): RivuletError {
+  if (error.message.includes(key)) return error;
+  const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+  return new RivuletError(error.code, `${key}: ${error.message}`, options);
 }

@@ -1,12 +1,12 @@
 /** Puts a snapshot into the temporary file as it is decoded, and finds out what it is. */
-import { RivuletError, isRivuletError, messageOf } from '../base/errors.ts';
+import { isRivuletError } from '../base/errors.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { type SnapshotAnnotation, findAnnotation } from '../generations/annotation.ts';
 import type { SnapshotEntry } from '../generations/inventory.ts';
 import { type Generation, formatIndex } from '../generations/names.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
-import { SnapshotFault } from './faults.ts';
+import { SnapshotFault, withKey } from './faults.ts';
 import { writeFully } from './page-file.ts';
 
 export interface LoadedSnapshot {
@@ -92,16 +92,14 @@ function describe(generation: Generation, entry: SnapshotEntry, content: Content
 
 /** What makes this object unusable, as opposed to a destination or disk that fails. */
 function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
-  if (isRivuletError(error, 'LZ4_INVALID', 'REPLICA_INVALID', 'DB_INVALID')) {
+  if (isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'REPLICA_INVALID', 'DB_INVALID')) {
     const named = error.message.includes(entry.key) ? error.message : `${entry.key}: ${error.message}`;
     return new SnapshotFault(entry.key, named, { cause: error });
   }
   if (isRivuletError(error, 'STORAGE_NOT_FOUND')) {
     return new SnapshotFault(entry.key, `${entry.key} vanished while it was restored`, { cause: error });
   }
-  if (!isRivuletError(error, 'AGE_KEY_MISSING')) return error;
-  const options = { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
-  return new RivuletError('AGE_KEY_MISSING', `${entry.key}: ${messageOf(error)}`, options);
+  return isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG') ? withKey(entry.key, error) : error;
 }
 
 /**

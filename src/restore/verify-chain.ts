@@ -19,7 +19,14 @@ import { checkLogEnd, checkPlace } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
 
 /** What an object that cannot be read as it should makes of a check: nothing, rather than a failed restore. */
-const UNREADABLE = ['LZ4_INVALID', 'REPLICA_INVALID', 'STORAGE_NOT_FOUND', 'AGE_KEY_MISSING'] as const;
+const UNREADABLE = [
+  'LZ4_INVALID',
+  'REPLICA_INVALID',
+  'STORAGE_NOT_FOUND',
+  'AGE_INVALID',
+  'AGE_KEY_MISSING',
+  'AGE_KEY_WRONG',
+] as const;
 
 async function orUnreadable<T>(work: Promise<T>): Promise<T | undefined> {
   try {
