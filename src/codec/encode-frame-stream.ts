@@ -2,7 +2,7 @@ import { WRITTEN_BLOCK_BYTES } from './frame-descriptor.ts';
 import { frameCompressedBlock, frameHead, frameTail, storedBlockSize } from './encode-frame.ts';
 import type { EncodeOptions } from './encode-frame.ts';
 import { giveBack } from './give-back.ts';
-import { BLOCK_HEADER_BYTES, compressBlockOnPool } from './lz4-block.ts';
+import { BLOCK_HEADER_BYTES, compressBlock, compressBlockOnPool } from './lz4-block.ts';
 import { createXxhash32 } from './xxhash32.ts';
 
 export interface EncodeStreamOptions extends EncodeOptions {
@@ -12,6 +12,9 @@ export interface EncodeStreamOptions extends EncodeOptions {
 
 /** Enough that the thread pool has work while a finished chunk is handed on; a block is small. */
 const PARALLELISM = 8;
+
+/** Up to this size compressing takes less time than a trip through the pool: the last block of a small stream. */
+const SYNC_BYTES = 32 * 1024;
 
 /** Size of the chunks that come out. */
 const OUTPUT_CHUNK_BYTES = 512 * 1024;
@@ -59,7 +62,8 @@ interface EncodedBlock {
 /** Encodes a block that has room for its header before its content. */
 async function encodeBlock(block: Buffer, buffers: BlockBuffers): Promise<EncodedBlock> {
   const content = block.subarray(BLOCK_HEADER_BYTES);
-  const compressed = await compressBlockOnPool(content);
+  const compressed =
+    content.length <= SYNC_BYTES ? compressBlock(content) : await compressBlockOnPool(content);
   const framed = frameCompressedBlock(content, compressed);
   if (framed === undefined) {
     giveBack(compressed);

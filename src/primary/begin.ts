@@ -2,7 +2,6 @@
  * The first look at a database: does its log continue the generation of the local state, or does a new one begin?
  * The verdict is `continuity.ts`; here the facts for it are read, and the log is made ready.
  */
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Generation } from '../generations/names.ts';
 import { type Chain, frameBytes, scanFrames, walBytes } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
@@ -19,10 +18,6 @@ const STEP_BYTES = 1024 * 1024;
 /** Attempts to have the log begun anew before a new generation; others may hinder it. */
 const TIDY_ATTEMPTS = 5;
 
-export async function pause(): Promise<void> {
-  await yieldToOthers();
-}
-
 export type Beginning =
   | {
       readonly kind: 'resumed';
@@ -36,14 +31,14 @@ export type Beginning =
 
 /** Compares the log with the local state. Nothing is changed. */
 export async function compareWithState(database: OpenDatabase, reading: StateReading): Promise<Beginning> {
-  const tail = await readLog(database, 0, pause);
+  const tail = await readLog(database, 0);
   const verdict = decideContinuity(await gatherFacts(database, tail, reading));
   if (verdict.kind === 'new-generation') return { kind: 'new', reason: verdict.reason };
   if (reading.kind !== 'state') return { kind: 'new', reason: 'no local state' };
   const { state } = reading;
   const ends = new Map(state.ends);
   if (verdict.kind === 'next-log') ends.set(state.index, state.tailBytes);
-  const present = await readLog(database, verdict.index, pause);
+  const present = await readLog(database, verdict.index);
   return { kind: 'resumed', generation: state.generation, tail: present, state, ends };
 }
 
@@ -87,7 +82,7 @@ export async function chainAt(
     } catch {
       return undefined;
     }
-    await pause();
+    await database.machine.pause();
   }
   return cursor.chain?.offsetBytes === offsetBytes ? cursor.chain : undefined;
 }
@@ -98,19 +93,19 @@ export async function chainAt(
  */
 export async function shortenLog(database: OpenDatabase): Promise<LogTail> {
   for (let attempt = 0; attempt < TIDY_ATTEMPTS; attempt++) {
-    const tail = await readLog(database, 0, pause);
+    const tail = await readLog(database, 0);
     if (tail.position.offsetBytes <= walBytes(1, tail.pageSizeBytes)) return tail;
     const outcome = await handOver({
       machine: database.machine,
       path: database.file.path,
       connections: database.connections,
       tail,
-      captureMost: async () => (await tail.advance(pause), true),
+      captureMost: async () => (await tail.advance(database.machine.pause), true),
       capture: () => true,
       checkpointedBytes: 0,
       isUrgent: false,
     });
     if (outcome === 'complete') database.connections.forceFrame();
   }
-  return readLog(database, 0, pause);
+  return readLog(database, 0);
 }

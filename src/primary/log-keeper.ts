@@ -2,7 +2,6 @@
  * Keeps what destinations still need of the log when the log itself will not: knows who has confirmed what, where
  * finished logs ended, and puts into the spool whatever somebody lacks before the log may be restarted.
  */
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { comparePositions, type Position } from '../generations/names.ts';
@@ -119,7 +118,7 @@ export class LogKeeper {
 
   /** Captures everything up to the tail, letting others run in between. */
   async capture(database: OpenDatabase, tail: LogTail): Promise<void> {
-    while (this.#capturePiece(database, tail)) await yieldToOthers();
+    while (this.#capturePiece(database, tail)) await database.machine.pause();
   }
 
   /** Captures and follows, without a lock. Answers whether only a little is left: a fast writer may outrun this. */
@@ -128,7 +127,7 @@ export class LogKeeper {
     for (let round = 0; round < CATCH_UP_ROUNDS; round++) {
       await this.capture(database, tail);
       const before = tail.position.offsetBytes;
-      await tail.advanceIfTold(async () => yieldToOthers());
+      await tail.advanceIfTold(database.machine.pause);
       const aheadBytes = tail.position.offsetBytes - before;
       if (aheadBytes <= PIECE_BYTES) return true;
       if (aheadBytes > gapBytes / 2) return false;

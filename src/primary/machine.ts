@@ -3,6 +3,7 @@
  * comes in through here, so that a simulation can bring a machine of its own.
  */
 import { randomBytes } from 'node:crypto';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { systemFiles, type Files } from '../base/files.ts';
 import { standStill } from '../base/stand-still.ts';
 import { checkpointInBackground } from './background-checkpoint.ts';
@@ -17,6 +18,8 @@ export interface Machine {
   checkpointInBackground(path: string): Promise<void>;
   /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
   takeInstanceLock(directory: string, databasePath: string): InstanceLock;
+  /** Lets other work of this process run. */
+  readonly pause: () => Promise<void>;
   /** Stops everything of this process for `ms` milliseconds. */
   standStill(ms: number): void;
   /** Milliseconds that go on while standing still. */
@@ -29,6 +32,7 @@ export const systemMachine: Machine = {
   openConnections: (path, busyTimeoutMs) => new SqliteConnections(path, busyTimeoutMs),
   checkpointInBackground,
   takeInstanceLock,
+  pause: async () => yieldToOthers(),
   standStill,
   monotonicMs: () => performance.now(),
   randomBytes,

@@ -61,15 +61,11 @@ export function requireLog(database: OpenDatabase): HeaderReading {
 }
 
 /** Reads the whole present log from its start, again if it is restarted meanwhile. */
-export async function readLog(
-  database: OpenDatabase,
-  index: number,
-  pause: () => Promise<void>,
-): Promise<LogTail> {
+export async function readLog(database: OpenDatabase, index: number): Promise<LogTail> {
   for (;;) {
     const { wal, connections } = database;
     const tail = new LogTail(wal, index, requireLog(database), () => connections.publishedFrames());
-    await tail.advance(pause);
+    await tail.advance(database.machine.pause);
     if (tail.isSameLog()) return tail;
   }
 }

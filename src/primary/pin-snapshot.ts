@@ -1,5 +1,4 @@
 /** Begins a consistent copy at a known position of the log. */
-import { pause } from './begin.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import { makeSnapshot, type Snapshot } from './snapshot-source.ts';
@@ -28,6 +27,6 @@ export function pinSnapshot(database: OpenDatabase, tail: LogTail): Snapshot | u
     commitPageCount: tail.commitPageCount,
     endRead: () => reader.end(),
     isSameLog: () => tail.isSameLog(),
-    pause,
+    pause: database.machine.pause,
   });
 }

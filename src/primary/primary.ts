@@ -21,7 +21,7 @@ import {
 } from '../generations/names.ts';
 import { checksumsEqual } from '../wal/checksum.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
-import { chainAt, compareWithState, pause, shortenLog } from './begin.ts';
+import { chainAt, compareWithState, shortenLog } from './begin.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
@@ -281,7 +281,7 @@ export class Primary {
       return true;
     }
     const before = tail.position.offsetBytes;
-    const grew = await tail.advanceIfTold(pause);
+    const grew = await tail.advanceIfTold(this.#machine.pause);
     if (grew) this.#tools.observer.onWalBytes(tail.position.offsetBytes - before);
     return grew;
   }
@@ -293,7 +293,7 @@ export class Primary {
       await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
     } else {
       const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;
-      const next = await readLog(database, isEmpty ? tail.index : tail.index + 1, pause);
+      const next = await readLog(database, isEmpty ? tail.index : tail.index + 1);
       if (!isEmpty) this.#keeper.finish(tail.index, tail.position.offsetBytes);
       following.tail = next;
       following.checkpoints.logRestarted();
@@ -415,7 +415,7 @@ export class Primary {
             ? pinSnapshot(database, tail)
             : database.connections.withWriteLock(() => pinSnapshot(database, tail));
         if (snapshot !== undefined) return snapshot;
-        await pause();
+        await this.#machine.pause();
       }
       throw this.#tooFast();
     });

@@ -8,8 +8,6 @@ import { openDatabase, readLog } from '../../src/primary/open-database.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
 
-const noPause = async (): Promise<void> => undefined;
-
 describe('closed connections', () => {
   it('answer each call with an error that has a code', () => {
     using live = new LiveDatabase();
@@ -45,7 +43,7 @@ describe('handing over a checkpoint', () => {
     using live = new LiveDatabase();
     live.insert(500, 3900);
     const database = openDatabase(live.path, 10);
-    const tail = await readLog(database, 0, noPause);
+    const tail = await readLog(database, 0);
     const run = async (capture: () => boolean, captureMost = async () => true): Promise<string> =>
       handOver({
         path: live.path,

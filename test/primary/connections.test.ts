@@ -321,7 +321,7 @@ describe('the log of an open database', () => {
     assert.equal(database.wal.header(), undefined);
     const reading = requireLog(database);
     assert.equal(reading.header.pageSizeBytes, 4096);
-    const tail = await readLog(database, 3, async () => undefined);
+    const tail = await readLog(database, 3);
     assert.deepEqual(tail.position, { index: 3, offsetBytes: 32 + 24 + 4096 });
     database.close();
   });
