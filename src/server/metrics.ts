@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
 import type { Position } from '../generations/names.ts';
 
-export type OperationName = 'PUT' | 'GET' | 'DELETE' | 'LIST';
+export type OperationName = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST';
 export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 
 /** What happens to one database. */

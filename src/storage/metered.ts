@@ -1,3 +1,4 @@
+import type { RequestKind } from './backend.ts';
 import type {
   CallOptions,
   ObjectInfo,
@@ -8,48 +9,61 @@ import type {
   WrittenObject,
 } from './object-store.ts';
 
-export type OperationKind = 'PUT' | 'GET' | 'DELETE' | 'LIST';
-
 /** Where the counts go. */
 export interface StoreMeter {
-  /** A call was made; `DELETE` counts once for each object. Failed calls count: they cost money too. */
-  operation(kind: OperationKind, count: number): void;
+  /** So many requests went out. Failed ones count: they cost money too. */
+  operation(kind: RequestKind, count: number): void;
   /** Bytes of object content that went out (`PUT`) or came in (`GET`), also those of a call that then failed. */
   bytes(kind: 'PUT' | 'GET', count: number): void;
 }
 
-/** `store`, with its operations and bytes told to `meter`. */
-export function meteredStore(store: ObjectStore, meter: StoreMeter): ObjectStore {
+export interface MeteringOptions {
+  /** The store tells each of its requests to the meter by itself, so that only bytes are left to count. */
+  readonly countsItself?: boolean;
+}
+
+/**
+ * `store`, with its operations and bytes told to `meter`. A store that does not count by itself is taken to make one
+ * request for each call, and one for each object that is removed.
+ */
+export function meteredStore(
+  store: ObjectStore,
+  meter: StoreMeter,
+  { countsItself = false }: MeteringOptions = {},
+): ObjectStore {
+  const operation = (kind: RequestKind, count: number): void => {
+    if (!countsItself) meter.operation(kind, count);
+  };
   return {
     type: store.type,
     location: store.location,
     conditions: store.conditions,
     list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {
-      meter.operation('LIST', 1);
+      operation('LIST', 1);
       return store.list(prefix, options);
     },
     async listFolders(prefix: string, options?: CallOptions): Promise<string[]> {
-      meter.operation('LIST', 1);
+      operation('LIST', 1);
       return store.listFolders(prefix, options);
     },
     read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array> {
-      meter.operation('GET', 1);
+      operation('GET', 1);
       return counted(store.read(key, options), (count) => meter.bytes('GET', count));
     },
     async readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array> {
-      meter.operation('GET', 1);
+      operation('GET', 1);
       const bytes = await store.readBytes(key, options);
       meter.bytes('GET', bytes.length);
       return bytes;
     },
     async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
-      meter.operation('GET', 1);
+      operation('GET', 1);
       const object = await store.readVersioned(key, options);
       meter.bytes('GET', object.bytes.length);
       return object;
     },
     async write(key, body, options?: WriteOptions): Promise<WrittenObject> {
-      meter.operation('PUT', 1);
+      operation('PUT', 1);
       if (!(body instanceof Uint8Array)) {
         return store.write(
           key,
@@ -62,7 +76,7 @@ export function meteredStore(store: ObjectStore, meter: StoreMeter): ObjectStore
       return info;
     },
     async remove(keys: readonly string[], options?: CallOptions): Promise<void> {
-      if (keys.length > 0) meter.operation('DELETE', keys.length);
+      if (keys.length > 0) operation('DELETE', keys.length);
       await store.remove(keys, options);
     },
     close: async () => store.close(),

@@ -39,14 +39,17 @@ export interface ReadOptions extends CallOptions {
   readonly offsetBytes?: number;
   /** How many bytes are wanted; to the end when absent. Fewer come when the object ends before. */
   readonly lengthBytes?: number;
-  /** The object's whole size as a listing told it: lets a large object be fetched in several ranges at once. */
+  /**
+   * The object's whole size as a listing told it: lets a large object be fetched in several ranges at once. One that
+   * turns out to be shorter may be a failure.
+   */
   readonly sizeHintBytes?: number;
 }
 
 export interface WriteOptions extends CallOptions {
   /**
    * Writes only if there is no such object (`absent`), or only over that very content (a version, where `conditions`
-   * is `compare-and-swap`). Otherwise throws `STORAGE_EXISTS`, and nothing has changed.
+   * is `compare-and-swap`; elsewhere a `RangeError`). Otherwise throws `STORAGE_EXISTS`, and nothing has changed.
    */
   readonly onlyIf?: 'absent' | { readonly version: string };
 }

@@ -1,4 +1,5 @@
 import { RivuletError } from '../../src/base/errors.ts';
+import { assertFolderPrefix, assertObjectKey } from '../../src/storage/object-key.ts';
 import { objectExists } from '../../src/storage/storage-error.ts';
 import type {
   CallOptions,
@@ -45,6 +46,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   bytesOf(key: string): Uint8Array {
+    assertObjectKey(key);
     const held = this.objects.get(key);
     if (held === undefined) throw new RivuletError('STORAGE_NOT_FOUND', `there is no object ${key}`);
     return held.bytes;
@@ -52,14 +54,19 @@ export class MemoryStore implements ObjectStore {
 
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo> {
     options.signal?.throwIfAborted();
+    assertFolderPrefix(prefix);
     const keys = this.keys().filter((key) => key.startsWith(prefix));
     for (const key of keys.toReversed()) {
-      const { bytes, timeMs } = this.objects.get(key) as Held;
+      const held = this.objects.get(key);
+      if (held === undefined) continue;
+      const { bytes, timeMs } = held;
       yield { key, sizeBytes: bytes.length, modifiedAt: new Date(timeMs) };
     }
   }
 
-  async listFolders(prefix: string): Promise<string[]> {
+  async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
+    options.signal?.throwIfAborted();
+    assertFolderPrefix(prefix);
     const under = this.keys().filter((key) => key.startsWith(prefix));
     const folders = under.map((key) => key.slice(prefix.length).split('/'));
     return [...new Set(folders.filter((parts) => parts.length > 1).map(([name]) => name as string))];
@@ -73,6 +80,7 @@ export class MemoryStore implements ObjectStore {
     yield bytes.subarray(0, middle);
     options.signal?.throwIfAborted();
     yield bytes.subarray(middle);
+    options.signal?.throwIfAborted();
   }
 
   async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
@@ -89,12 +97,11 @@ export class MemoryStore implements ObjectStore {
   async write(
     key: string,
     body: Uint8Array | AsyncIterable<Uint8Array>,
-    { onlyIf }: WriteOptions = {},
+    { onlyIf, signal }: WriteOptions = {},
   ): Promise<WrittenObject> {
-    const chunks: Uint8Array[] = [];
-    if (body instanceof Uint8Array) chunks.push(body.slice());
-    else for await (const chunk of body) chunks.push(chunk.slice());
-    const bytes = Buffer.concat(chunks);
+    assertObjectKey(key);
+    signal?.throwIfAborted();
+    const bytes = body instanceof Uint8Array ? body.slice() : await gathered(body, signal);
     const present = this.objects.get(key);
     const isWanted = onlyIf === 'absent' ? present === undefined : onlyIf?.version === present?.version;
     if (onlyIf !== undefined && !isWanted) throw objectExists(this.location, key);
@@ -103,11 +110,39 @@ export class MemoryStore implements ObjectStore {
     return { key, sizeBytes: bytes.length, modifiedAt: new Date(this.nowMs), version };
   }
 
-  async remove(keys: readonly string[]): Promise<void> {
+  async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    for (const key of keys) assertObjectKey(key);
     for (const key of keys) this.objects.delete(key);
   }
 
   async close(): Promise<void> {
     // Nothing is held between calls.
+  }
+}
+
+/** All of a body, or the signal's reason, also while the body hangs. */
+async function gathered(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  aborted.promise.catch(() => undefined);
+  const iterator = body[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), aborted.promise]);
+      signal?.throwIfAborted();
+      if (next.done === true) return Buffer.concat(chunks);
+      chunks.push(next.value.slice());
+    }
+  } catch (error) {
+    void iterator.return?.().catch(() => undefined);
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
 }

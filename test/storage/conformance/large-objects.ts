@@ -111,7 +111,7 @@ export function largeObjects(test: DeclareTest, { bigObjectBytes }: Expectations
         }
       };
       await assert.rejects(reading(), (error) => error === reason);
-      assert.ok(gotBytes < bigObjectBytes, 'it was read to the end');
+      if (abort === inTheLoop) assert.ok(gotBytes < bigObjectBytes, 'it was read to the end');
     }
   });
 }

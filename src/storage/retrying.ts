@@ -1,0 +1,248 @@
+/** `ObjectStore` that makes a call again when it failed in a way that may pass, and ends one in which nothing moves. */
+import type { Clock } from '../base/clock.ts';
+import { isRivuletError } from '../base/errors.ts';
+import type {
+  CallOptions,
+  Conditions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  VersionedObject,
+  WriteOptions,
+  WrittenObject,
+} from './object-store.ts';
+import { DOWNLOAD_STALL_MS, StallWatch, UPLOAD_STALL_MS, attemptLimitMs, withinTime } from './patience.ts';
+import type { StorageRetrier } from './retry.ts';
+
+/** What an object read whole may have when nobody told its size: as much as the longest segment. */
+const UNTOLD_BYTES = 8 * 1024 * 1024;
+
+/** For each object to remove, as if it were a body of that size: some destinations ask for each. */
+const REMOVAL_BYTES = 4096;
+
+/**
+ * `store`, with its calls made again by `retrier`. What cannot be made again is a streamed `write`: its body is gone.
+ *
+ * A conditional write whose answer was lost is refused when it is made again, by its own work. Then the object is
+ * read back, and the same bytes mean that it was written.
+ */
+export function retryingStore(store: ObjectStore, retrier: StorageRetrier, clock: Clock): ObjectStore {
+  return new RetryingStore(store, retrier, clock);
+}
+
+class RetryingStore implements ObjectStore {
+  readonly type: string;
+  readonly location: string;
+  readonly conditions: Conditions;
+  readonly #store: ObjectStore;
+  readonly #retrier: StorageRetrier;
+  readonly #clock: Clock;
+
+  constructor(store: ObjectStore, retrier: StorageRetrier, clock: Clock) {
+    this.type = store.type;
+    this.location = store.location;
+    this.conditions = store.conditions;
+    this.#store = store;
+    this.#retrier = retrier;
+    this.#clock = clock;
+  }
+
+  /** Begun anew after a failure, without the objects that were given already. */
+  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
+    const what = `list ${prefix}`;
+    const attempts = this.#retrier.begin(what, options.signal);
+    const given = new Set<string>();
+    for (;;) {
+      try {
+        const source = (signal: AbortSignal): AsyncIterable<ObjectInfo> =>
+          this.#store.list(prefix, { signal });
+        for await (const info of this.#unlessStalled(what, options.signal, source)) {
+          if (given.has(info.key)) continue;
+          given.add(info.key);
+          attempts.progressed();
+          yield info;
+        }
+        return;
+      } catch (error) {
+        await attempts.failed(error);
+      }
+    }
+  }
+
+  async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
+    return this.#whole(`list ${prefix}`, options, 0, async (signal) =>
+      this.#store.listFolders(prefix, { signal }),
+    );
+  }
+
+  /** Gone on with at the byte where it broke off. */
+  async *read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const what = `read ${key}`;
+    const attempts = this.#retrier.begin(what, options.signal);
+    let receivedBytes = 0;
+    for (;;) {
+      try {
+        const source = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
+          this.#store.read(key, { ...rest(options, receivedBytes), signal });
+        for await (const chunk of this.#unlessStalled(what, options.signal, source)) {
+          receivedBytes += chunk.length;
+          if (chunk.length > 0) attempts.progressed();
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        await attempts.failed(error);
+        if (receivedBytes === options.lengthBytes) return;
+      }
+    }
+  }
+
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
+    const bodyBytes = options.sizeHintBytes ?? UNTOLD_BYTES;
+    return this.#whole(`read ${key}`, options, bodyBytes, async (signal) =>
+      this.#store.readBytes(key, { ...options, signal }),
+    );
+  }
+
+  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+    return this.#whole(`read ${key}`, options, UNTOLD_BYTES, async (signal) =>
+      this.#store.readVersioned(key, { signal }),
+    );
+  }
+
+  async write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: WriteOptions = {},
+  ): Promise<WrittenObject> {
+    if (!(body instanceof Uint8Array)) return this.#writeStream(key, body, options);
+    return this.#whole(`write ${key}`, options, body.length, async (signal, number) => {
+      try {
+        return await this.#store.write(key, body, { ...options, signal });
+      } catch (error) {
+        const isOwn = number > 1 && options.onlyIf !== undefined && isRivuletError(error, 'STORAGE_EXISTS');
+        const written = isOwn ? await this.#readBack(key, body, signal) : undefined;
+        if (written === undefined) throw error;
+        return written;
+      }
+    });
+  }
+
+  async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    const bodyBytes = keys.length * REMOVAL_BYTES;
+    await this.#whole(`remove ${keys.length} objects`, options, bodyBytes, async (signal) =>
+      this.#store.remove(keys, { signal }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  /** A call that is made again as a whole. */
+  async #whole<T>(
+    what: string,
+    { signal }: CallOptions,
+    bodyBytes: number,
+    call: (signal: AbortSignal, number: number) => Promise<T>,
+  ): Promise<T> {
+    const attempt = async (number: number): Promise<T> =>
+      withinTime(this.#clock, attemptLimitMs(bodyBytes), this.#named(what), signal, async (inner) =>
+        call(inner, number),
+      );
+    return this.#retrier.run(what, attempt, signal);
+  }
+
+  /** The object, if it holds these bytes: then an earlier attempt wrote it. */
+  async #readBack(key: string, bytes: Uint8Array, signal: AbortSignal): Promise<WrittenObject | undefined> {
+    try {
+      const found = await this.#store.readVersioned(key, { signal });
+      if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;
+      return { key, sizeBytes: bytes.length, modifiedAt: found.modifiedAt, version: found.version };
+    } catch (error) {
+      if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async #writeStream(
+    key: string,
+    body: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+  ): Promise<WrittenObject> {
+    options.signal?.throwIfAborted();
+    const watch = new StallWatch(this.#clock, UPLOAD_STALL_MS, this.#named(`write ${key}`), options.signal);
+    const source = whileNotWaiting(body, watch);
+    try {
+      watch.start();
+      return await this.#store.write(key, source, { ...options, signal: watch.signal });
+    } finally {
+      watch.end();
+    }
+  }
+
+  /** What `source` gives, ended when nothing comes for too long. */
+  async *#unlessStalled<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    source: (signal: AbortSignal) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
+    signal?.throwIfAborted();
+    const watch = new StallWatch(this.#clock, DOWNLOAD_STALL_MS, this.#named(what), signal);
+    const iterator = source(watch.signal)[Symbol.asyncIterator]();
+    let isDone = false;
+    try {
+      for (;;) {
+        const next = await watch.watched(async () => iterator.next());
+        isDone = next.done === true;
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } catch (error) {
+      // What has thrown is at its end; what hangs would never answer.
+      isDone = true;
+      if (watch.signal.aborted) void closeQuietly(iterator);
+      throw error;
+    } finally {
+      watch.end();
+      if (!isDone) await iterator.return?.();
+    }
+  }
+
+  #named(what: string): string {
+    return `${what} at ${this.location}`;
+  }
+}
+
+/** The options of a read that goes on behind the bytes that came. */
+function rest(options: ReadOptions, receivedBytes: number): ReadOptions {
+  if (receivedBytes === 0) return options;
+  const { offsetBytes = 0, lengthBytes } = options;
+  return {
+    ...options,
+    offsetBytes: offsetBytes + receivedBytes,
+    ...(lengthBytes === undefined ? {} : { lengthBytes: lengthBytes - receivedBytes }),
+  };
+}
+
+/** `body`, with the watch paused while the body itself is waited for. */
+async function* whileNotWaiting(
+  body: AsyncIterable<Uint8Array>,
+  watch: StallWatch,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  watch.pause();
+  for await (const chunk of body) {
+    watch.start();
+    yield chunk;
+    watch.pause();
+  }
+  watch.start();
+}
+
+async function closeQuietly(iterator: AsyncIterator<unknown>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    // The reason why it was given up is what is reported.
+  }
+}
