@@ -27,6 +27,11 @@ export interface VersionedObject {
 export interface WrittenObject extends ObjectInfo {
   /** As in `VersionedObject`; undefined where the store did not tell. */
   readonly version?: string | undefined;
+  /**
+   * The last attempt of a conditional write was refused, and the object was found to hold these bytes: an attempt before
+   * it, whose answer was lost, wrote them. Who writes what may be there anyway must look at this.
+   */
+  readonly foundWritten?: true;
 }
 
 export interface CallOptions {

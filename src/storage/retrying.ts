@@ -158,7 +158,8 @@ class RetryingStore implements ObjectStore {
     try {
       const found = await this.#store.readVersioned(key, { signal });
       if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;
-      return { key, sizeBytes: bytes.length, modifiedAt: found.modifiedAt, version: found.version };
+      const { modifiedAt, version } = found;
+      return { key, sizeBytes: bytes.length, modifiedAt, version, foundWritten: true };
     } catch (error) {
       if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return undefined;
       throw error;
