@@ -35,7 +35,134 @@ for (const atOnce of [false, true]) {
   });
 }
 
+const noLinks = async (): Promise<never> => {
+  throw Object.assign(new Error('no links here'), { code: 'ENOTSUP' });
+};
+
+conformance('file without hard links', async () => {
+  const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
+  return {
+    store: new FileObjectStore(directory, { naming: { link: noLinks } }),
+    dispose: async () => fs.rm(directory, { recursive: true }),
+  };
+});
+
+describe('file: a new name without hard links', () => {
+  for (const code of ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']) {
+    it(`creates once, and leaves nothing else, where a link fails with ${code}`, async () => {
+      await withDirectory(async (directory) => {
+        const link = async (): Promise<never> => {
+          throw Object.assign(new Error('no'), { code });
+        };
+        const store = new FileObjectStore(directory, { naming: { link } });
+        await store.write('a/object', Buffer.from('first'), { onlyIf: 'absent' });
+        const again = store.write('a/object', Buffer.from('second'), { onlyIf: 'absent' });
+        await assert.rejects(again, { code: 'STORAGE_EXISTS' });
+        assert.deepEqual(await fs.readdir(join(directory, 'a')), ['object']);
+        assert.equal(await fs.readFile(join(directory, 'a', 'object'), 'utf8'), 'first');
+      });
+    });
+  }
+
+  it('shows nobody an object in part, nor lets two win', async () => {
+    await withDirectory(async (directory) => {
+      const body = (i: number): Buffer => Buffer.alloc(100_000, i);
+      const stores = Array.from(
+        { length: 8 },
+        () => new FileObjectStore(directory, { naming: { link: noLinks } }),
+      );
+      const over = new AbortController();
+      const watching = (async () => {
+        while (!over.signal.aborted) {
+          const sizes = (await gather(stores[0]!.list(''))).map((info) => info.sizeBytes);
+          for (const size of sizes) assert.equal(size, 100_000);
+        }
+      })();
+      for (let round = 0; round < 10; round++) {
+        const outcomes = await Promise.allSettled(
+          stores.map(async (store, i) => store.write(`a/${round}`, body(i), { onlyIf: 'absent' })),
+        );
+        const winners = [...outcomes.entries()].filter(([, { status }]) => status === 'fulfilled');
+        assert.equal(winners.length, 1);
+        assert.deepEqual(await fs.readFile(join(directory, 'a', `${round}`)), body(winners[0]![0]));
+      }
+      over.abort();
+      await watching;
+      assert.equal((await fs.readdir(join(directory, 'a'))).length, 10);
+    });
+  });
+
+  it('waits for the guard of another, and takes away one that was left behind', async () => {
+    await withDirectory(async (directory) => {
+      const guard = join(directory, 'object.tmp-0000000000000000');
+      await fs.writeFile(guard, 'of a process that died');
+      const naming = { link: noLinks, guardStaleMs: 100 };
+      const startedMs = performance.now();
+      await new FileObjectStore(directory, { naming }).write('object', Buffer.from('x'), {
+        onlyIf: 'absent',
+      });
+      assert.ok(performance.now() - startedMs >= 100);
+      assert.deepEqual(await fs.readdir(directory), ['object']);
+    });
+  });
+
+  it('can be cancelled while another holds the guard, and leaves that one alone', async () => {
+    await withDirectory(async (directory) => {
+      const guard = 'object.tmp-0000000000000000';
+      await fs.writeFile(join(directory, guard), 'of a process that is alive');
+      const store = new FileObjectStore(directory, { naming: { link: noLinks } });
+      const signal = AbortSignal.timeout(50);
+      const writing = store.write('object', Buffer.from('x'), { onlyIf: 'absent', signal });
+      await assert.rejects(writing, { name: 'TimeoutError' });
+      assert.deepEqual(await fs.readdir(directory), [guard]);
+    });
+  });
+
+  it('leaves no temporary file when linking fails in another way', async () => {
+    await withDirectory(async (directory) => {
+      const link = async (): Promise<never> => {
+        throw Object.assign(new Error('the disk is broken'), { code: 'EIO' });
+      };
+      const store = new FileObjectStore(directory, { naming: { link } });
+      const writing = store.write('object', Buffer.from('x'), { onlyIf: 'absent' });
+      await assert.rejects(writing, { code: 'STORAGE_FAILED', message: /link to .*object/ });
+      assert.deepEqual(await fs.readdir(directory), []);
+    });
+  });
+
+  it('knows its own link when the answer was lost and the link was asked for again', async () => {
+    await withDirectory(async (directory) => {
+      const link = async (from: string, to: string): Promise<void> => {
+        await fs.link(from, to);
+        await fs.link(from, to);
+      };
+      const store = new FileObjectStore(directory, { naming: { link } });
+      await store.write('object', Buffer.from('x'), { onlyIf: 'absent' });
+      await assert.rejects(store.write('object', Buffer.from('y'), { onlyIf: 'absent' }), {
+        code: 'STORAGE_EXISTS',
+      });
+      assert.equal(await fs.readFile(join(directory, 'object'), 'utf8'), 'x');
+      assert.deepEqual(await fs.readdir(directory), ['object']);
+    });
+  });
+});
+
 describe('file: object store', () => {
+  it('reads bytes and time of one content while the object is replaced', async () => {
+    await withDirectory(async (directory) => {
+      const store = new FileObjectStore(directory);
+      const old = new Date('2020-01-01T00:00:00Z');
+      for (let i = 0; i < 50; i++) {
+        await store.write('object', Buffer.from('old'));
+        await fs.utimes(join(directory, 'object'), old, old);
+        const replacing = store.write('object', Buffer.from('new'));
+        const { bytes, modifiedAt } = await store.readVersioned('object');
+        await replacing;
+        assert.equal(Buffer.from(bytes).toString() === 'old', modifiedAt.getTime() === old.getTime());
+      }
+    });
+  });
+
   it('leaves no temporary file, also on errors', async () => {
     await withDirectory(async (directory) => {
       const store = new FileObjectStore(directory);

@@ -4,7 +4,7 @@
  * that holds the file system.
  */
 import type { Dirent } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import type { Clock } from '../../base/clock.ts';
 import { systemCode } from '../../base/errors.ts';
@@ -17,14 +17,15 @@ import type {
   VersionedObject,
   WriteOptions,
 } from '../object-store.ts';
-import { fileFailed, objectNotFound } from '../storage-error.ts';
+import { fileFailed } from '../storage-error.ts';
 import { orAbandon, orAbort } from './abandon.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
 import { readDirectory, statFiles } from './list-directory.ts';
 import type { FileOwnership } from './ownership.ts';
 import { modifiedAt } from './modified-at.ts';
-import { readFileChunks, readWholeFile } from './read-file.ts';
+import type { NamingOptions } from './new-name.ts';
+import { readFileChunks, readWholeFile, readWholeFileWithStats } from './read-file.ts';
 import type { FilePlace } from './read-file.ts';
 import { isOwnTemporary, isTemporary } from './temporary-name.ts';
 import { writeFileSafely } from './write-file.ts';
@@ -36,6 +37,8 @@ export interface FileObjectStoreOptions extends FileOwnership {
    * thousands of them, and for a process that has nothing else to do: a mount that hangs holds it up.
    */
   readonly atOnce?: boolean;
+  /** For tests of file systems without hard links. */
+  readonly naming?: NamingOptions;
 }
 
 /** Removals at once; the thread pool has four threads. */
@@ -48,6 +51,7 @@ export class FileObjectStore implements ObjectStore {
   readonly #ownership: FileOwnership;
   readonly #clock: Clock;
   readonly #atOnce: boolean;
+  readonly #naming: NamingOptions | undefined;
 
   /** @param root the directory; made, with its parents, by the first write */
   constructor(root: string, options: FileObjectStoreOptions = {}) {
@@ -55,6 +59,7 @@ export class FileObjectStore implements ObjectStore {
     this.#ownership = options;
     this.#clock = options.clock ?? systemClock;
     this.#atOnce = options.atOnce ?? false;
+    this.#naming = options.naming;
   }
 
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
@@ -93,10 +98,8 @@ export class FileObjectStore implements ObjectStore {
   async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
     const { signal } = options;
     const place = this.#placeOf(key);
-    const bytes = await orAbandon(readWholeFile(place, undefined, signal), signal);
-    const [found] = await orAbandon(statFiles(dirname(place.path), [basename(place.path)], signal), signal);
-    if (found === undefined) throw objectNotFound(this.location, key);
-    return { bytes, version: undefined, modifiedAt: modifiedAt(found.stats) };
+    const { bytes, stats } = await orAbandon(readWholeFileWithStats(place, signal), signal);
+    return { bytes, version: undefined, modifiedAt: modifiedAt(stats) };
   }
 
   async write(
@@ -106,8 +109,11 @@ export class FileObjectStore implements ObjectStore {
   ): Promise<ObjectInfo> {
     const { onlyIf } = options;
     if (typeof onlyIf === 'object') throw new RangeError('a file has no version to compare with');
-    const isNew = onlyIf === 'absent';
-    const writing = writeFileSafely(this.#placeOf(key), body, isNew, this.#ownership, options.signal);
+    const writing = writeFileSafely(this.#placeOf(key), body, this.#ownership, {
+      isNew: onlyIf === 'absent',
+      signal: options.signal,
+      naming: this.#naming,
+    });
     const stats = await orAbandon(writing, options.signal);
     return { key, sizeBytes: stats.size, modifiedAt: modifiedAt(stats) };
   }

@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { systemCode } from '../../base/errors.ts';
 import type { ReadOptions } from '../object-store.ts';
 import { fileFailed, objectNotFound } from '../storage-error.ts';
@@ -20,11 +21,32 @@ export async function readWholeFile(
   sizeHintBytes: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
+  return withOpenFile(place, signal, async (fd) =>
+    readToEnd(fd, sizeHintBytes ?? (await fstat(fd)).size, signal),
+  );
+}
+
+/** A file whole, with what it was like when it was read: both of one content, also when the name is replaced. */
+export async function readWholeFileWithStats(
+  place: FilePlace,
+  signal: AbortSignal | undefined,
+): Promise<{ bytes: Uint8Array; stats: Stats }> {
+  return withOpenFile(place, signal, async (fd) => {
+    const stats = await fstat(fd);
+    return { bytes: await readToEnd(fd, stats.size, signal), stats };
+  });
+}
+
+async function withOpenFile<T>(
+  place: FilePlace,
+  signal: AbortSignal | undefined,
+  work: (fd: number) => Promise<T>,
+): Promise<T> {
   signal?.throwIfAborted();
   const fd = await openForReading(place);
   try {
     signal?.throwIfAborted();
-    return await readToEnd(fd, sizeHintBytes ?? (await fstat(fd)).size, signal);
+    return await work(fd);
   } catch (error) {
     throw signal?.aborted === true && error === signal.reason ? error : fileFailed('read', place.path, error);
   } finally {

@@ -13,7 +13,12 @@ export function temporaryName(path: string): string {
   return `${path}.tmp-${randomBytes(8).toString('hex')}`;
 }
 
-/** A name that `temporaryName` made. */
+/** The one name for all who want to create `path` where there are no hard links; looks like a temporary file's. */
+export function guardName(path: string): string {
+  return `${path}.tmp-${'0'.repeat(16)}`;
+}
+
+/** A name that `temporaryName` or `guardName` made. */
 export function isOwnTemporary(name: string): boolean {
   return OWN_TEMPORARY.test(name);
 }

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
-import { fileFailed, objectExists } from '../storage-error.ts';
+import { fileFailed } from '../storage-error.ts';
 import { orAbort } from './abandon.ts';
 import {
   close,
@@ -10,13 +10,14 @@ import {
   fsyncDirectory,
   fstat,
   ignoringErrors,
-  link,
   open,
   rename,
   unlink,
   writeAll,
 } from './file-system.ts';
 import { makeDirectory } from './make-directory.ts';
+import { giveNewName } from './new-name.ts';
+import type { NamingOptions } from './new-name.ts';
 import { FILE_MODE, applyToFile } from './ownership.ts';
 import type { FileOwnership } from './ownership.ts';
 import type { FilePlace } from './read-file.ts';
@@ -25,19 +26,24 @@ import { temporaryName } from './temporary-name.ts';
 /** Retention may remove a folder, empty at that moment, between its making and its use; not many times in a row. */
 const DIRECTORY_ATTEMPTS = 5;
 
+export interface FileWriteOptions {
+  /** Throw `STORAGE_EXISTS` instead of replacing a file. */
+  readonly isNew: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly naming: NamingOptions | undefined;
+}
+
 /**
- * Writes a file so that it appears whole and safe, or not at all: under a temporary name, to the disk, renamed, and
- * the directory to the disk. On any error the temporary file is removed.
+ * Writes a file so that it appears whole and safe, or not at all: under a temporary name, to the disk, renamed or
+ * linked, and the directory to the disk. The temporary file is gone afterwards, whatever happens.
  *
- * @param isNew - throw `STORAGE_EXISTS` instead of replacing a file
  * @returns what the file is like once it is there
  */
 export async function writeFileSafely(
   place: FilePlace,
   body: Uint8Array | AsyncIterable<Uint8Array>,
-  isNew: boolean,
   ownership: FileOwnership,
-  signal: AbortSignal | undefined,
+  { isNew, signal, naming }: FileWriteOptions,
 ): Promise<Stats> {
   signal?.throwIfAborted();
   const { path } = place;
@@ -46,25 +52,16 @@ export async function writeFileSafely(
   try {
     const stats = await fillAndClose(fd, temporary, body, ownership, signal);
     signal?.throwIfAborted();
-    if (isNew) await linkAsNew(temporary, place);
-    else await failingAs('rename to', path, rename(temporary, path));
+    if (isNew) {
+      await giveNewName(temporary, place, signal, naming);
+      await ignoringErrors(unlink(temporary));
+    } else await failingAs('rename to', path, rename(temporary, path));
     await failingAs('make safe', dirname(path), fsyncDirectory(dirname(path)));
     return stats;
   } catch (error) {
     await ignoringErrors(unlink(temporary));
     throw error;
   }
-}
-
-/** Gives the file its name, which nothing may have yet: a link is refused where a rename would replace. */
-async function linkAsNew(temporary: string, place: FilePlace): Promise<void> {
-  try {
-    await link(temporary, place.path);
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') throw objectExists(place.location, place.key, error);
-    throw fileFailed('link to', place.path, error);
-  }
-  await ignoringErrors(unlink(temporary));
 }
 
 async function openTemporary(temporary: string, ownership: FileOwnership, path: string): Promise<number> {
