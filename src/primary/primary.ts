@@ -20,7 +20,8 @@ import {
   type Position,
 } from '../generations/names.ts';
 import { checksumsEqual } from '../wal/checksum.ts';
-import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
+import type { Chain } from '../wal/frames.ts';
+import { WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 import { chainAt, compareWithState, shortenLog } from './begin.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
@@ -33,7 +34,7 @@ import { type Machine, systemMachine } from './machine.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
 import type { PrimaryObserver } from './primary-observer.ts';
-import { chainAfterSegment } from './resume-point.ts';
+import { chainAfterSegment, chainAtLogEnd, type LogEnd } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
 import { Spool } from './spool.ts';
 import { readState, writeState } from './state-file.ts';
@@ -363,14 +364,27 @@ export class Primary {
    * Undefined when what follows it is not to be had here, so that it needs a fresh snapshot.
    */
   async resumeAfter(generation: Generation, start: Position, bytes: Uint8Array): Promise<Cursor | undefined> {
+    return this.#resume(generation, start.index, (present) => chainAfterSegment(present, start, bytes));
+  }
+
+  /** The same for a destination whose last segment, in log `index`, is known to end at `end`. */
+  async resumeAtEnd(generation: Generation, index: number, end: LogEnd): Promise<Cursor | undefined> {
+    return this.#resume(generation, index, (present) => chainAtLogEnd(present, end));
+  }
+
+  async #resume(
+    generation: Generation,
+    index: number,
+    chainOf: (present: WalHeader) => Chain | undefined,
+  ): Promise<Cursor | undefined> {
     return this.#mutex.run(async () => {
       const following = this.#following;
       if (following?.generation !== generation) return undefined;
       const { database, tail } = following;
-      const chain = chainAfterSegment(tail.chain.header, start, bytes);
+      const chain = chainOf(tail.chain.header);
       if (chain === undefined) return undefined;
-      const cursor: Cursor = { index: start.index, chain };
-      if (start.index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
+      const cursor: Cursor = { index, chain };
+      if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
       const here = await chainAt(database, tail, chain.offsetBytes);
       return here !== undefined && checksumsEqual(here.checksum, chain.checksum) ? cursor : undefined;
     });

@@ -1,5 +1,6 @@
 /** From the last segment that a destination holds to the place where the next one begins. Pure. */
 import type { Position } from '../generations/names.ts';
+import type { Checksum } from '../wal/checksum.ts';
 import { type Chain, frameBytes, viewOf } from '../wal/frames.ts';
 import { parseWalHeader, WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 
@@ -29,4 +30,25 @@ function headerOnly(bytes: Uint8Array, offsetBytes: number): Chain | undefined {
   if (bytes.length !== WAL_HEADER_BYTES) return undefined;
   const header = parseWalHeader(bytes);
   return { header, offsetBytes, checksum: header.checksum };
+}
+
+/** Where a stretch of a log ends, in a form that can be written down. */
+export interface LogEnd {
+  readonly offsetBytes: number;
+  readonly salts: readonly [number, number];
+  readonly checksum: Checksum;
+}
+
+export function logEndOf({ header, offsetBytes, checksum }: Chain): LogEnd {
+  return { offsetBytes, salts: [header.salt1, header.salt2], checksum };
+}
+
+/** The chain at an end that was written down. @param present - as in `chainAfterSegment` */
+export function chainAtLogEnd(present: WalHeader, { offsetBytes, salts, checksum }: LogEnd): Chain {
+  return { header: { ...present, salt1: salts[0], salt2: salts[1] }, offsetBytes, checksum };
+}
+
+export function isSameLogEnd(one: LogEnd, other: LogEnd): boolean {
+  const words = (end: LogEnd): string => [end.offsetBytes, ...end.salts, ...end.checksum].join(' ');
+  return words(one) === words(other);
 }

@@ -1,17 +1,28 @@
 /**
  * Where a destination stands in the present generation, by what it really holds: the newest snapshot, an unbroken
- * row of logs from there, and the last segment, whose bytes must be what the live log has at that place.
+ * row of logs from there, and the last segment, whose bytes must be what the live log has at that place. Where it is
+ * encrypted and cannot be read here, what was noted about it when it was stored takes the place of its bytes.
  */
-import { isRivuletError } from '../base/errors.ts';
+import { isRivuletError, type RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { decodeFrame } from '../codec/lz4-frame.ts';
 import type { GenerationInventory, SegmentEntry, SnapshotEntry } from '../generations/inventory.ts';
 import type { Cursor } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { endOfNewest, type UploadRecord } from './upload-record.ts';
 
 /** The last segment is read whole to learn its length; one larger than this was not written by this program. */
 const LAST_SEGMENT_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface FindParts {
+  readonly primary: Primary;
+  readonly store: ObjectStore;
+  readonly logger: Logger;
+  /** What is noted here about what was stored; see `upload-record.ts`. */
+  readonly record?: UploadRecord | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 export interface FoundPosition {
   readonly cursor: Cursor;
@@ -34,7 +45,7 @@ function logsAreUnbroken(segments: readonly SegmentEntry[], snapshot: SnapshotEn
  * @throws RivuletError when the destination cannot be read
  */
 export async function findPosition(
-  parts: { primary: Primary; store: ObjectStore; logger: Logger; signal?: AbortSignal | undefined },
+  parts: FindParts,
   held: GenerationInventory | undefined,
 ): Promise<FoundPosition | undefined> {
   const snapshot = held?.snapshots.at(-1);
@@ -59,21 +70,43 @@ export async function findPosition(
   return { cursor, snapshot };
 }
 
+/** By the content of the last segment where it can be read, else by what was noted here about it. */
 async function cursorAfter(
-  parts: { primary: Primary; store: ObjectStore; logger: Logger; signal?: AbortSignal | undefined },
+  parts: FindParts,
   held: GenerationInventory,
   last: SegmentEntry,
 ): Promise<Cursor | undefined> {
-  const object = await parts.store.readBytes(last.key, {
-    signal: parts.signal,
-    sizeHintBytes: last.sizeBytes,
-  });
   try {
-    const { content } = decodeFrame(object, { maxBytes: LAST_SEGMENT_BYTES_MAX });
+    const { content } = decodeFrame(await readLast(parts, last), { maxBytes: LAST_SEGMENT_BYTES_MAX });
     return await parts.primary.resumeAfter(held.generation, last, content);
   } catch (error) {
-    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_KEY_MISSING', 'WAL_INVALID')) throw error;
+    if (isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG'))
+      return cursorByNote(parts, held, last, error);
+    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'WAL_INVALID')) throw error;
     parts.logger.warn("the destination's last segment is damaged", { key: last.key, error });
     return undefined;
   }
+}
+
+async function readLast({ store, signal }: FindParts, last: SegmentEntry): Promise<Uint8Array> {
+  return store.readBytes(last.key, { signal, sizeHintBytes: last.sizeBytes });
+}
+
+async function cursorByNote(
+  { primary, store, logger, record }: FindParts,
+  { generation }: GenerationInventory,
+  newest: SegmentEntry,
+  unreadable: RivuletError,
+): Promise<Cursor | undefined> {
+  const noted = endOfNewest(record?.note, { generation, location: store.location, newest });
+  if (noted.kind === 'unknown') {
+    const fields = { key: newest.key, why: noted.why, unreadable: unreadable.code };
+    logger.warn("the destination's last segment cannot be read here, nor is it known where it ends", fields);
+    return undefined;
+  }
+  const cursor = await primary.resumeAtEnd(generation, newest.index, noted.end);
+  if (cursor !== undefined) {
+    record?.stored(generation, { from: newest, end: noted.end, sizeBytes: newest.sizeBytes });
+  }
+  return cursor;
 }

@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
+import { type Files, systemFiles } from '../base/files.ts';
 import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
@@ -22,6 +23,7 @@ import { FailureLog } from './failure-log.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
+import { UploadRecord } from './upload-record.ts';
 
 /** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
@@ -35,6 +37,8 @@ export interface ReplicaSettings extends DutySettings {
   readonly name: string;
   /** Least spacing between uploads. */
   readonly syncIntervalMs: number;
+  /** Notes what is stored, for a destination that may not be readable from here; see `upload-record.ts`. */
+  readonly recordsUploads?: boolean;
 }
 
 export interface ReplicaParts {
@@ -43,6 +47,8 @@ export interface ReplicaParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observer: ReplicaObserver;
+  /** Where notes are kept; this machine's when absent. */
+  readonly files?: Files;
 }
 
 export interface ReplicaStatus {
@@ -64,6 +70,7 @@ export class Replica {
   readonly #shipper: Shipper;
   readonly #duties: Duties;
   readonly #failures: FailureLog;
+  readonly #record: UploadRecord | undefined;
   #session: Session | undefined;
   #state: ReplicaStatus['state'] = 'starting';
   #caughtUpAtMs: number | undefined;
@@ -74,10 +81,19 @@ export class Replica {
     this.startedAtMs = parts.clock.now();
     this.#failures = new FailureLog(this.#parts);
     this.#duties = new Duties(settings, { ...this.#parts, session: () => this.#session });
+    this.#record = this.#openRecord();
     this.#shipper = new Shipper({
       ...this.#parts,
+      record: this.#record,
       onSegment: (bytes, position) => this.#segmentStored(bytes, position),
     });
+  }
+
+  #openRecord(): UploadRecord | undefined {
+    const { store, logger, files = systemFiles } = this.#parts;
+    const { name, metaPath, recordsUploads = false } = this.settings;
+    if (!recordsUploads) return undefined;
+    return new UploadRecord({ metaPath, name, location: store.location, files, logger });
   }
 
   get status(): ReplicaStatus {
@@ -140,7 +156,16 @@ export class Replica {
     const onSnapshotFound = (createdAtMs: number): void => this.#duties.snapshotIsFrom(createdAtMs);
     const { name } = this.settings;
     const monotonicMs = (): number => clock.monotonicMs();
-    return openSession({ ...this.#parts, name, signal, upload, onSnapshotFound, monotonicMs }, generation);
+    const parts = {
+      ...this.#parts,
+      record: this.#record,
+      name,
+      signal,
+      upload,
+      onSnapshotFound,
+      monotonicMs,
+    };
+    return openSession(parts, generation);
   }
 
   async #ship(session: Session, signal: AbortSignal | undefined): Promise<void> {

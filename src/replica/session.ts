@@ -8,6 +8,7 @@ import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
+import type { UploadRecord } from './upload-record.ts';
 
 export interface Session {
   readonly generation: Generation;
@@ -36,6 +37,8 @@ export interface SessionParts {
   readonly store: ObjectStore;
   readonly logger: Logger;
   readonly monotonicMs: () => number;
+  /** What is noted here about what was stored; see `upload-record.ts`. */
+  readonly record?: UploadRecord | undefined;
   readonly signal: AbortSignal | undefined;
   /** Uploads and closes the first snapshot of a destination. */
   readonly upload: (snapshot: Snapshot) => Promise<void>;
@@ -54,7 +57,7 @@ export async function openSession(parts: SessionParts, generation: Generation): 
   const held = generationOf(inventory, generation);
   const found = await findPosition(parts, held);
   if (found !== undefined) return continueSession(parts, generation, found);
-  await avoidOverlap(parts, held);
+  await avoidOverlap(parts, generation, held);
   return beginSession(parts, generation);
 }
 
@@ -80,13 +83,19 @@ function continueSession(parts: SessionParts, generation: Generation, found: Fou
 
 /** Objects of the present log that cannot be continued would lie across those that are about to be written. */
 async function avoidOverlap(
-  { primary, store }: SessionParts,
+  { primary, store, record }: SessionParts,
+  generation: Generation,
   held: GenerationInventory | undefined,
 ): Promise<void> {
-  const last = Math.max(held?.segments.at(-1)?.index ?? -1, held?.snapshots.at(-1)?.index ?? -1);
-  if (held === undefined || primary.position === undefined || last < primary.position.index) return;
-  const what = `${store.location} cannot be continued in generation ${held.generation}`;
-  await primary.abandonGeneration(held.generation, what);
+  const last = Math.max(
+    held?.segments.at(-1)?.index ?? -1,
+    held?.snapshots.at(-1)?.index ?? -1,
+    // It may still appear, where nobody saw it yet.
+    record?.intendedIn(generation)?.from.index ?? -1,
+  );
+  if (last < 0 || primary.position === undefined || last < primary.position.index) return;
+  const what = `${store.location} cannot be continued in generation ${generation}`;
+  await primary.abandonGeneration(generation, what);
   throw new RivuletError('CHAIN_BROKEN', what);
 }
 
@@ -103,6 +112,7 @@ async function beginSession(parts: SessionParts, generation: Generation): Promis
     }
     const cursor = startOfLog(index);
     primary.confirm(name, positionOf(cursor));
+    parts.record?.begin(generation);
     await parts.upload(snapshot);
     const snapshotSeenMs = parts.monotonicMs();
     return {

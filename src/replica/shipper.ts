@@ -2,12 +2,20 @@
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { formatPosition, parseSnapshotName, type Position, snapshotPrefix } from '../generations/names.ts';
+import {
+  comparePositions,
+  formatPosition,
+  parseSnapshotName,
+  type Position,
+  snapshotPrefix,
+} from '../generations/names.ts';
 import { type Cursor, positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
+import { isSameLogEnd, type LogEnd, logEndOf } from '../primary/resume-point.ts';
 import type { Taken } from '../primary/take.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Session } from './session.ts';
+import type { IntendedSegment, UploadRecord } from './upload-record.ts';
 import { uploadSegment, uploadSegmentStream } from './upload-segment.ts';
 
 /** Most log bytes in one segment; bounds the memory of one destination to a few times this. */
@@ -24,8 +32,16 @@ export interface ShipperParts {
   readonly store: ObjectStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What is noted here about what was stored, for destinations that may not be readable; see `upload-record.ts`. */
+  readonly record?: UploadRecord | undefined;
   /** A segment of so many log bytes is stored; the destination holds everything before `position`. */
   readonly onSegment: (bytes: number, position: Position) => void;
+}
+
+/** Log bytes were taken, so their log has begun. */
+function endOf({ chain }: Cursor): LogEnd {
+  if (chain === undefined) throw new TypeError('nothing was taken');
+  return logEndOf(chain);
 }
 
 export class Shipper {
@@ -60,7 +76,7 @@ export class Shipper {
     for (;;) {
       signal?.throwIfAborted();
       if (primary.generation !== session.generation) return false;
-      const taken = primary.take(session.cursor, SEGMENT_BYTES_MAX, this.#bufferFor(session));
+      const taken = primary.take(session.cursor, this.#mostBytes(session), this.#bufferFor(session));
       if (taken.kind === 'caught-up') break;
       if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);
       await this.#shipOne(session, taken, signal);
@@ -69,6 +85,20 @@ export class Shipper {
     // With everything shipped this is the best moment for a checkpoint: little is left to be kept aside.
     if (shippedBytes >= LARGE_BACKLOG_BYTES) await primary.refresh();
     return true;
+  }
+
+  /** What was intended once and may have arrived is written again with the same end, or not at all. */
+  #mostBytes(session: Session): number {
+    const end = this.#intendedAt(session)?.end;
+    if (end === undefined) return SEGMENT_BYTES_MAX;
+    return Math.max(1, end.offsetBytes - positionOf(session.cursor).offsetBytes);
+  }
+
+  #intendedAt({ generation, cursor }: Session): IntendedSegment | undefined {
+    const intended = this.#parts.record?.intendedIn(generation);
+    return intended !== undefined && comparePositions(intended.from, positionOf(cursor)) === 0
+      ? intended
+      : undefined;
   }
 
   /** Segments of one destination are read one after another into the same memory; small ones get their own. */
@@ -93,20 +123,46 @@ export class Shipper {
   }
 
   async #store(session: Session, taken: TakenBytes, signal: AbortSignal | undefined): Promise<Cursor> {
-    const { store } = this.#parts;
+    const { store, record } = this.#parts;
+    const { generation } = session;
+    const { from } = taken;
     const place = {
-      generation: session.generation,
-      from: taken.from,
-      previousEndBytes: taken.from.index > session.firstIndex ? taken.previousEndBytes : undefined,
+      generation,
+      from,
+      previousEndBytes: from.index > session.firstIndex ? taken.previousEndBytes : undefined,
     };
-    if (taken.from.offsetBytes > 0 || positionOf(taken.cursor).offsetBytes >= session.reachBytes) {
-      await uploadSegment(store, place, taken.bytes, signal);
+    if (await this.#fitsInMemory(session, taken)) {
+      const end = endOf(taken.cursor);
+      record?.intend(generation, { from, end });
+      const { sizeBytes } = await uploadSegment(store, place, taken.bytes, signal);
+      record?.stored(generation, { from, end, sizeBytes });
       return taken.cursor;
     }
     let reached = taken.cursor;
     const pieces = this.#takeThrough(taken, session.reachBytes, (cursor) => (reached = cursor));
-    await uploadSegmentStream(store, place, pieces, signal);
+    record?.intend(generation, { from, end: undefined });
+    const { sizeBytes } = await uploadSegmentStream(store, place, pieces, signal);
+    record?.stored(generation, { from, end: endOf(reached), sizeBytes });
     return reached;
+  }
+
+  /** Whether what was taken is all that has to be in this object. */
+  async #fitsInMemory(session: Session, taken: TakenBytes): Promise<boolean> {
+    const intended = this.#intendedAt(session)?.end;
+    if (intended !== undefined) {
+      if (isSameLogEnd(intended, endOf(taken.cursor))) return true;
+      await this.#abandon(session, 'a segment that was being stored is not in the log any more');
+    }
+    const end = positionOf(taken.cursor);
+    if (taken.from.offsetBytes > 0 || end.offsetBytes >= session.reachBytes) return true;
+    const { position } = this.#parts.primary;
+    return position !== undefined && comparePositions(end, position) >= 0;
+  }
+
+  /** What may have arrived under a name does not belong to the history of which the next object would be. */
+  async #abandon(session: Session, why: string): Promise<never> {
+    await this.#parts.primary.abandonGeneration(session.generation, why);
+    throw new RivuletError('CHAIN_BROKEN', why);
   }
 
   /** The log from its start to `reachBytes`, or to its end if that comes first. */

@@ -1,0 +1,214 @@
+/**
+ * What is written down here about the segments that go to one destination, for the case that they cannot be read back:
+ * whoever has the recipients of an encrypted replica and not the identities cannot learn from an object how far it reaches.
+ *
+ * Before a segment is uploaded its end is noted as an intention, afterwards as stored, with the size of its object. Until
+ * then the same name is never written with another content: a later attempt has to reach exactly the intended end. So
+ * after any kill the newest segment at the destination is the one that was stored, or the one that was intended, and
+ * either way it is known where it ends. Everything else proves nothing, and the destination gets a fresh snapshot.
+ *
+ * A note that is lost or older than it should be does no harm: the newest segment is then one it does not know. So it
+ * need not be safe from a power cut, and a full disk does not stop replication.
+ */
+import { dirname, join } from 'node:path';
+import { messageOf } from '../base/errors.ts';
+import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
+import type { Logger } from '../base/log.ts';
+import type { SegmentEntry } from '../generations/inventory.ts';
+import { comparePositions, type Generation, isGeneration, type Position } from '../generations/names.ts';
+import type { LogEnd } from '../primary/resume-point.ts';
+
+const VERSION = 1;
+
+export interface StoredSegment {
+  readonly from: Position;
+  readonly end: LogEnd;
+  /** Of the object, as a listing tells it. */
+  readonly sizeBytes: number;
+}
+
+export interface IntendedSegment {
+  readonly from: Position;
+  /** Undefined when it becomes known while the segment is sent: a first one that is too long for the memory. */
+  readonly end: LogEnd | undefined;
+}
+
+export interface UploadNote {
+  readonly generation: Generation;
+  /** The destination, without secrets. */
+  readonly location: string;
+  readonly stored: StoredSegment | undefined;
+  readonly intended: IntendedSegment | undefined;
+}
+
+export type NotedEnd =
+  | { readonly kind: 'end'; readonly end: LogEnd }
+  | { readonly kind: 'unknown'; readonly why: string };
+
+/** Where the newest segment of a destination ends, as far as a note proves it. Pure. */
+export function endOfNewest(
+  note: UploadNote | undefined,
+  held: { readonly generation: Generation; readonly location: string; readonly newest: SegmentEntry },
+): NotedEnd {
+  if (note === undefined) return unknown('nothing is noted here about what was stored');
+  if (note.location !== held.location) return unknown('what is noted here is about another place');
+  if (note.generation !== held.generation) return unknown('what is noted here is about another generation');
+  const { stored, intended } = note;
+  const { newest } = held;
+  if (stored !== undefined && comparePositions(stored.from, newest) === 0) {
+    if (stored.sizeBytes === newest.sizeBytes) return { kind: 'end', end: stored.end };
+    return unknown(`it has ${newest.sizeBytes} bytes, and ${stored.sizeBytes} were stored`);
+  }
+  if (intended === undefined || comparePositions(intended.from, newest) !== 0) {
+    return unknown('it is not the one that is noted here as the newest');
+  }
+  if (intended.end === undefined) return unknown('it was being stored when the process ended');
+  return { kind: 'end', end: intended.end };
+}
+
+function unknown(why: string): NotedEnd {
+  return { kind: 'unknown', why };
+}
+
+export interface UploadRecordParts {
+  /** Directory of the local state. */
+  readonly metaPath: string;
+  /** The destination's name. */
+  readonly name: string;
+  readonly location: string;
+  readonly files: Files;
+  readonly logger: Logger;
+}
+
+/** The note of one destination, in memory and as a file that is replaced with each change. */
+export class UploadRecord {
+  readonly #parts: UploadRecordParts;
+  readonly #path: string;
+  #note: UploadNote | undefined;
+  #isFailing = false;
+
+  constructor(parts: UploadRecordParts) {
+    this.#parts = parts;
+    this.#path = join(parts.metaPath, `uploads-${encodeURIComponent(parts.name)}.json`);
+    this.#note = this.#read();
+  }
+
+  get note(): UploadNote | undefined {
+    return this.#note;
+  }
+
+  /** A segment that may be on its way, or have arrived, and was never heard of again. */
+  intendedIn(generation: Generation): IntendedSegment | undefined {
+    const note = this.#note;
+    return note?.generation === generation && note.location === this.#parts.location
+      ? note.intended
+      : undefined;
+  }
+
+  /** From now on it is about this generation, of which no segment is stored yet. */
+  begin(generation: Generation): void {
+    this.#replace({ generation, location: this.#parts.location, stored: undefined, intended: undefined });
+  }
+
+  /** A segment is about to be uploaded. */
+  intend(generation: Generation, intended: IntendedSegment): void {
+    const { location } = this.#parts;
+    const isSame = this.#note?.generation === generation && this.#note.location === location;
+    const stored = isSame ? this.#note?.stored : undefined;
+    this.#replace({ generation, location, stored, intended });
+  }
+
+  /** The segment is stored, by what the store said or by what a listing shows. */
+  stored(generation: Generation, { from: { index, offsetBytes }, end, sizeBytes }: StoredSegment): void {
+    const stored = { from: { index, offsetBytes }, end, sizeBytes };
+    this.#replace({ generation, location: this.#parts.location, stored, intended: undefined });
+  }
+
+  #replace(note: UploadNote): void {
+    this.#note = note;
+    const { files, logger } = this.#parts;
+    try {
+      files.makeDirectory(dirname(this.#path), 0o700);
+      replaceFile(files, this.#path, Buffer.from(encodeNote(note), 'utf8'), { durable: false });
+      this.#isFailing = false;
+    } catch (error) {
+      if (this.#isFailing) return;
+      this.#isFailing = true;
+      logger.warn('cannot note what is stored; after a restart the destination may need a fresh snapshot', {
+        error,
+      });
+    }
+  }
+
+  #read(): UploadNote | undefined {
+    const { files, logger } = this.#parts;
+    try {
+      const bytes = readFileWhole(files, this.#path);
+      return bytes === undefined ? undefined : decodeNote(Buffer.from(bytes).toString('utf8'));
+    } catch (error) {
+      logger.warn('the note about what is stored cannot be used', {
+        path: this.#path,
+        why: messageOf(error),
+      });
+      return undefined;
+    }
+  }
+}
+
+// ---- text ----------------------------------------------------------------------------------------------------------
+
+export function encodeNote(note: UploadNote): string {
+  return `${JSON.stringify({ version: VERSION, ...note })}\n`;
+}
+
+/** @throws Error when the text is not a note of this version */
+export function decodeNote(text: string): UploadNote {
+  const raw = JSON.parse(text) as Record<string, unknown> | null;
+  const { generation, location, stored, intended } = raw ?? {};
+  if (raw?.['version'] !== VERSION) throw new TypeError('the version is not known');
+  if (typeof generation !== 'string' || !isGeneration(generation) || typeof location !== 'string') {
+    throw new TypeError('it does not say what it is about');
+  }
+  return {
+    generation,
+    location,
+    stored: stored === undefined ? undefined : storedOf(stored),
+    intended: intended === undefined ? undefined : intendedOf(intended),
+  };
+}
+
+function storedOf(value: unknown): StoredSegment {
+  const { end, sizeBytes } = value as Partial<StoredSegment>;
+  if (!isCount(sizeBytes)) throw new TypeError('a size is not as expected');
+  return { from: fromOf(value), end: endOf(end), sizeBytes };
+}
+
+function intendedOf(value: unknown): IntendedSegment {
+  const { end } = value as Partial<IntendedSegment>;
+  return { from: fromOf(value), end: end === undefined ? undefined : endOf(end) };
+}
+
+function fromOf(value: unknown): Position {
+  const { from } = value as { from?: Partial<Position> };
+  if (!isCount(from?.index) || !isCount(from.offsetBytes))
+    throw new TypeError('a position is not as expected');
+  return { index: from.index, offsetBytes: from.offsetBytes };
+}
+
+function endOf(value: unknown): LogEnd {
+  const { offsetBytes, salts, checksum } = (value ?? {}) as Partial<LogEnd>;
+  if (!isCount(offsetBytes) || !isWordPair(salts) || !isWordPair(checksum)) {
+    throw new TypeError('an end is not as expected');
+  }
+  return { offsetBytes, salts, checksum };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isWordPair(value: unknown): value is readonly [number, number] {
+  return (
+    Array.isArray(value) && value.length === 2 && value.every((word) => isCount(word) && word <= 0xffffffff)
+  );
+}
