@@ -1,5 +1,4 @@
 import { need, networkSettings, pathOf, problemOf, secretOf } from './destination-parts.ts';
-import { fromEnvironment } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import type { SftpDestination } from './settings.ts';
 
@@ -26,7 +25,7 @@ export function buildSftp(parts: DestinationParts): SftpDestination | undefined 
     keyPath: pathOf(parts, 'keyPath'),
     keyPassphrase: passphrase.value,
     keyPassphraseFile: passphrase.file,
-    agent: settled.agent ?? fromEnvironment(parts, 'agent'),
+    agent: settled.agent,
     ...hostKeySettings(parts),
     ...networkSettings(parts),
   };

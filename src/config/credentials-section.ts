@@ -19,13 +19,28 @@ export function credentialsSection(
     refuseForeignKeys(given, source, settling),
     demandKeys(given, source, settling),
     source !== 'static' || checkStatic(given, settling),
+    checkPassphrase(given, settling),
   ].every(Boolean);
   if (!isRight) return undefined;
+  const base = given.base === undefined ? undefined : credentialsSection(given.base, settling);
+  if (given.base !== undefined && base === undefined) return undefined;
   const settled = settle('credentials', given);
   const paths = Object.entries(SPECS)
     .filter(([property, spec]) => isPath(spec) && valueOf(settled, property) !== undefined)
     .map(([property]) => [property, absolutePath(String(valueOf(settled, property)), settling)]);
-  return { ...settled, source, ...Object.fromEntries(paths) };
+  return {
+    ...settled,
+    source,
+    base,
+    ...Object.fromEntries(paths),
+    privateKey: privateKeyOf(given, settling),
+  };
+}
+
+/** A key in an HSM has a URI, not a path. */
+function privateKeyOf({ privateKey }: Given<'credentials'>, settling: Settling): string | undefined {
+  if (privateKey === undefined || privateKey.startsWith('pkcs11:')) return privateKey;
+  return absolutePath(privateKey, settling);
 }
 
 function isPath(spec: KeySpec): boolean {
@@ -53,7 +68,7 @@ function demandKeys(given: Given<'credentials'>, source: string, settling: Settl
       neededBy?.includes(source) === true && valueOf(given, property) === undefined,
   );
   for (const [property, { key }] of missing) {
-    if (!settling.wasReported(given, property)) {
+    if (!settling.has(given, property) || !settling.wasReported(given, property)) {
       settling.problem(given, undefined, `the source ${source} needs \`${key}\``);
     }
   }
@@ -63,4 +78,10 @@ function demandKeys(given: Given<'credentials'>, source: string, settling: Settl
 function checkStatic(given: Given<'credentials'>, settling: Settling): boolean {
   const isDouble = reportDoubleForms(given, given, settling);
   return isWhole(given, (message) => settling.problem(given, undefined, message)) && !isDouble;
+}
+
+function checkPassphrase(given: Given<'credentials'>, settling: Settling): boolean {
+  if (given.passphrase === undefined || given.passphraseFile === undefined) return true;
+  settling.problem(given, 'passphraseFile', 'cannot be given beside `passphrase`');
+  return false;
 }

@@ -5,7 +5,7 @@ import { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { ScalarKindRules } from './scalar-kinds.ts';
 import { CREDENTIALS_KEYS } from './schema-credentials.ts';
 import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
-import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
+import type { Config, CredentialsSection, DatabaseSettings, ReplicaSettings } from './settings.ts';
 
 /** Stands for every secret. */
 export const MASK = '********';
@@ -39,9 +39,15 @@ function replicaSection(replica: ReplicaSettings): FileSection {
   const credentials = 'credentials' in destination ? destination.credentials : undefined;
   return {
     ...scalars(REPLICA_KEYS, { ...replica, ...destination }),
-    ...(credentials === undefined ? {} : { credentials: scalars(CREDENTIALS_KEYS, credentials) }),
+    ...(credentials === undefined ? {} : { credentials: credentialsSection(credentials) }),
     ...(age === undefined ? {} : { age: scalars(AGE_KEYS, age) }),
   };
+}
+
+function credentialsSection(credentials: CredentialsSection): FileSection {
+  const { base } = credentials;
+  const section = scalars(CREDENTIALS_KEYS, credentials);
+  return base === undefined ? section : { ...section, base: credentialsSection(base) };
 }
 
 /** The scalar keys of a section in the order of the schema; what has no value is left out. */
@@ -68,8 +74,12 @@ function shown(spec: KeySpec, value: unknown): unknown {
   if (Array.isArray(value)) return spec.secret === true ? value.map(() => MASK) : value;
   if (spec.secret === true) return MASK;
   const rules = SCALAR_KINDS[spec.kind as ScalarKind] as ScalarKindRules<unknown>;
-  return rules.format(value);
+  const text = rules.format(value);
+  return typeof text === 'string' ? text.replace(PIN_IN_URI, `$1${MASK}`) : text;
 }
+
+/** The URI of a key in an HSM may hold the PIN. */
+const PIN_IN_URI = /([?&]pin-value=)[^&]*/;
 
 /** A `$` in a file begins a variable, so it is written twice. */
 function escapeDollars(value: unknown): unknown {

@@ -15,6 +15,8 @@ export interface KeySpec {
   readonly kind: ScalarKind | 'section' | 'sections';
   /** For `section` and `sections`: whose keys are inside. */
   readonly of?: SectionName;
+  /** A section that is undefined when the file does not have it, instead of all defaults. */
+  readonly optional?: true;
   /** One sentence for the reference. */
   readonly help: string;
   /** As one would write it in the file. */
@@ -81,7 +83,7 @@ export type Given<Name extends SectionName> = {
 };
 
 type SettledOf<Spec> = Spec extends { kind: 'section'; of: infer Name extends SectionName }
-  ? Settled<Name>
+  ? Settled<Name> | (Spec extends { optional: true } ? undefined : never)
   : Spec extends { default: string } | { required: true }
     ? ScalarOf<Spec>
     : ScalarOf<Spec> | undefined;

@@ -42,6 +42,8 @@ function meaning(spec: KeySpec): string {
     spec.help,
     spec.zero === undefined ? '' : `0: ${spec.zero}.`,
     spec.types === undefined ? '' : `For ${spec.types.join(', ')}.`,
+    spec.sources === undefined ? '' : `For ${spec.sources.join(', ')}.`,
+    spec.neededBy === undefined ? '' : `Needed by ${spec.neededBy.join(', ')}.`,
     spec.environment === undefined ? '' : `Environment: \`${spec.environment}\`.`,
     spec.secret === true ? 'Secret, never shown.' : '',
     spec.compat === undefined ? '' : `*${spec.compat}*`,

@@ -128,6 +128,7 @@ const S3_KEYS = {
     key: 'credentials',
     kind: 'section',
     of: 'credentials',
+    optional: true,
     types: ['s3'],
     help: 'Where the keys come from, and how they are renewed.',
     defaultNote: 'the top-level section, else `source: auto`',
@@ -331,8 +332,8 @@ const SFTP_KEYS = {
     kind: 'text',
     types: ['sftp'],
     inUrl: true,
-    environment: 'SSH_AUTH_SOCK',
     help: 'Socket of an ssh-agent that holds the private key.',
+    defaultNote: '`SSH_AUTH_SOCK`, when there is neither key nor password',
     compat: 'Rivulet only.',
   },
   hostKeys: {

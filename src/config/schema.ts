@@ -82,6 +82,7 @@ export const ROOT_KEYS = {
     key: 'credentials',
     kind: 'section',
     of: 'credentials',
+    optional: true,
     types: ['s3'],
     help: 'Where the keys of every s3 replica come from that says nothing about them itself.',
     defaultNote: '`source: auto`',

@@ -31,6 +31,7 @@ export function settle<Name extends SectionName>(name: Name, given: Given<Name>)
 }
 
 function settledValue(spec: KeySpec, value: unknown): unknown {
+  if (spec.optional === true && value === undefined) return undefined;
   if (spec.kind === 'section') return settle(spec.of ?? 'root', value ?? {});
   return value ?? defaultOf(spec);
 }

@@ -46,7 +46,10 @@ function keyNames(specs: (typeof SECTIONS)[SectionName]): string[] {
 
 /** Where a key that exists belongs, in words; undefined when no section has it. */
 function placesOf(key: string): string | undefined {
-  const sections = (Object.keys(SECTIONS) as SectionName[]).filter((name) => keysOf(name).includes(key));
+  const all = (Object.keys(SECTIONS) as SectionName[]).filter((name) => keysOf(name).includes(key));
+  // Its keys have everyday names: who writes one elsewhere mostly means another section's.
+  const others = all.filter((name) => name !== 'credentials');
+  const sections = others.length > 0 ? others : all;
   return sections.length === 0 ? undefined : sections.map(placeText).join(' or ');
 }
 
