@@ -36,12 +36,15 @@ function aliveAt({ snapshots, segments, ends }: GenerationInventory, timeMs: num
 function liveAt(
   generations: readonly GenerationInventory[],
   timeMs: number,
+  endings: Inventory['endings'],
 ): GenerationInventory | undefined {
   let live: GenerationInventory | undefined;
   let liveTime = Number.NEGATIVE_INFINITY;
   // They come in the order in which they began, so of two with the same last moment the younger one wins.
   for (const generation of generations) {
-    const time = aliveAt(generation, timeMs);
+    // What arrived after its writer was superseded was never confirmed to anybody.
+    const endMs = endings?.get(generation.generation) ?? Number.POSITIVE_INFINITY;
+    const time = aliveAt(generation, Math.min(timeMs, endMs));
     if (time === undefined || time < liveTime) continue;
     live = generation;
     liveTime = time;
@@ -103,7 +106,7 @@ export function chooseGeneration(inventory: Inventory, target: RestoreTarget): C
   }
   const candidates = named === undefined ? inventory.generations : [named];
   const timeMs = target.timestampMs ?? Number.POSITIVE_INFINITY;
-  const chosen = liveAt(candidates, timeMs);
+  const chosen = liveAt(candidates, timeMs, inventory.endings) ?? liveAt(candidates, timeMs, undefined);
   if (chosen === undefined) return { failure: tooEarly(candidates, timeMs) };
   if (chosen.snapshots.some(({ createdAt }) => createdAt <= timeMs)) return { chosen };
   return {

@@ -53,6 +53,8 @@ export interface Inventory {
   readonly generations: readonly GenerationInventory[];
   /** Keys under `generations/` that mean nothing here, in order; they are never touched. */
   readonly strangers: readonly string[];
+  /** When writers of generations were superseded (milliseconds since 1970), if the lease was asked. */
+  readonly endings?: ReadonlyMap<Generation, number>;
 }
 
 /** A generation while its listing comes in. */

@@ -46,7 +46,7 @@ export function withoutSnapshots(inventory: Inventory, keys: ReadonlySet<string>
       ends: [...generation.ends],
     }),
   );
-  return assembleInventory(left, inventory.strangers);
+  return { ...inventory, ...assembleInventory(left, inventory.strangers) };
 }
 
 /** Targets that end with segment `at`: its index when it is the last of it, and its moment. */

@@ -4,7 +4,7 @@
  */
 import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { comparePositions, formatIndex, type Generation, type Position } from '../generations/names.ts';
@@ -80,6 +80,11 @@ export class Duties {
     this.#progress.fire();
   }
 
+  /** The session has ended: what waits for its segments gives up. */
+  sessionEnded(): void {
+    this.#progress.fire();
+  }
+
   /** When the next duty is due, in milliseconds since 1970; undefined while one is under way or none will be. */
   nextAtMs(): number | undefined {
     return this.#next()?.atMs;
@@ -125,7 +130,16 @@ export class Duties {
   async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     const snapshot = await this.#parts.primary.openSnapshot();
     const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
-    await this.upload(session.generation, snapshot, stored, signal);
+    try {
+      await this.upload(session.generation, snapshot, stored, signal);
+    } catch (error) {
+      if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
+      // The answer to an earlier attempt was lost. It is this generation's own, so it is as good as a new one.
+      this.#parts.logger.info('the snapshot is there already', {
+        index: formatIndex(snapshot.position.index),
+      });
+      this.snapshotIsFrom(this.#parts.clock.now());
+    }
     session.snapshotIndex = snapshot.position.index;
   }
 

@@ -20,6 +20,9 @@ import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog } from './failure-log.ts';
+import { createOnly } from './create-only.ts';
+import { fencedStore } from './lease/fenced-store.ts';
+import type { Lease, LeaseStatus } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
@@ -49,17 +52,21 @@ export interface ReplicaParts {
   readonly observer: ReplicaObserver;
   /** Where notes are kept; this machine's when absent. */
   readonly files?: Files;
+  /** Held while anything is written; undefined when nothing keeps a second writer out. */
+  readonly lease?: Lease | undefined;
 }
 
 export interface ReplicaStatus {
   readonly name: string;
-  readonly state: 'starting' | 'snapshotting' | 'streaming' | 'failing';
+  readonly state: 'starting' | 'snapshotting' | 'streaming' | 'failing' | 'standby' | 'lost';
   readonly generation: Generation | undefined;
   /** Everything before this is stored at the destination. */
   readonly confirmed: Position | undefined;
   /** When the destination last held everything that was committed, in milliseconds since 1970. */
   readonly caughtUpAtMs: number | undefined;
   readonly lastError: string | undefined;
+  /** Undefined without a lease. */
+  readonly lease: LeaseStatus | undefined;
 }
 
 export class Replica {
@@ -72,12 +79,19 @@ export class Replica {
   readonly #failures: FailureLog;
   readonly #record: UploadRecord | undefined;
   #session: Session | undefined;
+  /** Of the hold whose loss is being watched. */
+  #heldSignal: AbortSignal | undefined;
   #state: ReplicaStatus['state'] = 'starting';
   #caughtUpAtMs: number | undefined;
 
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
     this.settings = settings;
-    this.#parts = { ...parts, logger: parts.logger.child({ replica: settings.name }) };
+    const { store, lease } = parts;
+    this.#parts = {
+      ...parts,
+      store: lease === undefined ? store : fencedStore(store, lease),
+      logger: parts.logger.child({ replica: settings.name }),
+    };
     this.startedAtMs = parts.clock.now();
     this.#failures = new FailureLog(this.#parts);
     this.#duties = new Duties(settings, { ...this.#parts, session: () => this.#session });
@@ -99,37 +113,61 @@ export class Replica {
   get status(): ReplicaStatus {
     return {
       name: this.settings.name,
-      state: this.#failures.message === undefined ? this.#state : 'failing',
+      state: this.#stateNow(),
       generation: this.#session?.generation,
       confirmed: this.#session === undefined ? undefined : positionOf(this.#session.cursor),
       caughtUpAtMs: this.#caughtUpAtMs,
       lastError: this.#failures.message,
+      lease: this.#parts.lease?.status,
     };
+  }
+
+  #stateNow(): ReplicaStatus['state'] {
+    const phase = this.#parts.lease?.status.phase;
+    if (phase === 'lost') return 'lost';
+    if (this.#failures.message !== undefined) return 'failing';
+    return phase === 'standby' ? 'standby' : this.#state;
   }
 
   /** Whether the destination holds everything that the primary knows to be committed. */
   get isCaughtUp(): boolean {
     const { primary } = this.#parts;
-    if (primary.status === 'waiting') return true;
+    if (primary.status === 'waiting' || this.#parts.lease?.status.phase === 'standby') return true;
     if (this.#session === undefined || this.#session.generation !== primary.generation) return false;
     return this.#shipper.backlogBytes(this.#session) === 0;
   }
 
-  /** Runs until `signal` aborts; then resolves once nothing is under way. */
+  /**
+   * Runs until `signal` aborts; then resolves once nothing is under way.
+   *
+   * @throws RivuletError `LEASE_HELD` or `LEASE_LOST` when the process shall end then; `CONFIG_INVALID`
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { primary } = this.#parts;
     while (!signal.aborted) {
       try {
         await this.#spacing(signal);
         const seen = primary.changes;
-        await this.syncOnce(signal);
+        await this.#sync(true, signal);
         this.#duties.start(signal);
         if (seen === primary.changes) await this.#untilChangeOrDuty(signal);
       } catch (error) {
-        if (!signal.aborted) await this.#wait(this.#failures.failed(error), signal);
+        if (!signal.aborted) await this.#failed(error, signal);
       }
     }
     await this.#duties.underWay;
+  }
+
+  async #failed(error: unknown, signal: AbortSignal): Promise<void> {
+    const { lease } = this.#parts;
+    if (isRivuletError(error, 'LEASE_HELD')) throw error;
+    if (isRivuletError(error, 'LEASE_LOST')) {
+      if (lease?.settings.whenHeld === 'exit') throw error;
+      return;
+    }
+    // `mode: on` at a store that cannot do it.
+    if (isRivuletError(error, 'CONFIG_INVALID') && lease?.status.phase === 'none') throw error;
+    await this.#wait(this.#failures.failed(error), signal);
   }
 
   /**
@@ -138,12 +176,50 @@ export class Replica {
    * @throws RivuletError as the destination does; everything confirmed before stays confirmed
    */
   async syncOnce(signal?: AbortSignal): Promise<void> {
-    const { generation } = this.#parts.primary;
+    await this.#sync(false, signal);
+  }
+
+  /** @param wait - whether to wait while another process holds the lease */
+  async #sync(wait: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const generation = await this.#writableGeneration(wait, signal);
     if (generation === undefined) return;
     if (this.#session?.generation !== generation) this.#session = await this.#openSession(generation, signal);
     this.#state = 'streaming';
     await this.#ship(this.#session, signal);
     this.#failures.recovered();
+  }
+
+  /** The present generation, once this process may write it. */
+  async #writableGeneration(wait: boolean, signal: AbortSignal | undefined): Promise<Generation | undefined> {
+    const { primary, lease } = this.#parts;
+    const { generation } = primary;
+    if (generation === undefined || lease === undefined) return generation;
+    const held = await lease.hold(generation, wait, signal);
+    if (lease.lossSignal !== this.#heldSignal) this.#watchLoss(lease.lossSignal);
+    if (held === 'begin-anew') {
+      await primary.abandonGeneration(generation, 'another process has written to the destination meanwhile');
+    }
+    if (primary.generation !== undefined) await lease.name(primary.generation, signal);
+    return primary.generation;
+  }
+
+  #watchLoss(signal: AbortSignal): void {
+    this.#heldSignal = signal;
+    signal.addEventListener('abort', () => this.#lost(signal.reason), { once: true });
+  }
+
+  #lost(error: unknown): void {
+    const { logger, primary } = this.#parts;
+    this.#session = undefined;
+    primary.drop(this.settings.name);
+    this.#duties.sessionEnded();
+    if (isRivuletError(error) && error.details['holder'] === undefined) {
+      logger.warn('somebody has removed the lease; taking it again', { error });
+    } else {
+      logger.error('the lease is lost: later changes of this process are not stored at this destination', {
+        error,
+      });
+    }
   }
 
   async #openSession(generation: Generation, signal: AbortSignal | undefined): Promise<Session> {
@@ -173,6 +249,7 @@ export class Replica {
       if (await this.#shipper.ship(session, signal)) this.#caughtUpAtMs = this.#parts.clock.now();
     } catch (error) {
       if (isRivuletError(error, 'CHAIN_BROKEN')) this.#giveUpSession(error);
+      if (isRivuletError(error, 'STORAGE_EXISTS')) this.#lookAgain();
       throw error;
     }
   }
@@ -182,7 +259,14 @@ export class Replica {
       why: error.message,
     });
     this.#session = undefined;
+    this.#duties.sessionEnded();
     this.#parts.primary.drop(this.settings.name);
+  }
+
+  /** What was about to be stored is there: the answer to an earlier attempt was lost. The destination tells. */
+  #lookAgain(): void {
+    this.#session = undefined;
+    this.#duties.sessionEnded();
   }
 
   #segmentStored(bytes: number, position: Position): void {
@@ -222,18 +306,28 @@ export class Replica {
       await this.#finishBefore(late.signal);
     } finally {
       done.abort();
+      await this.#parts.lease?.release();
     }
   }
 
   async #finishBefore(late: AbortSignal): Promise<void> {
+    const { lease } = this.#parts;
     let problem: unknown;
+    let isStored = false;
     while (!late.aborted) {
       try {
         await this.#parts.primary.refresh();
         await this.syncOnce(late);
+        isStored = this.isCaughtUp;
         await this.#promiseEnd(late);
         if (this.isCaughtUp) return;
       } catch (error) {
+        // A standby has nothing to send: nobody was told that its changes are stored there.
+        if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') return;
+        if (isRivuletError(error, 'LEASE_HELD', 'LEASE_LOST')) {
+          if (isStored) return;
+          throw this.#finalSyncFailed(error);
+        }
         // What the abort itself throws says less than what went wrong before.
         if (!late.aborted || problem === undefined) problem = error;
         await this.#wait(this.#failures.failed(error), late);
@@ -254,7 +348,13 @@ export class Replica {
     const { generation, cursor } = this.#session;
     const position = positionOf(cursor);
     if (position.offsetBytes === 0) return;
-    await this.#parts.store.write(endKey(generation, position), encodeEnd(position), { signal });
+    const { store } = this.#parts;
+    try {
+      await store.write(endKey(generation, position), encodeEnd(position), { ...createOnly(store), signal });
+    } catch (error) {
+      // The promise of a position says nothing but its name.
+      if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
+    }
   }
 
   // ---- pace ----------------------------------------------------------------------------------------------------
@@ -284,11 +384,16 @@ export class Replica {
     // A duty under way is watched, not waited for: it ends with the signal of the whole run.
     const dutyDone = new SignalEvent();
     void this.#duties.underWay?.then(() => dutyDone.fire());
+    const lost = new SignalEvent();
+    const onLost = (): void => lost.fire();
+    this.#heldSignal?.addEventListener('abort', onLost, { once: true });
     await firstOf(signal, (enough) => [
+      lost.wait(enough),
       primary.waitForChange(enough),
       dutyDone.wait(enough),
       clock.sleep(Math.min(waitMs, IDLE_WAIT_MS), enough),
     ]);
+    this.#heldSignal?.removeEventListener('abort', onLost);
   }
 
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {

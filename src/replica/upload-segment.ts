@@ -3,6 +3,7 @@ import { encodeAnnotation } from '../generations/annotation.ts';
 import { type Generation, type Position, segmentKey } from '../generations/names.ts';
 import { encodeFrame, encodeFrameAsync, encodeFrameStream } from '../codec/lz4-frame.ts';
 import type { ObjectInfo, ObjectStore } from '../storage/object-store.ts';
+import { createOnly } from './create-only.ts';
 
 /** Up to this size the compression takes less time than a trip through the thread pool. */
 const SYNC_BYTES = 128 * 1024;
@@ -35,7 +36,7 @@ export async function uploadSegment(
   const options = annotationOf(place);
   const body =
     bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
-  return store.write(segmentKey(place.generation, place.from), body, { signal });
+  return store.write(segmentKey(place.generation, place.from), body, { ...createOnly(store), signal });
 }
 
 /** The same for a stretch that is too long to be held in memory. */
@@ -46,5 +47,5 @@ export async function uploadSegmentStream(
   signal?: AbortSignal,
 ): Promise<ObjectInfo> {
   const body = encodeFrameStream(pieces, annotationOf(place));
-  return store.write(segmentKey(place.generation, place.from), body, { signal });
+  return store.write(segmentKey(place.generation, place.from), body, { ...createOnly(store), signal });
 }

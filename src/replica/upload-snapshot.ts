@@ -4,6 +4,7 @@ import { encodeFrameStream } from '../codec/lz4-frame.ts';
 import { type Generation, snapshotKey } from '../generations/names.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectInfo, ObjectStore } from '../storage/object-store.ts';
+import { createOnly } from './create-only.ts';
 
 export interface SnapshotUpload {
   readonly store: ObjectStore;
@@ -41,6 +42,6 @@ export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo
   return upload.store.write(
     snapshotKey(generation, snapshot.position.index),
     encodeFrameStream(pagesThenWait(upload), { annotation }),
-    { signal: upload.signal },
+    { ...createOnly(upload.store), signal: upload.signal },
   );
 }

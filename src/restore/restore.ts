@@ -8,6 +8,7 @@ import type { RestorePlan } from '../generations/plan-outcome.ts';
 import { planRestore } from '../generations/plan-restore.ts';
 import { withoutSnapshots } from '../generations/restorable-points.ts';
 import { tryPlanRestore } from '../generations/restore-plan.ts';
+import { withEndings } from '../generations/superseded.ts';
 import type { RestoreTarget } from '../generations/restore-target.ts';
 import { type BuildContext, type Built, build } from './build.ts';
 import { ChainFault, SnapshotFault } from './faults.ts';
@@ -79,7 +80,9 @@ async function buildTarget(
 async function inventoryOf(
   options: Pick<RestoreOptions, 'store' | 'inventory' | 'signal' | 'logger'>,
 ): Promise<Inventory> {
-  const inventory = options.inventory ?? (await readInventory(options.store, { signal: options.signal }));
+  const { store, signal } = options;
+  const inventory =
+    options.inventory ?? (await withEndings(await readInventory(store, { signal }), store, { signal }));
   for (const key of inventory.strangers) options.logger?.debug('not part of a replica, ignored', { key });
   return inventory;
 }
@@ -138,7 +141,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
  * exact and safe on disk, or there is an error and nothing was left behind.
  *
  * @throws RivuletError `REPLICA_EMPTY`, `TARGET_UNAVAILABLE`, `CHAIN_BROKEN` (naming the object, the newest restorable
- *   point and the flags for it), `AGE_KEY_MISSING`, `STORAGE_FAILED`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`,
+ *   point and the flags for it), `AGE_KEY_MISSING`, `AGE_KEY_WRONG`, `STORAGE_FAILED`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`,
  *   `INTEGRITY`, `CANCELLED`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreSummary> {

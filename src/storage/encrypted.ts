@@ -2,6 +2,8 @@
  * Encryption with age over any store. What is stored is what Litestream v0.3.13 stores: the object as it is without
  * encryption, as age; names are not changed, and listings tell the sizes of what is stored.
  *
+ * The lease is left in the clear: whoever stands by must be able to read it, and it holds nothing of the database.
+ *
  * This is the outermost wrapper: what lies below may resume a read or repeat a write, and has to do so on stored bytes.
  */
 import type { Age } from '../codec/age/age.ts';
@@ -15,6 +17,7 @@ import type {
   WriteOptions,
   WrittenObject,
 } from './object-store.ts';
+import { isLeaseKey } from './register.ts';
 
 export interface EncryptedStoreOptions {
   /**
@@ -79,12 +82,13 @@ class EncryptedStore implements ObjectStore {
   }
 
   async readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array> {
-    return this.#openedBytes(key, await this.#inner.readBytes(key, options));
+    const bytes = await this.#inner.readBytes(key, options);
+    return isLeaseKey(key) ? bytes : this.#openedBytes(key, bytes);
   }
 
   async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
     const object = await this.#inner.readVersioned(key, options);
-    return { ...object, bytes: await this.#openedBytes(key, object.bytes) };
+    return isLeaseKey(key) ? object : { ...object, bytes: await this.#openedBytes(key, object.bytes) };
   }
 
   async write(
@@ -92,6 +96,7 @@ class EncryptedStore implements ObjectStore {
     body: Uint8Array | AsyncIterable<Uint8Array>,
     options?: WriteOptions,
   ): Promise<WrittenObject> {
+    if (isLeaseKey(key)) return this.#inner.write(key, body, options);
     if (!this.#age.canEncrypt) {
       throw new RivuletError('AGE_INVALID', `${key} was not stored: there is no recipient to encrypt it to`, {
         hint: 'Give `age.recipients`: the public keys that belong to the identities.',

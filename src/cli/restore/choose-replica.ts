@@ -5,6 +5,7 @@ import { openStore } from '../../daemon/stores.ts';
 import { readInventory } from '../../generations/inventory.ts';
 import type { Inventory } from '../../generations/inventory.ts';
 import { tryPlanRestore } from '../../generations/restore-plan.ts';
+import { withEndings } from '../../generations/superseded.ts';
 import type { RestoreTarget } from '../../generations/restore-target.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 
@@ -31,7 +32,8 @@ export async function readCandidates(
   for (const replica of replicas) {
     try {
       const store = stack.adopt(await openStore(replica, { atOnce: true }), async (opened) => opened.close());
-      readable.push({ name: replica.name, store, inventory: await readInventory(store, { signal }) });
+      const inventory = await withEndings(await readInventory(store, { signal }), store, { signal });
+      readable.push({ name: replica.name, store, inventory });
     } catch (error) {
       signal.throwIfAborted();
       failures.push({ name: replica.name, error });

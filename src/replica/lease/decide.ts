@@ -1,0 +1,87 @@
+/** What to do about a lease, from what is known. Pure. */
+import type { LeaseRecord } from '../../generations/lease-record.ts';
+import { observationMs } from './validity.ts';
+
+/** Clocks of different machines may differ this much before a lease that looks expired is taken without watching it. */
+const CLOCK_SKEW_MS_MAX = 5 * 60_000;
+
+export interface Identity {
+  /** Of the state directory. */
+  readonly owner: string;
+  readonly host: string;
+  /** Of the process. */
+  readonly session: string;
+}
+
+/** What is known when a lease that is not ours at this moment was read. */
+export interface Seen {
+  readonly me: Identity;
+  readonly record: LeaseRecord;
+  /** When the value was stored, by the store's clock. */
+  readonly storedAtMs: number;
+  /** Our wall clock. */
+  readonly nowMs: number;
+  /** How long we have seen exactly this value, by a clock that never runs ahead. */
+  readonly unchangedMs: number;
+  /** The value has changed while we were waiting for it: there is somebody alive. */
+  readonly sawAlive: boolean;
+  /** We held the lease in this process, and it was taken from us. */
+  readonly wasSuperseded: boolean;
+}
+
+export type Verdict =
+  | { readonly kind: 'take'; readonly why: 'released' | 'own' | 'expired' | 'idle' }
+  | { readonly kind: 'wait'; readonly why: 'held' | 'parked' | 'superseded' };
+
+/** Whether the record was written for the same state directory on the same machine, or by this very process. */
+export function isOwn({ owner, host, session }: LeaseRecord, me: Identity): boolean {
+  return session === me.session || (owner === me.owner && host === me.host);
+}
+
+/**
+ * Whether what the record's holder wrote may be continued as our own history: its holder cannot be alive any more.
+ *
+ * A restart in the same place is: the lock in the state directory proves that the former process is gone. A state
+ * directory that is found on another machine may be a copy, with the original alive, unless its holder has said good-bye.
+ */
+export function continuesHistory(record: LeaseRecord, me: Identity): boolean {
+  return isOwn(record, me) || (record.owner === me.owner && record.state === 'released');
+}
+
+/** Whether a lease may be taken now. */
+export function judge(seen: Seen): Verdict {
+  const { record, me } = seen;
+  if (record.session === me.session) return { kind: 'take', why: 'own' };
+  if (record.state === 'released') return { kind: 'take', why: 'released' };
+  // Two living writers would take turns for ever otherwise, each time with a whole snapshot.
+  if (seen.wasSuperseded) return { kind: 'wait', why: 'superseded' };
+  if (isOwn(record, me)) return { kind: 'take', why: 'own' };
+  const isUnchanged = seen.unchangedMs >= observationMs(record.durationMs);
+  if (record.state === 'parked') {
+    // One that was seen alive is idle, and still has the newer copy.
+    return isUnchanged && !seen.sawAlive ? { kind: 'take', why: 'idle' } : { kind: 'wait', why: 'parked' };
+  }
+  const lastSignMs = Math.max(record.renewedAtMs, seen.storedAtMs);
+  const isLongAgo = seen.nowMs - lastSignMs > record.durationMs + CLOCK_SKEW_MS_MAX;
+  return isUnchanged || isLongAgo ? { kind: 'take', why: 'expired' } : { kind: 'wait', why: 'held' };
+}
+
+export type Upkeep = 'renew' | 'park' | 'nothing';
+
+/** What the holder does each third of the duration. */
+export function upkeep(facts: {
+  readonly sinceRenewalMs: number;
+  readonly durationMs: number;
+  /** Something was written since the last renewal, or is being written. */
+  readonly isActive: boolean;
+  readonly renewAlways: boolean;
+}): Upkeep {
+  if (facts.isActive || facts.renewAlways) return 'renew';
+  return facts.sinceRenewalMs >= (facts.durationMs * 3) / 5 ? 'park' : 'nothing';
+}
+
+/** How long a standby waits before it looks again: often at first, when a hand-over is likely. */
+export function pollMs(durationMs: number, waitedMs: number): number {
+  const slowMs = Math.ceil(durationMs / 3);
+  return waitedMs < 2 * durationMs ? Math.min(1_000, slowMs) : slowMs;
+}

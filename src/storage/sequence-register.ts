@@ -1,0 +1,125 @@
+/**
+ * A register for stores that can only create: a row of numbered objects. The highest number is the value, to create
+ * the next one is to swap, and lower ones are removed.
+ *
+ * The highest number never goes down: what is removed is below one that was seen. So a process that was frozen for long
+ * and now creates a number whose successors are there, or were there and are removed, finds a higher one when it
+ * looks afterwards, and knows that it was too late. It may never win by the gap that a removal left. And where somebody
+ * has removed the whole row by hand and it has begun anew, the number before its own is missing.
+ *
+ * A listing is not made in one moment. It misses the highest number only if, while it is made, that number is removed
+ * again, and that happens only after `KEPT` more swaps.
+ */
+import { isRivuletError } from '../base/errors.ts';
+import type { CallOptions, ObjectInfo, ObjectStore } from './object-store.ts';
+import type { Reading, Register } from './register.ts';
+import { objectExists } from './storage-error.ts';
+
+/** So many of the newest stay (two at least), for a listing that overlaps with swaps. */
+const KEPT = 4;
+/** Removing costs a request, so several are removed with one call. */
+const REMOVED_AT_ONCE = 4;
+/** How often a value that is replaced while it is being read is looked for again. */
+const READ_ATTEMPTS = 20;
+
+const NAME = /^(\d{16})\.json$/;
+
+export interface SequenceOptions {
+  readonly kept?: number;
+  readonly removedAtOnce?: number;
+}
+
+/** Whether `number` is the highest, and the one that it followed is still there: it cannot have been replaced unseen. */
+function isNextInRow(numbers: readonly number[], number: number): boolean {
+  return numbers.at(-1) === number && (number === 1 || numbers.at(-2) === number - 1);
+}
+
+export class SequenceRegister implements Register {
+  readonly #store: ObjectStore;
+  readonly #folder: string;
+  readonly #kept: number;
+  readonly #removedAtOnce: number;
+
+  /** @param folder - ends in `/` */
+  constructor(store: ObjectStore, folder: string, options: SequenceOptions = {}) {
+    this.#store = store;
+    this.#folder = folder;
+    this.#kept = options.kept ?? KEPT;
+    this.#removedAtOnce = options.removedAtOnce ?? REMOVED_AT_ONCE;
+  }
+
+  async read(options: CallOptions = {}): Promise<Reading | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const highest = (await this.#numbers(options)).at(-1);
+      if (highest === undefined) return undefined;
+      try {
+        const bytes = await this.#store.readBytes(this.#key(highest.number), options);
+        return { bytes, version: String(highest.number), storedAtMs: highest.modifiedAt.getTime() };
+      } catch (error) {
+        // Replaced, and removed as an old one, between the two requests.
+        if (!isRivuletError(error, 'STORAGE_NOT_FOUND') || attempt === READ_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async swap(seen: Reading | undefined, bytes: Uint8Array, options: CallOptions = {}): Promise<Reading> {
+    const number = seen === undefined ? 1 : Number(seen.version) + 1;
+    const key = this.#key(number);
+    const { modifiedAt } = await this.#store.write(key, bytes, { ...options, onlyIf: 'absent' });
+    const numbers = await this.#numbers(options);
+    if (
+      !isNextInRow(
+        numbers.map((one) => one.number),
+        number,
+      )
+    ) {
+      await this.#store.remove([key], options);
+      throw objectExists(this.#store.location, key);
+    }
+    await this.#removeOld(numbers, options);
+    return { bytes, version: String(number), storedAtMs: modifiedAt.getTime() };
+  }
+
+  async honoursConditions(
+    present: Reading,
+    _gone: Reading | undefined,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    try {
+      const key = this.#key(Number(present.version));
+      const written = await this.#store.write(key, present.bytes, { ...options, onlyIf: 'absent' });
+      // Refused at last, after an attempt that failed otherwise.
+      return written.foundWritten === true;
+    } catch (error) {
+      if (isRivuletError(error, 'STORAGE_EXISTS')) return true;
+      throw error;
+    }
+  }
+
+  async clear(options: CallOptions = {}): Promise<void> {
+    const numbers = await this.#numbers(options);
+    await this.#store.remove(
+      numbers.map(({ key }) => key),
+      options,
+    );
+  }
+
+  /** From the lowest to the highest. */
+  async #numbers(options: CallOptions): Promise<(ObjectInfo & { readonly number: number })[]> {
+    const found: (ObjectInfo & { readonly number: number })[] = [];
+    for await (const info of this.#store.list(this.#folder, options)) {
+      const digits = NAME.exec(info.key.slice(this.#folder.length))?.[1];
+      if (digits !== undefined) found.push({ ...info, number: Number(digits) });
+    }
+    return found.sort((a, b) => a.number - b.number);
+  }
+
+  async #removeOld(numbers: readonly ObjectInfo[], options: CallOptions): Promise<void> {
+    const old = numbers.slice(0, -this.#kept).map(({ key }) => key);
+    if (old.length >= this.#removedAtOnce) await this.#store.remove(old, options);
+  }
+
+  #key(number: number): string {
+    return `${this.#folder}${String(number).padStart(16, '0')}.json`;
+  }
+}
