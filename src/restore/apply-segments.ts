@@ -76,7 +76,9 @@ async function applyOne(
       await applyStream(
         applier,
         segment,
-        bytes === undefined ? store.read(segment.key, { signal }) : once(bytes),
+        bytes === undefined
+          ? store.read(segment.key, { sizeHintBytes: segment.sizeBytes, signal })
+          : once(bytes),
       );
   } catch (error) {
     throw asChainFault(segment, error);

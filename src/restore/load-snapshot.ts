@@ -114,7 +114,10 @@ export async function loadSnapshot(
   into: { readonly fd: number; readonly signal: AbortSignal; readonly onBytes: (bytes: number) => void },
 ): Promise<LoadedSnapshot> {
   try {
-    const source = counted(store.read(entry.key, { signal: into.signal }), into.onBytes);
+    const source = counted(
+      store.read(entry.key, { sizeHintBytes: entry.sizeBytes, signal: into.signal }),
+      into.onBytes,
+    );
     return describe(generation, entry, await copyContent(source, into.fd));
   } catch (error) {
     throw asSnapshotFault(entry, error);
