@@ -17,7 +17,7 @@ export async function* bodyParts(
   let index = 0;
   let sizeBytes = sizeOf(index);
   for await (const chunk of untilAborted(body, signal)) {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       const piece = chunk.subarray(at, at + sizeBytes - gathering.lengthBytes);
       gathering.add(piece);
       at += piece.length;

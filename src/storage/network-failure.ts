@@ -35,7 +35,8 @@ const PASSING: Readonly<Record<string, string | undefined>> = {
   ERR_STREAM_DESTROYED: undefined,
 };
 
-const CERTIFICATE = /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|HOSTNAME_MISMATCH)/;
+const CERTIFICATE =
+  /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 const PROTOCOL = /^(ERR_SSL_|EPROTO|HPE_)/;
 
 /** What `error`, or the failure that caused it, says about the network; undefined when it is about something else. */
@@ -45,7 +46,11 @@ export function networkFailureOf(error: unknown): NetworkFailure | undefined {
   if (Object.hasOwn(PASSING, code)) return { systemCode: code, retry: true, hint: PASSING[code] };
   if (CERTIFICATE.test(code)) return { systemCode: code, retry: false, hint: CERTIFICATE_HINT };
   if (PROTOCOL.test(code)) {
-    return { systemCode: code, retry: true, hint: 'Is this the right port, and https or http as it should be?' };
+    return {
+      systemCode: code,
+      retry: true,
+      hint: 'Is this the right port, and https or http as it should be?',
+    };
   }
   return undefined;
 }

@@ -15,6 +15,8 @@ export interface Expectations {
   readonly bigObjectBytes: number;
   /** Writers at once where only one may win. */
   readonly racers: number;
+  /** False where the service takes a backslash for a slash, so that the store must refuse it. */
+  readonly backslashes: boolean;
 }
 
 /** Declares one test, which is given an empty store. */
