@@ -40,7 +40,7 @@ export function rangedStore(store: ObjectStore, options: Partial<RangeOptions> =
       const wanted = wantedRange(readOptions);
       if (wanted === undefined || wanted.lengthBytes <= Math.max(settings.thresholdBytes, rangeBytes))
         return store.read(key, readOptions);
-      return readInRanges(store, key, splitRange(wanted, rangeBytes), rangesAtOnce, readOptions.signal);
+      return readInRanges(store, key, splitRange(wanted, rangeBytes), rangesAtOnce, readOptions);
     },
     readBytes: async (key, callOptions) => store.readBytes(key, callOptions),
     readVersioned: async (key, callOptions) => store.readVersioned(key, callOptions),
@@ -70,7 +70,7 @@ async function* readInRanges(
   key: string,
   ranges: readonly Range[],
   atOnce: number,
-  signal: AbortSignal | undefined,
+  { signal, sizeHintBytes }: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   signal?.throwIfAborted();
   const stop = new AbortController();
@@ -81,7 +81,11 @@ async function* readInRanges(
   const begin = (): void => {
     const range = ranges[next++];
     if (range === undefined) return;
-    const fetching = fetchRange(store, key, range, stop.signal);
+    const fetching = fetchRange(store, key, {
+      ...range,
+      ...(sizeHintBytes === undefined ? {} : { sizeHintBytes }),
+      signal: stop.signal,
+    });
     // One failure fails all, at once: its turn may come only after ranges that take long.
     fetching.catch((error: unknown) => stop.abort(error));
     pending.push(fetching);
@@ -112,12 +116,12 @@ async function* readInRanges(
 async function fetchRange(
   store: ObjectStore,
   key: string,
-  { offsetBytes, lengthBytes }: Range,
-  signal: AbortSignal,
+  options: ReadOptions & Range,
 ): Promise<Uint8Array[]> {
+  const { offsetBytes, lengthBytes } = options;
   const chunks: Uint8Array[] = [];
   let gotBytes = 0;
-  for await (const chunk of store.read(key, { offsetBytes, lengthBytes, signal })) {
+  for await (const chunk of store.read(key, options)) {
     gotBytes += chunk.length;
     chunks.push(chunk);
   }

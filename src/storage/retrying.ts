@@ -1,6 +1,7 @@
 /** `ObjectStore` that makes a call again when it failed in a way that may pass, and ends one in which nothing moves. */
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError } from '../base/errors.ts';
+import type { RivuletError } from '../base/errors.ts';
 import type {
   CallOptions,
   Conditions,
@@ -13,6 +14,7 @@ import type {
 } from './object-store.ts';
 import { DOWNLOAD_STALL_MS, StallWatch, UPLOAD_STALL_MS, attemptLimitMs, withinTime } from './patience.ts';
 import type { StorageRetrier } from './retry.ts';
+import { storageFailed } from './storage-error.ts';
 
 /** What an object read whole may have when nobody told its size: as much as the longest segment. */
 const UNTOLD_BYTES = 8 * 1024 * 1024;
@@ -26,8 +28,13 @@ const REMOVAL_BYTES = 4096;
  * A conditional write whose answer was lost is refused when it is made again, by its own work. Then the object is
  * read back, and the same bytes mean that it was written.
  */
-export function retryingStore(store: ObjectStore, retrier: StorageRetrier, clock: Clock): ObjectStore {
-  return new RetryingStore(store, retrier, clock);
+export function retryingStore(
+  store: ObjectStore,
+  retrier: StorageRetrier,
+  clock: Clock,
+  answerMs?: number,
+): ObjectStore {
+  return new RetryingStore(store, retrier, clock, answerMs);
 }
 
 class RetryingStore implements ObjectStore {
@@ -38,13 +45,16 @@ class RetryingStore implements ObjectStore {
   readonly #retrier: StorageRetrier;
   readonly #clock: Clock;
 
-  constructor(store: ObjectStore, retrier: StorageRetrier, clock: Clock) {
+  readonly #answerMs: number | undefined;
+
+  constructor(store: ObjectStore, retrier: StorageRetrier, clock: Clock, answerMs: number | undefined) {
     this.type = store.type;
     this.location = store.location;
     this.conditions = store.conditions;
     this.#store = store;
     this.#retrier = retrier;
     this.#clock = clock;
+    this.#answerMs = answerMs;
   }
 
   /** Begun anew after a failure, without the objects that were given already. */
@@ -79,7 +89,9 @@ class RetryingStore implements ObjectStore {
   async *read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const what = `read ${key}`;
     const attempts = this.#retrier.begin(what, options.signal);
+    const promisedBytes = promised(options);
     let receivedBytes = 0;
+    let shortBytes: number | undefined;
     for (;;) {
       try {
         const source = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
@@ -89,7 +101,11 @@ class RetryingStore implements ObjectStore {
           if (chunk.length > 0) attempts.progressed();
           yield chunk;
         }
-        return;
+        if (receivedBytes >= promisedBytes) return;
+        // A connection that breaks can look like an end; the same end twice is one.
+        const isEnd = shortBytes === receivedBytes;
+        shortBytes = receivedBytes;
+        throw this.#tooShort(key, receivedBytes, promisedBytes, isEnd);
       } catch (error) {
         await attempts.failed(error);
         if (receivedBytes === options.lengthBytes) return;
@@ -147,7 +163,7 @@ class RetryingStore implements ObjectStore {
     call: (signal: AbortSignal, number: number) => Promise<T>,
   ): Promise<T> {
     const attempt = async (number: number): Promise<T> =>
-      withinTime(this.#clock, attemptLimitMs(bodyBytes), this.#named(what), signal, async (inner) =>
+      withinTime(this.#clock, attemptLimitMs(bodyBytes, this.#answerMs), this.#named(what), signal, async (inner) =>
         call(inner, number),
       );
     return this.#retrier.run(what, attempt, signal);
@@ -210,9 +226,23 @@ class RetryingStore implements ObjectStore {
     }
   }
 
+  #tooShort(key: string, receivedBytes: number, promisedBytes: number, isEnd: boolean): RivuletError {
+    const problem = `${receivedBytes} bytes came, expected ${promisedBytes}`;
+    return storageFailed(`cannot ${this.#named(`read ${key}`)}: ${problem}`, { retry: !isEnd });
+  }
+
   #named(what: string): string {
     return `${what} at ${this.location}`;
   }
+}
+
+/** How many bytes must come, by the size that a listing told; 0 when nobody knows. */
+function promised({
+  offsetBytes = 0,
+  lengthBytes = Number.POSITIVE_INFINITY,
+  sizeHintBytes = 0,
+}: ReadOptions): number {
+  return Math.max(0, Math.min(lengthBytes, sizeHintBytes - offsetBytes));
 }
 
 /** The options of a read that goes on behind the bytes that came. */

@@ -1,4 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../src/base/clock.ts';
+
+/** After so many turns of the event loop, what does not wait for time or for the system has come to rest. */
+const QUIET_TURNS = 20;
 
 interface Sleeper {
   readonly atMs: number;
@@ -54,5 +58,24 @@ export class FakeClock implements Clock {
     const due = this.#sleepers.filter(({ atMs }) => atMs <= this.#elapsedMs);
     this.#sleepers = this.#sleepers.filter(({ atMs }) => atMs > this.#elapsedMs);
     for (const sleeper of due.sort((a, b) => a.atMs - b.atMs)) sleeper.wake();
+  }
+
+  /** Lets time pass until whoever is due first is woken. */
+  advanceToNext(): void {
+    const next = Math.min(...this.#sleepers.map(({ atMs }) => atMs));
+    if (Number.isFinite(next)) this.advance(Math.max(0, next - this.#elapsedMs));
+  }
+
+  /** Lets time pass whenever nothing else happens, until `work` is done. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const ending = work.finally(() => over.abort());
+    // Whoever waits for the outcome waits for it below.
+    ending.catch(() => undefined);
+    for (let turn = 1; !over.signal.aborted; turn++) {
+      await setImmediate();
+      if (turn % QUIET_TURNS === 0) this.advanceToNext();
+    }
+    return ending;
   }
 }
