@@ -106,7 +106,7 @@ async function cursorByNote(
   }
   const cursor = await primary.resumeAtEnd(generation, newest.index, noted.end);
   if (cursor !== undefined) {
-    record?.stored(generation, { from: newest, end: noted.end, sizeBytes: newest.sizeBytes });
+    record?.proven(generation, { from: newest, end: noted.end, sizeBytes: newest.sizeBytes });
   }
   return cursor;
 }

@@ -118,10 +118,18 @@ export class UploadRecord {
     this.#replace({ generation, location, stored, intended });
   }
 
-  /** The segment is stored, by what the store said or by what a listing shows. */
+  /** The segment is stored. */
   stored(generation: Generation, { from: { index, offsetBytes }, end, sizeBytes }: StoredSegment): void {
     const stored = { from: { index, offsetBytes }, end, sizeBytes };
     this.#replace({ generation, location: this.#parts.location, stored, intended: undefined });
+  }
+
+  /** The newest segment at the destination ends here. One that is intended behind it may be on its way still. */
+  proven(generation: Generation, newest: StoredSegment): void {
+    const stored = this.#note?.stored;
+    if (stored === undefined || comparePositions(stored.from, newest.from) !== 0) {
+      this.stored(generation, newest);
+    }
   }
 
   #replace(note: UploadNote): void {
