@@ -14,9 +14,9 @@ export const DOWNLOAD_STALL_MS: number = 60_000;
 /** What a call that was ended may take to clean up, before it is left behind. */
 const CLEANUP_GRACE_MS = 5_000;
 
-/** What one attempt with a body of that size may take. */
-export function attemptLimitMs(bodyBytes: number): number {
-  return ANSWER_MS + bodyBytes / SLOWEST_BYTES_PER_MS;
+/** What one attempt with a body of that size may take. @param answerMs - what every request may take */
+export function attemptLimitMs(bodyBytes: number, answerMs: number = ANSWER_MS): number {
+  return answerMs + bodyBytes / SLOWEST_BYTES_PER_MS;
 }
 
 /**
@@ -73,12 +73,19 @@ export class StallWatch {
   async watched<T>(work: () => Promise<T>): Promise<T> {
     this.start();
     try {
-      return await Promise.race([work(), this.#ended.promise]);
+      return await this.orEnded(work());
+    } finally {
+      this.pause();
+    }
+  }
+
+  /** Waits for `work`, which stops when the watch ends it, or is left behind. Rejects with the reason of that. */
+  async orEnded<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await Promise.race([work, this.#ended.promise]);
     } catch (error) {
       // However `work` puts it: this is why it has ended.
       throw this.signal.aborted ? this.signal.reason : error;
-    } finally {
-      this.pause();
     }
   }
 

@@ -163,8 +163,12 @@ class RetryingStore implements ObjectStore {
     call: (signal: AbortSignal, number: number) => Promise<T>,
   ): Promise<T> {
     const attempt = async (number: number): Promise<T> =>
-      withinTime(this.#clock, attemptLimitMs(bodyBytes, this.#answerMs), this.#named(what), signal, async (inner) =>
-        call(inner, number),
+      withinTime(
+        this.#clock,
+        attemptLimitMs(bodyBytes, this.#answerMs),
+        this.#named(what),
+        signal,
+        async (inner) => call(inner, number),
       );
     return this.#retrier.run(what, attempt, signal);
   }
@@ -192,7 +196,7 @@ class RetryingStore implements ObjectStore {
     const source = whileNotWaiting(body, watch);
     try {
       watch.start();
-      return await this.#store.write(key, source, { ...options, signal: watch.signal });
+      return await watch.orEnded(this.#store.write(key, source, { ...options, signal: watch.signal }));
     } finally {
       watch.end();
     }
