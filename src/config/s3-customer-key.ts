@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 import { problemOf, secretOf } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
@@ -38,13 +38,26 @@ export function customerKeySettings(
   };
 }
 
-const PRIVATE_ADDRESS = /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|\[?(::1|f[cd]|fe80))/i;
+const PRIVATE_NETS = new BlockList();
+for (const [net, bits] of [
+  ['127.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+] as const) {
+  PRIVATE_NETS.addSubnet(net, bits);
+}
+PRIVATE_NETS.addAddress('::1', 'ipv6');
+PRIVATE_NETS.addSubnet('fc00::', 7, 'ipv6');
+PRIVATE_NETS.addSubnet('fe80::', 10, 'ipv6');
 
-/** Plain HTTP to a host that is neither this machine nor in a private network. A name without a dot is a local one. */
+/** Plain HTTP to a host that is neither this machine nor an address of a private network. Other names say nothing. */
 function isOverheard(endpoint: string): boolean {
   const match = /^http:\/\/(\[[^\]]*\]|[^/:?#]*)/i.exec(endpoint);
   if (match === null) return false;
-  const host = match[1] ?? '';
-  if (isIP(host.replace(/^\[|\]$/g, '')) !== 0) return !PRIVATE_ADDRESS.test(host);
-  return host.includes('.') && !/(^|\.)localhost$|\.(internal|local|lan|home\.arpa)$/i.test(host);
+  const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
+  const version = isIP(host);
+  if (version === 0) return !/(^|\.)localhost$/i.test(host);
+  return !PRIVATE_NETS.check(host, version === 6 ? 'ipv6' : 'ipv4');
 }

@@ -5,10 +5,10 @@ const NETWORK_KEYS = {
   requestTimeoutMs: {
     key: 'request-timeout',
     kind: 'duration',
-    default: '1m',
     types: ['s3', 'gcs', 'abs', 'sftp'],
     inUrl: true,
     help: 'How long one request may stay without an answer, or without a further byte, before it is given up and made again.',
+    defaultNote: '`1m`; for s3 `30s` without a byte',
     compat: 'Rivulet only.',
   },
   maxConcurrentRequests: {

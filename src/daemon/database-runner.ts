@@ -11,7 +11,6 @@ import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import { Replica, type ReplicaStatus } from '../replica/replica.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
-import { meteredStore } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { openStore } from './stores.ts';
 
@@ -113,12 +112,17 @@ export class DatabaseRunner {
   ): Promise<RunningReplica> {
     const { clock, metrics, logger } = this.#tools;
     const own = metrics.replica(this.settings.path, settings.name);
-    const plain = await openStore(settings, ownershipOf(this.settings.path));
-    const store = meteredStore(plain, {
-      operation: (kind, count) => {
-        for (let n = 0; n < count; n++) metrics.addOperation(plain.type, kind);
+    const { type } = settings.destination;
+    const store = await openStore(settings, {
+      clock,
+      logger: logger.child({ replica: settings.name }),
+      file: ownershipOf(this.settings.path),
+      meter: {
+        operation: (kind, count) => {
+          for (let n = 0; n < count; n++) metrics.addOperation(type, kind);
+        },
+        bytes: (kind, count) => metrics.addOperationBytes(type, kind, count),
       },
-      bytes: (kind, count) => metrics.addOperationBytes(plain.type, kind, count),
     });
     const replica = new Replica(
       {

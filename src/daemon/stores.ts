@@ -1,20 +1,58 @@
 /** From a replica's settings to the store that holds its objects. A backend loads when it is first used. */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { type Logger, silentLogger } from '../base/log.ts';
 import { assertBackendAvailable } from '../config/availability.ts';
-import type { ReplicaSettings } from '../config/settings.ts';
+import type { NetworkDestination, ReplicaSettings } from '../config/settings.ts';
+import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
+import { meteredStore, type StoreMeter } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { networkLimits } from './backend-options.ts';
+import { networkBackend, type ReloadableKeys } from './network-backends.ts';
+
+/** What a command or the daemon gives to the stores that it opens; all of it may be left out. */
+export interface StoreTools {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly meter?: StoreMeter;
+  /** For what a file replica stores. */
+  readonly file?: FileObjectStoreOptions;
+  /** Attempts of a call, the first one included; as many as help when absent. */
+  readonly attemptsMax?: number;
+  /** Told of credentials that can be asked for anew. The store closes them. */
+  readonly onKeys?: (keys: ReloadableKeys) => void;
+}
 
 /**
- * Opens the destination of a replica; nothing is read or written yet. The caller closes it. `ownership` is for what a
- * file replica stores. Throws `UNSUPPORTED` for a type of destination that this version does not have.
+ * Opens the destination of a replica; nothing is read or written yet. The caller closes it.
+ *
+ * @throws RivuletError `UNSUPPORTED` for a type of destination that this version does not have, `PACKAGE_MISSING`
  */
 export async function openStore(
   replica: Pick<ReplicaSettings, 'destination'>,
-  ownership: FileObjectStoreOptions = {},
+  tools: StoreTools = {},
 ): Promise<ObjectStore> {
   const { destination } = replica;
-  assertBackendAvailable(destination);
-  if (destination.type !== 'file') throw new TypeError(`no backend for ${destination.type}`);
+  if (destination.type !== 'file') return openNetworkStore(destination, tools);
   const { FileObjectStore } = await import('../storage/file/file-object-store.ts');
-  return new FileObjectStore(destination.path, ownership);
+  const store = new FileObjectStore(destination.path, tools.file);
+  return tools.meter === undefined ? store : meteredStore(store, tools.meter);
+}
+
+async function openNetworkStore(destination: NetworkDestination, tools: StoreTools): Promise<ObjectStore> {
+  assertBackendAvailable(destination);
+  const { clock = systemClock, logger = silentLogger, meter, attemptsMax } = tools;
+  const { networkStore } = await import('../storage/network-store.ts');
+  const backend = await networkBackend(destination, { clock, logger });
+  if (backend.keys !== undefined) tools.onKeys?.(backend.keys);
+  const store = networkStore(backend.make, {
+    clock,
+    logger,
+    meter,
+    ...(attemptsMax === undefined ? {} : { retry: { attemptsMax } }),
+    ...networkLimits(destination),
+    // One connection carries everything: several ranges at once are no faster.
+    ...(destination.type === 'sftp' ? { ranges: false } : {}),
+  });
+  return backend.keys === undefined ? store : closingStore(store, backend.keys);
 }

@@ -20,6 +20,8 @@ export interface NetworkStoreOptions {
   readonly meter?: StoreMeter | undefined;
   readonly retry?: Partial<RetryPolicy> | undefined;
   readonly limits?: Partial<CallLimits> | undefined;
+  /** What every request may take, beside the time for its bytes; a minute when absent. */
+  readonly answerMs?: number | undefined;
   /** Bytes per second of content; without a cap when absent. */
   readonly uploadBytesPerSecond?: number | undefined;
   readonly downloadBytesPerSecond?: number | undefined;
@@ -45,7 +47,7 @@ export function networkStore(
   const onRequest: BackendTools['onRequest'] = (kind) => meter?.operation(kind, 1);
   const backend = makeBackend({ clock, logger, onRequest, retrier });
   const counted = meter === undefined ? backend : meteredStore(backend, meter, { countsItself: true });
-  const retried = retryingStore(counted, retrier, clock);
+  const retried = retryingStore(counted, retrier, clock, options.answerMs);
   const limited = limitedStore(retried, options.limits);
   const paced = pacedStore(limited, {
     uploads: capOf(options.uploadBytesPerSecond, clock),

@@ -56,7 +56,6 @@ test('shows every setting in the keys of the file, and no secret', () => {
     'secret-access-key': '********',
     'force-path-style': true,
     'skip-verify': false,
-    'request-timeout': '1m',
     'max-concurrent-requests': 16,
     'bandwidth-limit': '0',
     'on-auth-failure': 'retry',

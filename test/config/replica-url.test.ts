@@ -132,7 +132,6 @@ test('s3 settings: keys, URL and endpoint together', () => {
     region: 'us-east-1',
     forcePathStyle: true,
     skipVerify: true,
-    requestTimeoutMs: 60_000,
     maxConcurrentRequests: 16,
     bandwidthLimitBytes: 0,
     onAuthFailure: 'retry',

@@ -105,7 +105,7 @@ test('customer keys are whole, have one algorithm, and are not sent in the clear
     'https://example.org',
     'http://localhost:1',
     'http://10.0.0.1',
-    'http://minio:9000',
+    'http://[fd00::1]:9000',
   ]) {
     const text = withReplica('url: s3://b/x', `sse-customer-key: ${KEY_32}`, `endpoint: ${endpoint}`);
     const { destination } = firstReplica(parse(text));

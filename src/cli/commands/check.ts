@@ -79,7 +79,7 @@ async function* findingsOf(
   const { openStore } = await import('../../daemon/stores.ts');
   yield* check({
     ...what,
-    openStore: async (replica) => openStore(replica),
+    openStore: async (replica) => openStore(replica, { clock, attemptsMax: 1 }),
     clock,
     logger: silentLogger,
     signal: signals.graceful,

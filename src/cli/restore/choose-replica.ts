@@ -31,7 +31,9 @@ export async function readCandidates(
   const failures: { name: string; error: unknown }[] = [];
   for (const replica of replicas) {
     try {
-      const store = stack.adopt(await openStore(replica, { atOnce: true }), async (opened) => opened.close());
+      const store = stack.adopt(await openStore(replica, { file: { atOnce: true } }), async (opened) =>
+        opened.close(),
+      );
       const inventory = await withEndings(await readInventory(store, { signal }), store, { signal });
       readable.push({ name: replica.name, store, inventory });
     } catch (error) {
