@@ -22,7 +22,7 @@ import { isLeaseKey } from './register.ts';
 export interface EncryptedStoreOptions {
   /**
    * Told once, of the first object that is read and is not age: one that was stored before encryption was configured.
-   * It is given back as it is. age does not tell who wrote an object, so refusing it would not keep a forger away.
+   * It is given back as it is. age does not tell who wrote an object, so refusing it would keep no forger away.
    */
   readonly onPlain?: (key: string) => void;
 }
@@ -30,26 +30,42 @@ export interface EncryptedStoreOptions {
 /**
  * `store`, with what is written encrypted to the recipients of `age`, and what is read decrypted with its identities.
  * Reading throws `AGE_KEY_MISSING`, `AGE_KEY_WRONG` or `AGE_INVALID`, too; writing without a recipient throws
- * `AGE_INVALID` and stores nothing.
+ * `AGE_INVALID` and stores nothing. Keys that are given as a function are asked for when the first object is, and again
+ * if that failed: who only lists needs none.
  */
 export function encryptedStore(
   store: ObjectStore,
-  age: Age,
+  age: Age | (() => Promise<Age>),
   options: EncryptedStoreOptions = {},
 ): ObjectStore {
-  return new EncryptedStore(store, age, options);
+  return new EncryptedStore(store, age instanceof Function ? age : async () => age, options);
 }
 
 class EncryptedStore implements ObjectStore {
   readonly #inner: ObjectStore;
-  readonly #age: Age;
+  readonly #openAge: () => Promise<Age>;
   readonly #onPlain: (key: string) => void;
+  #age: Promise<Age> | undefined;
   #saidPlain = false;
 
-  constructor(inner: ObjectStore, age: Age, { onPlain = () => undefined }: EncryptedStoreOptions) {
+  constructor(
+    inner: ObjectStore,
+    open: () => Promise<Age>,
+    { onPlain = () => undefined }: EncryptedStoreOptions,
+  ) {
     this.#inner = inner;
-    this.#age = age;
+    this.#openAge = open;
     this.#onPlain = onPlain;
+  }
+
+  async #keys(): Promise<Age> {
+    this.#age ??= this.#openAge();
+    try {
+      return await this.#age;
+    } catch (error) {
+      this.#age = undefined;
+      throw error;
+    }
   }
 
   get type(): string {
@@ -74,6 +90,7 @@ class EncryptedStore implements ObjectStore {
 
   /** A part of an object is decrypted from its start: nothing in this program asks for one. */
   read(key: string, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
+    if (isLeaseKey(key)) return this.#inner.read(key, options);
     const { offsetBytes = 0, lengthBytes = Number.POSITIVE_INFINITY, ...whole } = options;
     const content = this.#opened(key, this.#inner.read(key, whole));
     return offsetBytes === 0 && lengthBytes === Number.POSITIVE_INFINITY
@@ -97,12 +114,13 @@ class EncryptedStore implements ObjectStore {
     options?: WriteOptions,
   ): Promise<WrittenObject> {
     if (isLeaseKey(key)) return this.#inner.write(key, body, options);
-    if (!this.#age.canEncrypt) {
+    const age = await this.#keys();
+    if (!age.canEncrypt) {
       throw new RivuletError('AGE_INVALID', `${key} was not stored: there is no recipient to encrypt it to`, {
         hint: 'Give `age.recipients`: the public keys that belong to the identities.',
       });
     }
-    const sealed = body instanceof Uint8Array ? await this.#age.encryptBytes(body) : this.#age.encrypt(body);
+    const sealed = body instanceof Uint8Array ? await age.encryptBytes(body) : age.encrypt(body);
     return this.#inner.write(key, sealed, options);
   }
 
@@ -119,7 +137,8 @@ class EncryptedStore implements ObjectStore {
     object: AsyncIterable<Uint8Array>,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      yield* this.#age.decryptIfSealed(object, () => this.#foundPlain(key));
+      const age = await this.#keys();
+      yield* age.decryptIfSealed(object, () => this.#foundPlain(key));
     } catch (error) {
       throw named(key, error);
     }

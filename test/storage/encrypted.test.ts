@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import type { Age } from '../../src/codec/age/age.ts';
 import { encryptedStore } from '../../src/storage/encrypted.ts';
+import { LEASE_KEY } from '../../src/storage/register.ts';
 import type { ObjectStore, ReadOptions } from '../../src/storage/object-store.ts';
 import { noise } from '../codec/samples.ts';
 import { ageOf, newKeyPair, type KeyPair } from '../support/age-keys.ts';
@@ -125,5 +126,34 @@ describe('an encrypted store', () => {
     }
     await assert.rejects(encryptedStore(memory, age).write('object', broken()), failure);
     assert.deepEqual(memory.keys(), []);
+  });
+
+  it('the lease stays in the clear, for those without identities', async () => {
+    const memory = new MemoryStore();
+    const told: string[] = [];
+    const store = encryptedStore(memory, blind, { onPlain: (key) => told.push(key) });
+    await store.write(LEASE_KEY, noise(50));
+    assert.ok(Buffer.from(memory.bytesOf(LEASE_KEY)).equals(noise(50)));
+    for (const bytes of [await store.readBytes(LEASE_KEY), (await store.readVersioned(LEASE_KEY)).bytes]) {
+      assert.ok(Buffer.from(bytes).equals(noise(50)));
+    }
+    assert.ok((await readAll(store, LEASE_KEY)).equals(noise(50)));
+    assert.deepEqual(told, []);
+  });
+
+  it('asks for its keys when it needs them, and again when there were none', async () => {
+    let asked = 0;
+    const memory = new MemoryStore();
+    const store = encryptedStore(memory, async () => {
+      asked += 1;
+      if (asked === 1) throw new Error('not yet');
+      return age;
+    });
+    assert.deepEqual(await gather(store.list('')), []);
+    assert.equal(asked, 0);
+    await assert.rejects(store.write('object', noise(1)), /not yet/);
+    await store.write('object', noise(1));
+    await store.readBytes('object');
+    assert.equal(asked, 2);
   });
 });
