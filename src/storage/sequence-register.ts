@@ -67,13 +67,10 @@ export class SequenceRegister implements Register {
     const key = this.#key(number);
     const { modifiedAt } = await this.#store.write(key, bytes, { ...options, onlyIf: 'absent' });
     const numbers = await this.#numbers(options);
-    if (
-      !isNextInRow(
-        numbers.map((one) => one.number),
-        number,
-      )
-    ) {
-      await this.#store.remove([key], options);
+    const present = numbers.map((one) => one.number);
+    if (!isNextInRow(present, number)) {
+      // One that was overtaken stays until it is old: it is what the higher ones followed.
+      if (present.at(-1) === number) await this.#store.remove([key], options);
       throw objectExists(this.#store.location, key);
     }
     await this.#removeOld(numbers, options);
@@ -116,7 +113,9 @@ export class SequenceRegister implements Register {
 
   async #removeOld(numbers: readonly ObjectInfo[], options: CallOptions): Promise<void> {
     const old = numbers.slice(0, -this.#kept).map(({ key }) => key);
-    if (old.length >= this.#removedAtOnce) await this.#store.remove(old, options);
+    if (old.length < this.#removedAtOnce) return;
+    // What stays is removed with the next ones; the swap has taken place.
+    await this.#store.remove(old, options).catch(() => options.signal?.throwIfAborted());
   }
 
   #key(number: number): string {
