@@ -13,7 +13,10 @@ import type {
 export interface StoreMeter {
   /** So many requests went out. Failed ones count: they cost money too. */
   operation(kind: RequestKind, count: number): void;
-  /** Bytes of object content that went out (`PUT`) or came in (`GET`), also those of a call that then failed. */
+  /**
+   * Bytes of object content that went out (`PUT`) or came in (`GET`): of streams also those of a call that then failed,
+   * of whole objects only those of calls that worked, since nobody knows how far a failed one came.
+   */
   bytes(kind: 'PUT' | 'GET', count: number): void;
 }
 
