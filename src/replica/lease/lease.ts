@@ -555,7 +555,7 @@ export class Lease {
       isActive: this.#isActive || this.#writes > 0,
       renewAlways: this.settings.renew === 'always',
     });
-    if (what !== 'nothing') await this.#write(what === 'park' ? 'parked' : 'held', {}, undefined);
+    if (what !== 'nothing') await this.#write(what === 'park' ? 'parked' : 'held', {}, stopped);
   }
 
   // ---- small things ----------------------------------------------------------------------------------------------
