@@ -1,12 +1,19 @@
 import type { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { CREDENTIALS_KEYS } from './schema-credentials.ts';
-import type { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
+import type {
+  AGE_KEYS,
+  DATABASE_KEYS,
+  LEASE_KEYS,
+  LOGGING_KEYS,
+  REPLICA_KEYS,
+  ROOT_KEYS,
+} from './schema.ts';
 
 /** The kinds of destination that a replica can have. */
 export type ReplicaType = 'file' | 's3' | 'gcs' | 'abs' | 'sftp';
 
 /** The groups of keys of a configuration file; the text says where each is written. */
-export type SectionName = 'root' | 'logging' | 'database' | 'replica' | 'credentials' | 'age';
+export type SectionName = 'root' | 'logging' | 'database' | 'replica' | 'credentials' | 'age' | 'lease';
 
 /** Everything there is to say about one key of the file. Types, checks, documentation and masking all come from it. */
 export interface KeySpec {
@@ -63,6 +70,7 @@ interface KeysOf {
   readonly replica: typeof REPLICA_KEYS;
   readonly credentials: typeof CREDENTIALS_KEYS;
   readonly age: typeof AGE_KEYS;
+  readonly lease: typeof LEASE_KEYS;
 }
 
 type ScalarOf<Spec> = Spec extends { kind: 'choice'; choices: readonly (infer Choice)[] }

@@ -23,6 +23,7 @@ export function resolveReplica(
     validationIntervalMs: settled.validationIntervalMs,
     age: ageSettings(given),
     destination,
+    lease: settled.lease,
   };
 }
 

@@ -264,6 +264,13 @@ const COMMON_REPLICA_KEYS = {
     help: 'Encryption with age.',
     compat: 'Not in this version: a replica with age keys is refused, never stored in the clear.',
   },
+  lease: {
+    key: 'lease',
+    kind: 'section',
+    of: 'lease',
+    help: 'At most one process writes to a replica; see [one writer](one-writer.md).',
+    compat: 'Rivulet only.',
+  },
 } as const;
 
 export const REPLICA_KEYS: typeof COMMON_REPLICA_KEYS & typeof DESTINATION_KEYS = {
@@ -285,6 +292,41 @@ export const AGE_KEYS = {
   },
 } as const;
 
+export const LEASE_KEYS = {
+  mode: {
+    key: 'mode',
+    kind: 'choice',
+    choices: ['auto', 'on', 'off'],
+    default: 'auto',
+    help: 'Whether a lease keeps a second writer out: `auto` where the destination can do it, `on` refuses to start where it cannot, `off` never.',
+    compat: 'Rivulet only.',
+  },
+  durationMs: {
+    key: 'duration',
+    kind: 'duration',
+    default: '1m',
+    least: '1s',
+    help: 'How long after the last sign of life of a writer another one may take over.',
+    compat: 'Rivulet only.',
+  },
+  whenHeld: {
+    key: 'when-held',
+    kind: 'choice',
+    choices: ['wait', 'exit'],
+    default: 'wait',
+    help: 'What to do while another process writes to the replica: stand by until it lets go, or end with an error.',
+    compat: 'Rivulet only.',
+  },
+  renew: {
+    key: 'renew',
+    kind: 'choice',
+    choices: ['active', 'always'],
+    default: 'active',
+    help: 'Whether the lease is renewed while nothing is stored: `active` makes no request then.',
+    compat: 'Rivulet only.',
+  },
+} as const;
+
 /** The sections by name, for code that walks all keys. */
 export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   root: ROOT_KEYS,
@@ -293,6 +335,7 @@ export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   replica: REPLICA_KEYS,
   credentials: CREDENTIALS_KEYS,
   age: AGE_KEYS,
+  lease: LEASE_KEYS,
 };
 
 /** Where each section is written in the file. */
@@ -303,4 +346,5 @@ export const SECTION_PLACES: Readonly<Record<SectionName, string>> = {
   replica: 'dbs[].replicas[]',
   credentials: 'dbs[].replicas[].credentials',
   age: 'dbs[].replicas[].age',
+  lease: 'dbs[].replicas[].lease',
 };

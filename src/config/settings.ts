@@ -31,12 +31,15 @@ export interface ReplicaSettings extends ReplicaTimers {
   /** Undefined when nothing is to be encrypted. */
   readonly age: AgeSettings | undefined;
   readonly destination: Destination;
+  readonly lease: LeaseSettings;
 }
 
 export interface AgeSettings {
   readonly identities: readonly string[];
   readonly recipients: readonly string[];
 }
+
+export type LeaseSettings = Settled<'lease'>;
 
 /** Where a replica's objects lie. `path` is the prefix inside a bucket, or the directory of a file or sftp replica. */
 export type Destination = FileDestination | NetworkDestination;
