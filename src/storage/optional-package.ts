@@ -21,11 +21,15 @@ export async function loadOptional<T>(wanted: OptionalPackage, load: () => Promi
   } catch (error) {
     if (isRivuletError(error) || !isMissing(error, wanted.name)) throw error;
     const { name, version, usedFor } = wanted;
-    throw new RivuletError('PACKAGE_MISSING', `${usedFor} needs the package ${name}, which is not installed`, {
-      cause: error,
-      hint: `npm install ${name}@${version}`,
-      details: { package: name, version },
-    });
+    throw new RivuletError(
+      'PACKAGE_MISSING',
+      `${usedFor} needs the package ${name}, which is not installed`,
+      {
+        cause: error,
+        hint: `npm install ${name}@${version}`,
+        details: { package: name, version },
+      },
+    );
   }
 }
 

@@ -23,8 +23,10 @@ import type {
   WrittenObject,
 } from '../object-store.ts';
 import { attemptLimitMs, withinTime } from '../patience.ts';
+import { putAgain } from '../put-again.ts';
 import { sendParts } from '../send-parts.ts';
 import { objectExists, storageFailed } from '../storage-error.ts';
+import { startingWith } from '../starting-with.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { AbsAccessSource } from './access.ts';
 import type { AbsAccess, AbsAccessOptions } from './access.ts';
@@ -194,7 +196,11 @@ export class AbsObjectStore implements ObjectStore {
     const parts = bodyParts(body, blockSizeOf, signal);
     const first = await parts.next();
     const bytes = first.done === true ? new Uint8Array() : first.value;
-    if (bytes.length < blockSizeOf(0)) return this.#putAgain(key, bytes, conditions, signal);
+    if (bytes.length < blockSizeOf(0)) {
+      return putAgain(this, this.#tools, key, bytes, signal, async (attemptSignal) =>
+        this.#put(key, bytes, conditions, attemptSignal),
+      );
+    }
     const nameOf = blockNames();
     const names: string[] = [];
     let sizeBytes = 0;
@@ -206,32 +212,6 @@ export class AbsObjectStore implements ObjectStore {
     };
     await sendParts(startingWith(bytes, parts), BLOCKS_AT_ONCE, stage, signal);
     return this.#commit(key, names, sizeBytes, conditions, signal);
-  }
-
-  /** As `#put`, for a body that is gone when this fails. */
-  async #putAgain(
-    key: string,
-    bytes: Uint8Array,
-    conditions: Conditions,
-    signal: AbortSignal | undefined,
-  ): Promise<WrittenObject> {
-    return this.#tools.retrier.run(
-      `write ${key}`,
-      async (number) => {
-        try {
-          return await this.#inTime(`write ${key}`, bytes.length, signal, async (attemptSignal) =>
-            this.#put(key, bytes, conditions, attemptSignal),
-          );
-        } catch (error) {
-          if (number === 1 || !isRivuletError(error, 'STORAGE_EXISTS')) throw error;
-          // The answer to an earlier attempt may have been lost after its work was done.
-          const present = await this.readVersioned(key, { signal });
-          if (!Buffer.from(present.bytes).equals(bytes)) throw error;
-          return { key, sizeBytes: bytes.length, modifiedAt: present.modifiedAt, version: present.version };
-        }
-      },
-      signal,
-    );
   }
 
   async #stage(key: string, name: string, part: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -487,16 +467,4 @@ function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal
 
 function unexpected(location: string, what: string): Error {
   return storageFailed(`${location} gave ${what}`, { retry: true });
-}
-
-async function* startingWith(
-  first: Uint8Array,
-  rest: AsyncGenerator<Uint8Array, void, undefined>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield first;
-    yield* rest;
-  } finally {
-    await rest.return();
-  }
 }
