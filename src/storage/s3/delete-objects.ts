@@ -1,0 +1,143 @@
+import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3';
+import type { DeleteObjectsCommandOutput } from '@aws-sdk/client-s3';
+import type { CallOptions } from '../object-store.ts';
+import { storageFailed } from '../storage-error.ts';
+import { isMissingObject, isNotImplemented } from './failure.ts';
+import type { S3Requests } from './requests.ts';
+
+/** What one request takes. */
+const BATCH = 1_000;
+/** Single removals at once, where there are no batches. */
+const SINGLES_AT_ONCE = 8;
+/** Keys that an error names. */
+const KEYS_NAMED = 3;
+
+/** The service has no batches. */
+class NoBatches extends Error {}
+
+interface Refusal {
+  readonly key: string;
+  readonly code: string;
+}
+
+/** Codes under which an object that is not there is not removed. */
+const GONE = new Set(['NoSuchKey', 'NotFound', 'NoSuchVersion']);
+const PASSING = new Set([
+  'InternalError',
+  'SlowDown',
+  'ServiceUnavailable',
+  'RequestTimeout',
+  'OperationAborted',
+  'unconfirmed',
+]);
+
+export class ObjectRemover {
+  readonly #requests: S3Requests;
+  #hasBatches = true;
+
+  constructor(requests: S3Requests) {
+    this.#requests = requests;
+  }
+
+  /**
+   * Removes objects; what is not there counts as removed.
+   *
+   * @throws RivuletError `STORAGE_FAILED` or `STORAGE_DENIED` when any is left; the others are removed nevertheless
+   */
+  async remove(keys: readonly string[], options: CallOptions): Promise<void> {
+    const refusals: Refusal[] = [];
+    for (let at = 0; at < keys.length; at += BATCH) {
+      options.signal?.throwIfAborted();
+      refusals.push(...(await this.#removeBatch(keys.slice(at, at + BATCH), options)));
+    }
+    if (refusals.length > 0) throw this.#refused(refusals);
+  }
+
+  async #removeBatch(keys: readonly string[], options: CallOptions): Promise<Refusal[]> {
+    if (this.#hasBatches && keys.length > 1) {
+      try {
+        return await this.#removeAtOnce(keys, options);
+      } catch (error) {
+        if (!(error instanceof NoBatches)) throw error;
+        this.#hasBatches = false;
+      }
+    }
+    await this.#removeSingly(keys, options);
+    return [];
+  }
+
+  async #removeAtOnce(keys: readonly string[], { signal }: CallOptions): Promise<Refusal[]> {
+    const { bucket, prefix } = this.#requests.profile;
+    const Delete = { Objects: keys.map((key) => ({ Key: prefix + key })), Quiet: false };
+    const output = await this.#requests.run({
+      kind: 'DELETE',
+      action: `cannot remove ${keys.length} objects from`,
+      signal,
+      send: async (client, sending) =>
+        client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }), sending),
+      meaning: (failure) => (isNotImplemented(failure) ? new NoBatches() : undefined),
+    });
+    return refusalsOf(keys, prefix, output);
+  }
+
+  async #removeSingly(keys: readonly string[], { signal }: CallOptions): Promise<void> {
+    const { bucket, prefix } = this.#requests.profile;
+    const failures: unknown[] = [];
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < keys.length) {
+        signal?.throwIfAborted();
+        const key = keys[next++]!;
+        const input = { Bucket: bucket, Key: prefix + key };
+        await this.#requests
+          .run({
+            kind: 'DELETE',
+            action: `cannot remove ${key} from`,
+            signal,
+            send: async (client, sending) => client.send(new DeleteObjectCommand(input), sending),
+            meaning: (failure) => (isMissingObject(failure) ? new Gone() : undefined),
+          })
+          .catch((error: unknown) => {
+            if (!(error instanceof Gone)) failures.push(error);
+          });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(SINGLES_AT_ONCE, keys.length) }, work));
+    signal?.throwIfAborted();
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #refused(refusals: readonly Refusal[]): Error {
+    const named = refusals.slice(0, KEYS_NAMED).map(({ key, code }) => `${key} (${code})`);
+    const more = refusals.length - named.length;
+    const list = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+    const isDenied = refusals.every(({ code }) => code === 'AccessDenied');
+    return storageFailed(`cannot remove from ${this.#requests.profile.location}: ${list}`, {
+      code: isDenied ? 'STORAGE_DENIED' : 'STORAGE_FAILED',
+      retry: refusals.some(({ code }) => PASSING.has(code)),
+      throttled: refusals.some(({ code }) => code === 'SlowDown'),
+      hint: isDenied
+        ? "The keys' policy must allow s3:DeleteObject on these objects, and nothing else may lock them."
+        : undefined,
+      details: { keys: refusals.slice(0, KEYS_NAMED).map(({ key }) => key), left: refusals.length },
+    });
+  }
+}
+
+/** It was not there, so it counts as removed. */
+class Gone extends Error {}
+
+/**
+ * A status of 200 says nothing about single objects. Every key has to be confirmed: an answer that holds neither
+ * removals nor errors, as that of a service which failed after it had begun to answer, removes nothing.
+ */
+function refusalsOf(keys: readonly string[], prefix: string, output: DeleteObjectsCommandOutput): Refusal[] {
+  const refusals = (output.Errors ?? [])
+    .filter(({ Code }) => !GONE.has(Code ?? ''))
+    .map(({ Key = '', Code = 'unknown error' }) => ({ key: Key.slice(prefix.length), code: Code }));
+  const confirmed = (output.Deleted ?? []).length + (output.Errors ?? []).length;
+  if (confirmed >= keys.length) return refusals;
+  const named = new Set([...(output.Deleted ?? []), ...(output.Errors ?? [])].map(({ Key }) => Key));
+  const silent = keys.filter((key) => !named.has(prefix + key));
+  return [...refusals, ...silent.map((key) => ({ key, code: 'unconfirmed' }))];
+}
