@@ -61,6 +61,7 @@ function placeText(section: SectionName): string {
     replica: 'under a replica',
     credentials: 'under `credentials`',
     age: 'under `age` of a replica',
+    lease: 'under `lease` of a replica',
   };
   return section === 'root' || section === 'logging'
     ? words[section]
