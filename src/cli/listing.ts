@@ -28,7 +28,7 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
   let exitCode = EXIT_OK;
   for (const replica of sources.replicas) {
     try {
-      const store = await openStore(replica);
+      const store = await openStore(replica, { namesOnly: true });
       await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
       const inventory = await readInventory(store, { signal: context.signals.graceful });
       rows.push(...(await listing.rowsOf(replica.name, inventory, sources)));

@@ -1,4 +1,5 @@
 import type { Given } from './key-spec.ts';
+import { absolutePath } from './paths.ts';
 import { resolveDestination } from './resolve-destination.ts';
 import type { SharedKeys } from './destination-parts.ts';
 import type { AgeSettings, ReplicaSettings } from './settings.ts';
@@ -21,7 +22,7 @@ export function resolveReplica(
     syncIntervalMs: settled.syncIntervalMs,
     snapshotIntervalMs: settled.snapshotIntervalMs,
     validationIntervalMs: settled.validationIntervalMs,
-    age: ageSettings(given),
+    age: ageSettings(given, settling),
     destination,
     lease: settled.lease,
   };
@@ -33,7 +34,18 @@ function checkIntervalMs(intervalMs: number, retentionMs: number): number {
 }
 
 /** An `age` section without keys still asks for encryption, so it must not read as "none". */
-function ageSettings(given: Given<'replica'>): AgeSettings | undefined {
-  if (given.age === undefined) return undefined;
-  return { identities: given.age.identities ?? [], recipients: given.age.recipients ?? [] };
+function ageSettings({ age }: Given<'replica'>, settling: Settling): AgeSettings | undefined {
+  if (age === undefined) return undefined;
+  if (age.passphrase !== undefined && age.passphraseFile !== undefined) {
+    settling.problem(age, 'passphraseFile', 'cannot be given beside `passphrase`');
+  }
+  const absolute = (path: string): string => absolutePath(path, settling);
+  return {
+    identities: age.identities ?? [],
+    identitiesFile: (age.identitiesFile ?? []).map(absolute),
+    recipients: age.recipients ?? [],
+    recipientsFile: (age.recipientsFile ?? []).map(absolute),
+    passphrase: age.passphrase,
+    passphraseFile: age.passphraseFile === undefined ? undefined : absolute(age.passphraseFile),
+  };
 }

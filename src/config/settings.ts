@@ -34,9 +34,15 @@ export interface ReplicaSettings extends ReplicaTimers {
   readonly lease: LeaseSettings;
 }
 
+/** Keys as they are written; the files have absolute paths and are not read yet. */
 export interface AgeSettings {
   readonly identities: readonly string[];
+  readonly identitiesFile: readonly string[];
   readonly recipients: readonly string[];
+  readonly recipientsFile: readonly string[];
+  /** At most one of these two. */
+  readonly passphrase: string | undefined;
+  readonly passphraseFile: string | undefined;
 }
 
 export type LeaseSettings = Settled<'lease'>;

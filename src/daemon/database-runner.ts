@@ -133,6 +133,7 @@ export class DatabaseRunner {
         retentionCheckIntervalMs: settings.retentionCheckIntervalMs,
         snapshotIntervalMs: settings.snapshotIntervalMs,
         validationIntervalMs: settings.validationIntervalMs,
+        recordsUploads: settings.age !== undefined,
       },
       {
         primary,

@@ -6,7 +6,10 @@ import { assertConfigAvailable } from '../config/availability.ts';
 import type { Config } from '../config/settings.ts';
 import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.ts';
 import { Daemon } from './daemon.ts';
+import type { Refusal } from './database-runner.ts';
+import { assertEncryption } from './encryption.ts';
 import { planExec } from './exec-command.ts';
+import { Reloader, type ReloadSource } from './reloader.ts';
 
 export interface ReplicateOptions {
   readonly config: Config;
@@ -20,7 +23,11 @@ export interface ReplicateOptions {
     readonly received: NodeJS.Signals | undefined;
     /** Called before the process ends at a second signal. */
     onForce(listener: (signal: NodeJS.Signals) => void): void;
+    /** Called when the configuration is to be loaded anew. */
+    onReload(listener: () => void): void;
   };
+  /** Where another configuration comes from; without it there is no reloading. */
+  readonly reload?: ReloadSource;
 }
 
 export interface ReplicateOutcome {
@@ -28,6 +35,8 @@ export interface ReplicateOutcome {
   readonly childCode: number | undefined;
   /** Destinations that did not get everything. */
   readonly unfinished: number;
+  /** A destination refused its credentials, which ended everything, because `on-auth-failure` says so. */
+  readonly refusal?: Refusal | undefined;
 }
 
 /**
@@ -38,25 +47,48 @@ export interface ReplicateOutcome {
 export async function runReplicate(options: ReplicateOptions): Promise<ReplicateOutcome> {
   const { config, logger, clock } = options;
   assertConfigAvailable(config);
+  await assertEncryption(config);
   if (config.databases.length === 0) {
     throw new RivuletError('CONFIG_INVALID', 'the configuration names no database to replicate', {
       hint: 'List databases under "dbs", or write: rivulet replicate DB_PATH REPLICA_URL',
     });
   }
   if (config.exec !== undefined) planExec(config.exec);
-  const daemon = new Daemon(config, { clock, logger });
+  let refusal: Refusal | undefined;
+  const refused = new AbortController();
+  const onRefused = (first: Refusal): void => {
+    refusal ??= first;
+    refused.abort(first.error);
+  };
+  const daemon = new Daemon(config, { clock, logger, onRefused });
   if (options.once) return runOnce(daemon, options);
   await daemon.start();
   let childCode: number | undefined;
   let unfinished = 0;
   try {
-    if (config.exec === undefined) await aborted(options.signals.graceful);
-    else childCode = await runChild(config.exec, options);
+    reloadOnRequest(daemon, options);
+    if (config.exec === undefined) await aborted(AbortSignal.any([options.signals.graceful, refused.signal]));
+    else childCode = await runChild(config.exec, options, refused.signal);
   } finally {
+    if (refusal !== undefined) tellOfRefusal(logger, refusal);
     logger.info('stopping', { signal: options.signals.received });
     unfinished = await daemon.stop();
   }
-  return { childCode, unfinished };
+  return { childCode, unfinished, refusal };
+}
+
+function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateOptions): void {
+  if (reload === undefined) return;
+  const reloader = new Reloader(daemon, reload, logger);
+  signals.onReload(() => reloader.request());
+}
+
+function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {
+  logger.error('a destination refuses its credentials; ending, as `on-auth-failure` says', {
+    db,
+    replica,
+    error,
+  });
 }
 
 async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<ReplicateOutcome> {
@@ -86,11 +118,17 @@ async function aborted(signal: AbortSignal): Promise<void> {
   clearInterval(alive);
 }
 
-async function runChild(command: string, { signals, logger }: ReplicateOptions): Promise<number> {
+async function runChild(
+  command: string,
+  { signals, logger }: ReplicateOptions,
+  refused: AbortSignal,
+): Promise<number> {
   const child: SupervisedChild = await superviseChild(command, { logger });
   signals.onForce(() => child.kill('SIGKILL'));
   signals.graceful.addEventListener('abort', () => child.kill(signals.received ?? 'SIGTERM'), { once: true });
   if (signals.graceful.aborted) child.kill(signals.received ?? 'SIGTERM');
+  refused.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
+  if (refused.aborted) child.kill('SIGTERM');
   const exit = await child.exited;
   const code = exitCodeOfChild(exit);
   logger.info('the application ended', { code, signal: exit.signal });

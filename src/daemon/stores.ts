@@ -2,12 +2,13 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { assertBackendAvailable } from '../config/availability.ts';
-import type { NetworkDestination, ReplicaSettings } from '../config/settings.ts';
+import type { Destination, NetworkDestination, ReplicaSettings } from '../config/settings.ts';
 import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
 import { meteredStore, type StoreMeter } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { networkLimits } from './backend-options.ts';
+import { withEncryption } from './encryption.ts';
 import { networkBackend, type ReloadableKeys } from './network-backends.ts';
 
 /** What a command or the daemon gives to the stores that it opens; all of it may be left out. */
@@ -21,18 +22,31 @@ export interface StoreTools {
   readonly attemptsMax?: number;
   /** Told of credentials that can be asked for anew. The store closes them. */
   readonly onKeys?: (keys: ReloadableKeys) => void;
+  /** Nothing but names is looked at, so keys of encryption are not asked for. */
+  readonly namesOnly?: boolean;
 }
 
 /**
  * Opens the destination of a replica; nothing is read or written yet. The caller closes it.
  *
- * @throws RivuletError `UNSUPPORTED` for a type of destination that this version does not have, `PACKAGE_MISSING`
+ * @throws RivuletError `UNSUPPORTED` for a type of destination that this version does not have, `PACKAGE_MISSING`, and
+ *   `AGE_INVALID` or `AGE_KEY_WRONG` for keys that cannot be used
  */
 export async function openStore(
-  replica: Pick<ReplicaSettings, 'destination'>,
+  replica: Pick<ReplicaSettings, 'destination' | 'age'>,
   tools: StoreTools = {},
 ): Promise<ObjectStore> {
-  const { destination } = replica;
+  const plain = await openPlainStore(replica.destination, tools);
+  if (tools.namesOnly === true) return plain;
+  try {
+    return await withEncryption(plain, replica, tools.logger);
+  } catch (error) {
+    await plain.close();
+    throw error;
+  }
+}
+
+async function openPlainStore(destination: Destination, tools: StoreTools): Promise<ObjectStore> {
   if (destination.type !== 'file') return openNetworkStore(destination, tools);
   const { FileObjectStore } = await import('../storage/file/file-object-store.ts');
   const store = new FileObjectStore(destination.path, tools.file);

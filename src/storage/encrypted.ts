@@ -30,42 +30,26 @@ export interface EncryptedStoreOptions {
 /**
  * `store`, with what is written encrypted to the recipients of `age`, and what is read decrypted with its identities.
  * Reading throws `AGE_KEY_MISSING`, `AGE_KEY_WRONG` or `AGE_INVALID`, too; writing without a recipient throws
- * `AGE_INVALID` and stores nothing. Keys that are given as a function are asked for when the first object is, and again
- * if that failed: who only lists needs none.
+ * `AGE_INVALID` and stores nothing.
  */
 export function encryptedStore(
   store: ObjectStore,
-  age: Age | (() => Promise<Age>),
+  age: Age,
   options: EncryptedStoreOptions = {},
 ): ObjectStore {
-  return new EncryptedStore(store, age instanceof Function ? age : async () => age, options);
+  return new EncryptedStore(store, age, options);
 }
 
 class EncryptedStore implements ObjectStore {
   readonly #inner: ObjectStore;
-  readonly #openAge: () => Promise<Age>;
+  readonly #age: Age;
   readonly #onPlain: (key: string) => void;
-  #age: Promise<Age> | undefined;
   #saidPlain = false;
 
-  constructor(
-    inner: ObjectStore,
-    open: () => Promise<Age>,
-    { onPlain = () => undefined }: EncryptedStoreOptions,
-  ) {
+  constructor(inner: ObjectStore, age: Age, { onPlain = () => undefined }: EncryptedStoreOptions) {
     this.#inner = inner;
-    this.#openAge = open;
+    this.#age = age;
     this.#onPlain = onPlain;
-  }
-
-  async #keys(): Promise<Age> {
-    this.#age ??= this.#openAge();
-    try {
-      return await this.#age;
-    } catch (error) {
-      this.#age = undefined;
-      throw error;
-    }
   }
 
   get type(): string {
@@ -114,7 +98,7 @@ class EncryptedStore implements ObjectStore {
     options?: WriteOptions,
   ): Promise<WrittenObject> {
     if (isLeaseKey(key)) return this.#inner.write(key, body, options);
-    const age = await this.#keys();
+    const age = this.#age;
     if (!age.canEncrypt) {
       throw new RivuletError('AGE_INVALID', `${key} was not stored: there is no recipient to encrypt it to`, {
         hint: 'Give `age.recipients`: the public keys that belong to the identities.',
@@ -137,8 +121,7 @@ class EncryptedStore implements ObjectStore {
     object: AsyncIterable<Uint8Array>,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      const age = await this.#keys();
-      yield* age.decryptIfSealed(object, () => this.#foundPlain(key));
+      yield* this.#age.decryptIfSealed(object, () => this.#foundPlain(key));
     } catch (error) {
       throw named(key, error);
     }

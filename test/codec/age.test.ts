@@ -195,7 +195,10 @@ describe('age', () => {
     const sealed = await both.encryptBytes(noise(10));
     assert.equal((await gather(both.decrypt(whole(sealed)))).length, 10);
     assert.equal((await gather(age.decrypt(whole(sealed)))).length, 10);
-    assert.deepEqual(await recipientsOf([{ source: 'x', text: secret.join('\n') }]), known);
+    assert.deepEqual(
+      await recipientsOf({ recipients: [], identities: [{ source: 'x', text: secret.join('\n') }] }),
+      known,
+    );
   });
 
   it('a passphrase encrypts and decrypts, as the library has it', async () => {

@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { isRivuletError } from '../../src/base/errors.ts';
-import {
-  assertBackendAvailable,
-  assertConfigAvailable,
-  assertEncryptionAvailable,
-} from '../../src/config/availability.ts';
+import { assertBackendAvailable, assertConfigAvailable } from '../../src/config/availability.ts';
 import { firstReplica, parse, withReplica } from './support.ts';
 
 test('file replicas can be used', () => {
@@ -28,20 +24,5 @@ test('the other types are refused by name, without secrets', () => {
         return true;
       });
     }
-  }
-});
-
-test('encryption is refused, however little of it is configured', () => {
-  for (const age of [
-    '{}',
-    '{recipients: [age1x]}',
-    '{identities: [AGE-SECRET-KEY-1X]}',
-    '{recipients: [$UNSET]}',
-  ]) {
-    const replica = firstReplica(parse(withReplica('path: /r', `age: ${age}`)));
-    assert.throws(
-      () => assertEncryptionAvailable(replica),
-      (error) => isRivuletError(error, 'UNSUPPORTED') && !error.message.includes('SECRET-KEY'),
-    );
   }
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { firstDatabase, firstReplica, parse, withReplica } from './support.ts';
+import { firstDatabase, firstReplica, parse, problemsOf, withReplica } from './support.ts';
 
 test('the defaults are those of Litestream v0.3.13', () => {
   const parsed = parse(withReplica('path: /r'));
@@ -101,7 +101,11 @@ dbs:
           validationIntervalMs: 21_600_000,
           age: {
             identities: ['AGE-SECRET-KEY-1\nAGE-SECRET-KEY-2'],
+            identitiesFile: [],
             recipients: ['age1a', 'age1b'],
+            recipientsFile: [],
+            passphrase: undefined,
+            passphraseFile: undefined,
           },
           destination: { type: 'file', path: '/home/me/r' },
         },
@@ -125,12 +129,31 @@ test('a checkpoint limit that is not given yields to the one that is', () => {
 });
 
 test('an age section asks for encryption even when it has no keys', () => {
-  assert.deepEqual(firstReplica(parse(withReplica('path: /r', 'age: {}'))).age, {
+  const none = {
     identities: [],
+    identitiesFile: [],
     recipients: [],
-  });
+    recipientsFile: [],
+    passphrase: undefined,
+    passphraseFile: undefined,
+  };
+  assert.deepEqual(firstReplica(parse(withReplica('path: /r', 'age: {}'))).age, none);
   const emptied = parse(withReplica('path: /r', 'age: {recipients: [$NOBODY]}'));
-  assert.deepEqual(firstReplica(emptied).age, { identities: [], recipients: [] });
+  assert.deepEqual(firstReplica(emptied).age, none);
+});
+
+test('files of keys are one or several, with absolute paths; a passphrase has one form', () => {
+  const age = 'age: {identities-file: ~/key, recipients-file: [a.txt, /b.txt], passphrase-file: p}';
+  assert.deepEqual(firstReplica(parse(withReplica('path: /r', age))).age, {
+    identities: [],
+    identitiesFile: ['/home/me/key'],
+    recipients: [],
+    recipientsFile: ['/srv/dir/a.txt', '/b.txt'],
+    passphrase: undefined,
+    passphraseFile: '/srv/dir/p',
+  });
+  const [problem] = problemsOf(withReplica('path: /r', 'age: {passphrase: x, passphrase-file: p}'));
+  assert.match(problem ?? '', /passphrase-file: cannot be given beside `passphrase`$/);
 });
 
 test('numbers and words that YAML would read otherwise stay the text that was written', () => {

@@ -36,6 +36,18 @@ export const command: Command = {
       choices: ['none', 'quick', 'full'],
       help: "SQLite's own check of the result; default: quick where the chain is not proven, else none",
     },
+    {
+      name: 'age-identity-file',
+      kind: 'text',
+      value: 'PATH',
+      help: 'file with the age identities that decrypt the replica, one a line',
+    },
+    {
+      name: 'age-passphrase-file',
+      kind: 'text',
+      value: 'PATH',
+      help: 'file with the passphrase that opens the identity file, or the replica itself',
+    },
     { name: 'dry-run', kind: 'boolean', help: 'print what would be fetched and restored, and do nothing' },
     { name: 'v', kind: 'boolean', help: 'tell each step on stderr' },
     JSON_FLAG,
@@ -50,6 +62,10 @@ export const command: Command = {
     {
       command: 'rivulet restore -timestamp 2026-01-31T12:00:00Z -o then.db /var/lib/app.db',
       does: 'the state of a moment, beside the live database',
+    },
+    {
+      command: 'rivulet restore -age-identity-file key.txt -o copy.db s3://bucket/app',
+      does: 'an encrypted replica',
     },
     {
       command: 'rivulet restore -if-db-not-exists -if-replica-exists /var/lib/app.db',

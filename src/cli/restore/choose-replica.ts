@@ -1,5 +1,6 @@
 /** The replica to restore from: of those that lead to the target, the one with the newest data. */
 import { messageOf, RivuletError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
 import { openStore } from '../../daemon/stores.ts';
 import { readInventory } from '../../generations/inventory.ts';
@@ -26,13 +27,15 @@ export async function readCandidates(
   replicas: readonly ReplicaSettings[],
   stack: AsyncDisposableStack,
   signal: AbortSignal,
+  logger: Logger,
 ): Promise<Candidates> {
   const readable: Candidate[] = [];
   const failures: { name: string; error: unknown }[] = [];
   for (const replica of replicas) {
     try {
-      const store = stack.adopt(await openStore(replica, { file: { atOnce: true } }), async (opened) =>
-        opened.close(),
+      const store = stack.adopt(
+        await openStore(replica, { logger, file: { atOnce: true } }),
+        async (opened) => opened.close(),
       );
       const inventory = await withEndings(await readInventory(store, { signal }), store, { signal });
       readable.push({ name: replica.name, store, inventory });

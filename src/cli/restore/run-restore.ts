@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 
 import { RivuletError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { withIdentities } from '../../config/age-section.ts';
+import type { ReplicaSettings } from '../../config/settings.ts';
 import { createLogger } from '../../daemon/logging.ts';
 import type { RestorePlan } from '../../generations/plan-outcome.ts';
 import { planRestore } from '../../generations/plan-restore.ts';
@@ -13,6 +15,7 @@ import type { IntegrityCheck, RestoreSummary } from '../../restore/options.ts';
 import { restore } from '../../restore/restore.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT_OK } from '../exit-codes.ts';
+import type { FlagValues } from '../flags.ts';
 import { formatBytes, writeJson } from '../output.ts';
 import { findSources } from '../sources.ts';
 import type { Sources } from '../sources.ts';
@@ -26,12 +29,13 @@ export async function runRestore(context: CommandContext): Promise<number> {
   const target = targetOf(flags);
   const sources = await findSources(context);
   const outputPath = outputOf(context, sources);
+  const replicas = withGivenKeys(sources.replicas, flags);
   if (flags.boolean('if-db-not-exists') && existsSync(outputPath)) {
     return skip(context, 'output-exists', `${outputPath} exists already; nothing to do`);
   }
   await using stack = new AsyncDisposableStack();
   const logger = await loggerFor(context);
-  const candidates = await readCandidates(sources.replicas, stack, signals.graceful);
+  const candidates = await readCandidates(replicas, stack, signals.graceful, logger);
   if (flags.boolean('if-replica-exists') && isEmpty(candidates)) {
     return skip(context, 'replica-empty', 'the replica is empty; nothing to restore');
   }
@@ -56,6 +60,17 @@ export async function runRestore(context: CommandContext): Promise<number> {
   bar[Symbol.dispose]();
   showSummary(context, summary, chosen, outputPath);
   return EXIT_OK;
+}
+
+/** The replicas, with the keys that the command line adds to those of the configuration. */
+function withGivenKeys(replicas: readonly ReplicaSettings[], flags: FlagValues): readonly ReplicaSettings[] {
+  const [identities, passphrase] = [flags.text('age-identity-file'), flags.text('age-passphrase-file')];
+  if (identities === undefined && passphrase === undefined) return replicas;
+  const more = {
+    identitiesFile: identities === undefined ? [] : [resolve(identities)],
+    passphraseFile: passphrase === undefined ? undefined : resolve(passphrase),
+  };
+  return replicas.map((replica) => ({ ...replica, age: withIdentities(replica.age, more) }));
 }
 
 function outputOf({ flags }: CommandContext, { databasePath }: Sources): string {

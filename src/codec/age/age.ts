@@ -259,9 +259,15 @@ function sealedTextOf(library: Library, { source, text }: KeyText): Uint8Array |
   }
 }
 
-/** The public keys that belong to identities, to be shown to people who gave none. */
-export async function recipientsOf(identities: readonly KeyText[]): Promise<readonly string[]> {
+/** The public keys that belong to identities, to be shown to people who gave none. @throws as `openAge` does */
+export async function recipientsOf({ identities, passphrase }: AgeKeyTexts): Promise<readonly string[]> {
   const library = await import('age-encryption');
-  const keys = identities.flatMap((text) => checkedIdentities(library, text));
-  return Promise.all(keys.map(async (key) => library.identityToRecipient(key)));
+  const unlock = passphrase === undefined ? [] : [passphraseIdentity(passphrase)];
+  const known: string[] = [];
+  for (const text of identities) {
+    for (const key of checkedIdentities(library, await unlocked(library, unlock, text))) {
+      known.push(await library.identityToRecipient(key));
+    }
+  }
+  return known;
 }

@@ -1,6 +1,7 @@
 /** What will go wrong before it does: configuration, databases, destinations, one finding after another. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { mayDecrypt } from '../../config/age-section.ts';
 import { formatReplicaUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
@@ -45,5 +46,5 @@ async function* checkReplica(
 }
 
 function canRead({ age }: ReplicaSettings): boolean {
-  return age === undefined || age.identities.length > 0;
+  return age === undefined || mayDecrypt(age);
 }
