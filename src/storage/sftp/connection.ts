@@ -249,8 +249,12 @@ export class SftpConnection {
     const isSilent = nowMs - this.#heardAtMs > patienceMs;
     const isForgotten = all.some((one) => nowMs - one.sentAtMs > PATIENCE_FACTOR * one.patienceMs);
     if (!isSilent && !isForgotten) return;
-    const seconds = Math.round(patienceMs / 1000);
-    this.#fail(connectionLost(this.#options.location, `the server did not answer for ${seconds} s`));
+    this.#fail(
+      connectionLost(
+        this.#options.location,
+        `the server did not answer for ${Math.round(patienceMs) / 1000} s`,
+      ),
+    );
   }
 
   #fail(failure: RivuletError): void {

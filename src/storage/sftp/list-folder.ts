@@ -4,7 +4,7 @@ import type { FolderEntry, SftpConnection } from './connection.ts';
 import { requestFailed } from './failures.ts';
 import { isReallyAbsent, unlessAbsent } from './folders.ts';
 import { inFolder } from './paths.ts';
-import { statusOf } from './status.ts';
+import { SftpStatus, statusOf } from './status.ts';
 
 /**
  * Asked for at once: an answer holds about a hundred names, and a folder may hold a hundred thousand. Servers work
@@ -37,8 +37,13 @@ async function openUnlessAbsent(connection: SftpConnection, path: string): Promi
   try {
     return await connection.openFolder(path);
   } catch (error) {
-    if (statusOf(error) === 'NO_SUCH_FILE' && (await isReallyAbsent(connection, path))) return undefined;
-    throw error;
+    if (statusOf(error) !== 'NO_SUCH_FILE') throw error;
+    if (await isReallyAbsent(connection, path)) return undefined;
+    throw new SftpStatus(
+      'NO_SUCH_FILE',
+      'a part of this path is no folder, or a link on it leads nowhere',
+      error,
+    );
   }
 }
 
