@@ -173,7 +173,7 @@ export async function decodeSizedOnPool(
   offsetBytes: number,
 ): Promise<Uint8Array> {
   sized.writeUInt32LE(decodedBytes, 0);
-  return checkDecoded(await uncompress(sized), decodedBytes, offsetBytes);
+  return checkDecoded(await counted(uncompress(sized)), decodedBytes, offsetBytes);
 }
 
 function checkDecoded(decoded: Uint8Array, decodedBytes: number, offsetBytes: number): Uint8Array {
@@ -188,5 +188,17 @@ export function compressBlock(content: Uint8Array): Buffer {
 
 /** As `compressBlock`, on the thread pool. `content` must not change until the promise settles: it is not copied. */
 export async function compressBlockOnPool(content: Uint8Array): Promise<Buffer> {
-  return compress(content);
+  return counted(compress(content));
+}
+
+/** Blocks that the thread pool has in hand: whoever simulates time lets it stand still meanwhile. */
+export const poolWork: { blocks: number } = { blocks: 0 };
+
+async function counted<T>(work: Promise<T>): Promise<T> {
+  poolWork.blocks++;
+  try {
+    return await work;
+  } finally {
+    poolWork.blocks--;
+  }
 }

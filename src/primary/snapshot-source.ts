@@ -31,7 +31,8 @@ export interface Snapshot {
   readonly position: Position;
   readonly pageSizeBytes: number;
   readonly pageCount: number;
-  readonly salts: readonly [number, number];
+  /** Of the log up to which it goes; undefined while that log holds no frame. */
+  readonly salts: readonly [number, number] | undefined;
   /** The pages in order. To be read once; each piece is good until the next one is asked for. */
   pages(): AsyncIterable<Uint8Array>;
   /** Ends the read transaction. Call once, also after a failure. */
@@ -129,7 +130,8 @@ export function makeSnapshot(parts: SnapshotSourceParts): Snapshot {
     position: { index: parts.index, offsetBytes: parts.tail.offsetBytes },
     pageSizeBytes: header.pageSizeBytes,
     pageCount,
-    salts: [header.salt1, header.salt2],
+    // An empty log gets another header with other salts when the next writer never restarted a log.
+    salts: parts.tail.offsetBytes > WAL_HEADER_BYTES ? [header.salt1, header.salt2] : undefined,
     pages: () => readPages(parts, pageCount),
     close: parts.endRead,
   };

@@ -37,7 +37,7 @@ export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo
     offsetBytes: snapshot.position.offsetBytes,
     pageSizeBytes: snapshot.pageSizeBytes,
     pageCount: snapshot.pageCount,
-    salts: snapshot.salts,
+    ...(snapshot.salts === undefined ? {} : { salts: snapshot.salts }),
   });
   return upload.store.write(
     snapshotKey(generation, snapshot.position.index),

@@ -1,0 +1,333 @@
+/**
+ * The application: it knows nothing of anybody else. It commits, rolls back, checkpoints in every mode, reads for long,
+ * closes and opens its connection, is killed in the middle of anything, and remembers every state that it committed.
+ */
+import type { Random } from '../../faults/random.ts';
+import type { Disk } from './disk.ts';
+import { SimProcess, type ProcessHooks } from './process.ts';
+import { type CheckpointMode, PAGE_BYTES, type SimConnection, type SimDatabase, type Steps } from './sqlite.ts';
+import type { SimTime } from './time.ts';
+
+/** The versions of all pages after a transaction; a page's content follows from its number and version. */
+export interface CommittedState {
+  readonly transaction: number;
+  readonly versions: readonly number[];
+  readonly atMs: number;
+}
+
+export interface Habits {
+  /** Mean pause between two actions. */
+  readonly pauseMs: number;
+  readonly pagesMax: number;
+  readonly synchronousFull: boolean;
+  /** Frames in the log from which on a commit checkpoints by itself; 0 never. */
+  readonly autoCheckpointFrames: number;
+  readonly weights: Readonly<Record<Action, number>>;
+}
+
+export type Action = 'commit' | 'large' | 'rollback' | 'checkpoint' | 'read' | 'reopen' | 'shrink' | 'rest';
+
+export const TRANSACTION_AT = 100;
+
+/** The one content that page `page` can have in version `version`; version 0 is all that was never written. */
+export function pageContent(page: number, version: number, pageCount: number): Uint8Array {
+  const words = new Uint32Array(PAGE_BYTES / 4);
+  let mixed = Math.imul(page, 0x9e3779b1) ^ Math.imul(version + 1, 0x85ebca6b);
+  for (let i = 0; i < words.length; i++) {
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d) + i;
+    words[i] = mixed;
+  }
+  const bytes = new Uint8Array(words.buffer);
+  if (page === 1) writeHeader(bytes, version, pageCount);
+  return bytes;
+}
+
+/** Page 1 is a database header in WAL mode; it also tells the number of the transaction. */
+function writeHeader(bytes: Uint8Array, transaction: number, pageCount: number): void {
+  bytes.set(Buffer.from('SQLite format 3\0', 'latin1'));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(16, PAGE_BYTES);
+  view.setUint8(18, 2);
+  view.setUint8(19, 2);
+  view.setUint32(28, pageCount);
+  view.setUint32(TRANSACTION_AT, transaction);
+}
+
+export function transactionOf(firstPage: Uint8Array): number {
+  return new DataView(firstPage.buffer, firstPage.byteOffset).getUint32(TRANSACTION_AT);
+}
+
+export class Application {
+  readonly database: SimDatabase;
+  readonly #disk: Disk;
+  readonly #random: Random;
+  readonly #time: SimTime;
+  readonly #habits: Habits;
+  readonly #hooks: ProcessHooks;
+  readonly #history = new Map<number, CommittedState>();
+  #process: SimProcess;
+  #connection: SimConnection | undefined;
+  #work: Steps<void> | undefined;
+  #versions: number[];
+  #transaction = 0;
+  #lastTransaction = 0;
+  #isStopped = false;
+
+  constructor(parts: {
+    database: SimDatabase;
+    disk: Disk;
+    random: Random;
+    time: SimTime;
+    habits: Habits;
+    hooks: ProcessHooks;
+    /** Transactions are numbered from here on; tells the writers of two machines apart. */
+    firstTransaction: number;
+    pages: number;
+  }) {
+    this.database = parts.database;
+    this.#disk = parts.disk;
+    this.#random = parts.random;
+    this.#time = parts.time;
+    this.#habits = parts.habits;
+    this.#hooks = parts.hooks;
+    this.#process = new SimProcess('application', parts.disk, parts.hooks);
+    this.#lastTransaction = parts.firstTransaction;
+    this.#transaction = parts.firstTransaction;
+    this.#versions = Array.from({ length: parts.pages }, () => parts.firstTransaction);
+    this.#remember();
+  }
+
+  /** Makes the database file, and begins to act. */
+  start(isNew: boolean): void {
+    if (isNew) this.database.create(this.#versions.map((version, i) => this.#content(i + 1, version)));
+    this.database.onCommit = (pages) => this.#committed(pages);
+    this.database.onRecovery = (firstPage) => {
+      if (!this.#recovered(firstPage)) throw new Error('the simulated SQLite recovered what nobody wrote');
+    };
+    this.#plan();
+  }
+
+  /** What the first to open the database after all were gone finds in it. Answers false when it was never written. */
+  #recovered(firstPage: Uint8Array): boolean {
+    const transaction = transactionOf(firstPage);
+    const versions = this.#history.get(transaction)?.versions ?? this.#inDoubt.get(transaction);
+    if (versions === undefined) return false;
+    this.#versions = [...versions];
+    this.#transaction = transaction;
+    if (!this.#history.has(transaction)) this.#remember();
+    this.onRecovered(transaction);
+    return true;
+  }
+
+  get current(): CommittedState {
+    return this.#history.get(this.#transaction) as CommittedState;
+  }
+
+  get history(): ReadonlyMap<number, CommittedState> {
+    return this.#history;
+  }
+
+  get lastTransaction(): number {
+    return this.#lastTransaction;
+  }
+
+  get isBusy(): boolean {
+    return this.#work !== undefined;
+  }
+
+  /** No new actions; what is under way is finished. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #remember(): void {
+    const { wallMs } = this.#time;
+    const state = { transaction: this.#transaction, versions: [...this.#versions], atMs: wallMs };
+    this.#history.set(this.#transaction, state);
+  }
+
+  #content(page: number, version: number): Uint8Array {
+    return pageContent(page, version, page === 1 ? this.#versions.length : 0);
+  }
+
+  #pending: { transaction: number; versions: number[] } | undefined;
+  /** Transactions whose writer was killed in the middle: their commit may lie in the log, unpublished. */
+  readonly #inDoubt = new Map<number, readonly number[]>();
+  /** Told when the database was recovered, and to which transaction. */
+  onRecovered: (transaction: number) => void = () => undefined;
+
+  /** Also told of a frame by which Rivulet changes nothing. */
+  #committed(pages: ReadonlyMap<number, Uint8Array>): void {
+    const first = pages.get(1);
+    if (first === undefined || this.#pending === undefined) return;
+    const transaction = transactionOf(first);
+    if (transaction !== this.#pending.transaction) return;
+    this.#versions = this.#pending.versions;
+    this.#transaction = transaction;
+    this.#pending = undefined;
+    this.#remember();
+  }
+
+  // ---- acting ----------------------------------------------------------------------------------------------------
+
+  #plan(): void {
+    if (this.#isStopped) return;
+    const { pauseMs } = this.#habits;
+    const waitMs = this.#random.chance(0.3) ? 0 : -Math.log(1 - this.#random.next()) * pauseMs;
+    const process = this.#process;
+    this.#time.after(waitMs, () => {
+      if (this.#isStopped || process.isDead) return;
+      this.#work ??= this.#act(this.#random.weighted(this.#habits.weights));
+      this.#goOn(process);
+    });
+  }
+
+  /** One step after another with a little time between; others may take steps too. */
+  #goOn(process: SimProcess): void {
+    if (process.isDead) return;
+    if (!this.step()) {
+      this.#plan();
+      return;
+    }
+    this.#time.after(this.#random.chance(0.8) ? 0 : this.#random.int(0, 3), () => this.#goOn(process));
+  }
+
+  /** Does one step of what is under way; false when nothing is. */
+  step(): boolean {
+    if (this.#work === undefined || this.#process.isDead) return false;
+    if (this.#work.next().done === true) this.#work = undefined;
+    return true;
+  }
+
+  #act(action: Action): Steps<void> {
+    switch (action) {
+      case 'commit':
+        return this.#write(this.#random.int(1, 4), this.#versions.length);
+      case 'large':
+        return this.#write(this.#random.int(5, 20), this.#grown());
+      case 'shrink':
+        return this.#write(2, this.#random.int(Math.min(2, this.#versions.length), this.#versions.length));
+      case 'rollback':
+        return this.#rollBack();
+      case 'checkpoint':
+        return this.#checkpoint(this.#random.pick(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const));
+      case 'read':
+        return this.#readForLong();
+      case 'reopen':
+        return this.#reopen();
+      case 'rest':
+        return this.#rest();
+    }
+  }
+
+  #grown(): number {
+    return Math.min(this.#habits.pagesMax, this.#versions.length + this.#random.int(0, 6));
+  }
+
+  #open(): SimConnection {
+    this.#connection ??= this.database.open(this.#process);
+    return this.#connection;
+  }
+
+  *#begin(): Steps<SimConnection | undefined> {
+    const connection = this.#open();
+    if (connection.mark !== undefined) return undefined;
+    for (let attempt = 0; attempt < 200; attempt++) {
+      if (connection.tryBeginWrite()) return connection;
+      connection.endRead();
+      yield;
+    }
+    return undefined;
+  }
+
+  *#write(pages: number, pageCount: number): Steps<void> {
+    const connection = yield* this.#begin();
+    if (connection === undefined) return;
+    const { changes, versions, transaction } = this.#nextTransaction(pages, pageCount);
+    this.#pending = { transaction, versions };
+    yield* connection.commit(changes, pageCount, { sync: this.#habits.synchronousFull });
+    connection.endWrite();
+    const { autoCheckpointFrames } = this.#habits;
+    if (autoCheckpointFrames > 0 && this.database.index.frames >= autoCheckpointFrames)
+      yield* connection.checkpoint('PASSIVE');
+  }
+
+  #nextTransaction(pages: number, pageCount: number) {
+    const transaction = ++this.#lastTransaction;
+    const versions = Array.from({ length: pageCount }, (_, i) => this.#versions[i] ?? transaction);
+    // New pages are written, page 1 is written, and some others.
+    const touched = new Set([1]);
+    for (let page = this.#versions.length + 1; page <= pageCount; page++) touched.add(page);
+    for (let n = 0; n < pages; n++) touched.add(this.#random.int(1, pageCount));
+    for (const page of touched) versions[page - 1] = transaction;
+    const changes = new Map<number, Uint8Array>();
+    for (const page of touched) changes.set(page, pageContent(page, transaction, page === 1 ? pageCount : 0));
+    return { transaction, versions, changes };
+  }
+
+  /** Frames of a transaction that never commits stay behind the end of the log. */
+  *#rollBack(): Steps<void> {
+    const connection = yield* this.#begin();
+    if (connection === undefined) return;
+    const { changes } = this.#nextTransaction(3, this.#versions.length);
+    const steps = connection.commit(changes, this.#versions.length, { sync: false });
+    const after = this.#random.int(1, 2 * changes.size);
+    for (let n = 0; n < after; n++) {
+      steps.next();
+      yield;
+    }
+    connection.endWrite();
+  }
+
+  *#checkpoint(mode: CheckpointMode): Steps<void> {
+    const connection = this.#open();
+    if (connection.mark !== undefined) return;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const { busy } = yield* connection.checkpoint(mode);
+      if (!busy) return;
+      yield;
+    }
+  }
+
+  *#readForLong(): Steps<void> {
+    const reader = this.database.open(this.#process, true);
+    reader.beginRead();
+    const steps = this.#random.int(1, 60);
+    const releaseAt = this.#time.elapsedMs + this.#random.int(0, 3_000);
+    const process = this.#process;
+    this.#time.after(releaseAt - this.#time.elapsedMs, () => {
+      if (!process.isDead) reader.close();
+    });
+    for (let n = 0; n < steps && n < 3; n++) yield;
+  }
+
+  *#reopen(): Steps<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    yield;
+    connection?.close();
+    yield;
+  }
+
+  *#rest(): Steps<void> {
+    yield;
+  }
+
+  // ---- dying -----------------------------------------------------------------------------------------------------
+
+  /** Killed in the middle of whatever it does; comes back by itself unless `restart` is false. */
+  kill(restartAfterMs: number | undefined): void {
+    if (this.#pending !== undefined) this.#inDoubt.set(this.#pending.transaction, this.#pending.versions);
+    this.#process.kill();
+    this.#work = undefined;
+    this.#pending = undefined;
+    this.#connection = undefined;
+    if (restartAfterMs !== undefined) this.#time.after(restartAfterMs, () => this.restart());
+  }
+
+  restart(): void {
+    if (!this.#process.isDead || this.#isStopped) return;
+    this.#process = new SimProcess('application', this.#disk, this.#hooks);
+    this.#plan();
+  }
+}

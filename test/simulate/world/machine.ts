@@ -1,0 +1,200 @@
+/** The machine as a simulated Rivulet process sees it: its files, its connections to SQLite, its instance lock. */
+import { RivuletError } from '../../../src/base/errors.ts';
+import type { CheckpointResult, Connections } from '../../../src/primary/connections.ts';
+import type { Machine } from '../../../src/primary/machine.ts';
+import type { Random } from '../../faults/random.ts';
+import type { SimProcess } from './process.ts';
+import type { SimConnection, SimDatabase, Steps } from './sqlite.ts';
+import type { SimTime } from './time.ts';
+
+const WRITE_LOCK_WAIT_MS = 30;
+const WRITE_LOCK_STEP_MS = 1;
+
+export interface MachineParts {
+  readonly process: SimProcess;
+  readonly random: Random;
+  readonly time: SimTime;
+  readonly database: (path: string) => SimDatabase;
+  /** Instance locks that are held, by directory. */
+  readonly locks: Map<string, SimProcess>;
+  /** The longest that writers of others were kept waiting. */
+  readonly onWriteLockHeld: (ms: number) => void;
+}
+
+export function simMachine(parts: MachineParts): Machine {
+  const { process, random, time, locks } = parts;
+  return {
+    files: process.files,
+    openConnections: (path) => new SimConnections(path, parts),
+    checkpointInBackground: async (path) => {
+      process.call('open for a checkpoint');
+      const connection = parts.database(path).open(process);
+      try {
+        finish(connection.checkpoint('PASSIVE'), process, 'checkpoint');
+      } finally {
+        connection.close();
+      }
+    },
+    takeInstanceLock: (directory, databasePath) => {
+      process.call('take the instance lock');
+      if (locks.has(directory)) throw new RivuletError('DB_IN_USE', `${databasePath} is in use`);
+      locks.set(directory, process);
+      const release = (): void => {
+        if (locks.get(directory) === process) locks.delete(directory);
+      };
+      process.onDeath(release);
+      process.files.makeDirectory(directory, 0o700);
+      return { release };
+    },
+    pause: async () => process.callOrNever('pause'),
+    standStill: (ms) => {
+      time.pass(ms);
+      process.call('stand still');
+    },
+    monotonicMs: () => time.elapsedMs,
+    randomBytes: (length) => Uint8Array.from({ length }, () => random.int(0, 255)),
+  };
+}
+
+/** Runs all steps now; others come in between, and the process may die there. */
+function finish<Result>(steps: Steps<Result>, process: SimProcess, what: string): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    process.call(what);
+  }
+}
+
+class SimConnections implements Connections {
+  readonly switchedToWal = false;
+  readonly #parts: MachineParts;
+  readonly #database: SimDatabase;
+  readonly #writer: SimConnection;
+  readonly #checkpointer: SimConnection;
+  #holder: SimConnection;
+  #spare: SimConnection;
+  #holding = false;
+
+  constructor(path: string, parts: MachineParts) {
+    this.#parts = parts;
+    this.#database = parts.database(path);
+    const open = (readOnly: boolean): SimConnection => {
+      parts.process.call('open a connection');
+      return this.#database.open(parts.process, readOnly);
+    };
+    this.#writer = open(false);
+    this.#checkpointer = open(false);
+    this.#holder = open(true);
+    this.#spare = open(true);
+  }
+
+  #call(what: string): void {
+    this.#parts.process.call(what);
+  }
+
+  get holding(): boolean {
+    return this.#holding;
+  }
+
+  hold(): void {
+    if (this.#holding) return;
+    this.#call('hold');
+    this.#holder.beginRead();
+    this.#holding = true;
+  }
+
+  moveHold(whileBothHold: () => boolean): boolean {
+    this.#call('move the hold');
+    this.#spare.beginRead();
+    let moved = false;
+    try {
+      moved = whileBothHold();
+    } finally {
+      if (!moved) this.#end(this.#spare);
+    }
+    if (!moved) return false;
+    const old = this.#holder;
+    if (this.#holding) this.#end(old);
+    this.#holder = this.#spare;
+    this.#spare = old;
+    this.#holding = true;
+    return true;
+  }
+
+  #end(connection: SimConnection): void {
+    this.#call('end a read');
+    connection.endRead();
+  }
+
+  rehold(between: () => void): void {
+    if (this.#holding) this.#end(this.#holder);
+    this.#holding = false;
+    try {
+      between();
+    } finally {
+      this.hold();
+    }
+  }
+
+  withWriteLock<T>(section: () => T, waitMs: number = WRITE_LOCK_WAIT_MS): T | undefined {
+    if (!this.#takeWriteLock(waitMs)) return undefined;
+    const { time, onWriteLockHeld } = this.#parts;
+    const sinceMs = time.elapsedMs;
+    try {
+      return section();
+    } finally {
+      onWriteLockHeld(time.elapsedMs - sinceMs);
+      this.#call('roll back');
+      this.#writer.endWrite();
+    }
+  }
+
+  #takeWriteLock(waitMs: number): boolean {
+    const { time } = this.#parts;
+    const giveUpMs = time.elapsedMs + waitMs;
+    for (;;) {
+      this.#call('take the write lock');
+      if (this.#writer.tryBeginWrite()) return true;
+      if (time.elapsedMs >= giveUpMs) return false;
+      time.pass(WRITE_LOCK_STEP_MS);
+    }
+  }
+
+  checkpointPassive(): CheckpointResult {
+    this.#call('checkpoint');
+    return finish(this.#checkpointer.checkpoint('PASSIVE'), this.#parts.process, 'checkpoint');
+  }
+
+  publishedFrames(): number {
+    this.#call('ask for the published frames');
+    return this.#database.index.frames;
+  }
+
+  forceFrame(): boolean {
+    if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
+    const [first] = this.#database.image();
+    const { pageCount } = this.#database.index;
+    const steps = this.#writer.commit(new Map([[1, first as Uint8Array]]), pageCount, { sync: false });
+    finish(steps, this.#parts.process, 'write a frame');
+    this.#writer.endWrite();
+    return true;
+  }
+
+  openReader(): { end(): void } {
+    this.#call('open a reader');
+    const connection = this.#database.open(this.#parts.process, true);
+    connection.beginRead();
+    return {
+      end: () => {
+        this.#call('close a reader');
+        connection.close();
+      },
+    };
+  }
+
+  close(): void {
+    this.#call('close');
+    for (const connection of [this.#writer, this.#checkpointer, this.#spare, this.#holder]) connection.close();
+    this.#holding = false;
+  }
+}

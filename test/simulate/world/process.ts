@@ -1,0 +1,192 @@
+/**
+ * One process of the simulated machine. When it is killed, nothing that it still tries has any effect: every call that it
+ * makes on the world throws, and what it waits for never comes.
+ */
+import type { FileFacts, Files } from '../../../src/base/files.ts';
+import { type Disk, type Inode, systemError } from './disk.ts';
+
+export class Killed extends Error {
+  override readonly name = 'Killed';
+}
+
+/** What a dead process waits for: loops that try again for ever come to rest here. */
+export async function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
+}
+
+export interface ProcessHooks {
+  /** Called before each call that a process makes on the world: others may do something first, or the process may die. */
+  readonly beforeCall: (process: SimProcess, what: string) => void;
+  readonly nowMs: () => number;
+}
+
+export class SimProcess {
+  readonly name: string;
+  readonly #disk: Disk;
+  readonly #hooks: ProcessHooks;
+  readonly #open = new Map<number, { inode: Inode; at: number }>();
+  readonly #onDeath: (() => void)[] = [];
+  readonly #undelivered: (() => void)[] = [];
+  #lastDescriptor = 2;
+  #isDead = false;
+  #isFrozen = false;
+
+  constructor(name: string, disk: Disk, hooks: ProcessHooks) {
+    this.name = name;
+    this.#disk = disk;
+    this.#hooks = hooks;
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  /** What the system does when the process is gone: locks are let go, connections are cut. */
+  onDeath(action: () => void): void {
+    this.#onDeath.push(action);
+  }
+
+  get isFrozen(): boolean {
+    return this.#isFrozen;
+  }
+
+  /** Stops it as SIGSTOP does, or a machine that is paused: the world goes on without it. */
+  freeze(): void {
+    this.#isFrozen = !this.#isDead;
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
+    for (const deliver of this.#undelivered.splice(0)) deliver();
+  }
+
+  /** Something that the process waits for has come: a time, an answer. Never reaches a dead one; a frozen one later. */
+  deliver(action: () => void): void {
+    if (this.#isDead) return;
+    if (this.#isFrozen) this.#undelivered.push(action);
+    else action();
+  }
+
+  kill(): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.#isFrozen = false;
+    this.#undelivered.splice(0);
+    this.#open.clear();
+    for (const action of this.#onDeath.splice(0)) action();
+  }
+
+  /** Before a call on the world. @throws Killed */
+  call(what: string): void {
+    if (this.#isDead) throw new Killed(this.name);
+    this.#hooks.beforeCall(this, what);
+    if (this.#isDead) throw new Killed(this.name);
+  }
+
+  /** The same before something that is waited for. */
+  async callOrNever(what: string): Promise<void> {
+    try {
+      this.call(what);
+    } catch {
+      await never();
+    }
+  }
+
+  readonly files: Files = {
+    open: (path) => {
+      this.call(`open ${path}`);
+      const inode = this.#disk.lookUp(path);
+      if (inode === undefined) throw systemError('ENOENT', `open '${path}'`);
+      return this.#openInode(inode);
+    },
+    create: (path) => {
+      this.call(`create ${path}`);
+      this.#assertSpace();
+      const inode = this.#disk.lookUp(path) ?? this.#disk.make(path);
+      if (inode.sizeBytes > 0) inode.truncate(0, this.#hooks.nowMs());
+      return this.#openInode(inode);
+    },
+    read: (descriptor, into, at, length, position) => {
+      this.call('read');
+      return this.#inodeOf(descriptor).inode.read(into, at, length, position);
+    },
+    write: (descriptor, bytes) => {
+      this.call('write');
+      this.#assertSpace();
+      const open = this.#inodeOf(descriptor);
+      open.inode.write(open.at, bytes, this.#hooks.nowMs());
+      open.at += bytes.length;
+    },
+    sync: (descriptor) => {
+      this.call('sync');
+      this.#inodeOf(descriptor).inode.sync();
+    },
+    close: (descriptor) => void this.#open.delete(descriptor),
+    rename: (from, to) => {
+      this.call(`rename ${to}`);
+      this.#disk.rename(from, to);
+    },
+    remove: (path) => {
+      this.call(`remove ${path}`);
+      this.#disk.remove(path);
+    },
+    list: (path) => {
+      this.call(`list ${path}`);
+      return this.#disk.list(path);
+    },
+    makeDirectory: (path) => {
+      this.call(`makeDirectory ${path}`);
+      this.#disk.makeDirectory(path);
+    },
+    syncDirectory: (path) => {
+      this.call(`syncDirectory ${path}`);
+      this.#disk.syncDirectory(path);
+    },
+    stat: (path) => {
+      this.call(`stat ${path}`);
+      const inode = this.#disk.lookUp(path);
+      return inode && factsOf(inode);
+    },
+    statOpen: (descriptor) => {
+      this.call('statOpen');
+      return factsOf(this.#inodeOf(descriptor).inode);
+    },
+    realPath: (path) => {
+      if (this.#disk.lookUp(path) === undefined) throw systemError('ENOENT', `realpath '${path}'`);
+      return path;
+    },
+  };
+
+  #assertSpace(): void {
+    if (this.#disk.isFull) throw systemError('ENOSPC', 'no space left on device');
+  }
+
+  #openInode(inode: Inode): number {
+    const descriptor = ++this.#lastDescriptor;
+    this.#open.set(descriptor, { inode, at: 0 });
+    return descriptor;
+  }
+
+  #inodeOf(descriptor: number): { inode: Inode; at: number } {
+    const open = this.#open.get(descriptor);
+    if (open === undefined) throw systemError('EBADF', `descriptor ${descriptor}`);
+    return open;
+  }
+
+  get openFiles(): number {
+    return this.#open.size;
+  }
+}
+
+function factsOf(inode: Inode): FileFacts {
+  return {
+    device: '1',
+    inode: String(inode.id),
+    kind: inode.kind,
+    sizeBytes: inode.sizeBytes,
+    modifiedAtMs: inode.modifiedAtMs,
+    mode: 0o600,
+    uid: 0,
+    gid: 0,
+  };
+}

@@ -1,0 +1,99 @@
+/** Simulated time: it stands still while anybody works, and jumps to the next thing that is due. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../../src/base/clock.ts';
+import { poolWork } from '../../../src/codec/lz4-block.ts';
+import { never, type SimProcess } from './process.ts';
+
+interface Due {
+  readonly atMs: number;
+  readonly order: number;
+  readonly action: () => void;
+}
+
+const START_MS = Date.parse('2026-01-01T00:00:00Z');
+
+export class SimTime {
+  #nowMs = 0;
+  #order = 0;
+  #due: Due[] = [];
+
+  /** Milliseconds since the beginning of the run. */
+  get elapsedMs(): number {
+    return this.#nowMs;
+  }
+
+  get wallMs(): number {
+    return START_MS + this.#nowMs;
+  }
+
+  /** Time that passes while a process stands still; nobody is woken in between. */
+  pass(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  /** @returns takes it back */
+  after(ms: number, action: () => void): () => void {
+    const due: Due = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order++, action };
+    // Few are waiting at a time, so a sorted list is the fastest.
+    let at = this.#due.length;
+    while (at > 0 && isLater(this.#due[at - 1] as Due, due)) at--;
+    this.#due.splice(at, 0, due);
+    return () => {
+      const place = this.#due.indexOf(due);
+      if (place >= 0) this.#due.splice(place, 1);
+    };
+  }
+
+  /** Runs what is due, in order, until `isDone` or `untilMs`. */
+  async run(untilMs: number, isDone: () => boolean = () => false): Promise<void> {
+    await settled();
+    while (!isDone()) {
+      const next = this.#due[0];
+      if (next === undefined || next.atMs > untilMs) {
+        this.#nowMs = Math.max(this.#nowMs, untilMs);
+        return;
+      }
+      this.#due.shift();
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.action();
+      await settled();
+    }
+  }
+
+  /** The clock of one process; `skewMs` is how far its wall clock is off, and may change. */
+  clockOf(process: SimProcess, wall: { skewMs: number }): Clock {
+    return {
+      now: () => this.wallMs + wall.skewMs,
+      monotonicMs: () => this.#nowMs,
+      sleep: async (ms, signal) => this.#sleep(process, ms, signal),
+    };
+  }
+
+  async #sleep(process: SimProcess, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (process.isDead) return never();
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        takeBack();
+        reject(signal?.reason as Error);
+      };
+      const takeBack = this.after(ms, () => {
+        process.deliver(() => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        });
+      });
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
+
+/** Resolves when nobody can go on without time going on: what promises alone set off happens before the next turn. */
+async function settled(): Promise<void> {
+  do await nextTurn();
+  while (poolWork.blocks > 0);
+}
+
+function isLater(a: Due, b: Due): boolean {
+  return a.atMs > b.atMs || (a.atMs === b.atMs && a.order > b.order);
+}
