@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import type { Logger } from '../../src/base/log.ts';
 import type { Primary } from '../../src/primary/primary.ts';
+import type { Lease } from '../../src/replica/lease/lease.ts';
 import { Replica, type ReplicaSettings } from '../../src/replica/replica.ts';
 import { restore } from '../../src/restore/restore.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
@@ -20,6 +22,8 @@ export interface SceneOptions {
   readonly primary?: PrimaryShape;
   readonly store?: ObjectStore;
   readonly clock?: Clock;
+  /** Made for each replica object; none when absent. */
+  readonly lease?: (parts: { store: ObjectStore; logger: Logger; metaPath: string }) => Lease;
 }
 
 export class ReplicaScene implements AsyncDisposable {
@@ -69,6 +73,11 @@ export class ReplicaScene implements AsyncDisposable {
         store: this.store,
         clock: this.#clock,
         logger: this.logger,
+        lease: this.#options.lease?.({
+          store: this.store,
+          logger: this.logger,
+          metaPath: `${this.live.path}-meta`,
+        }),
         observer: {
           onSegment: () => void this.facts.push('segment'),
           onSnapshot: () => void this.facts.push('snapshot'),
