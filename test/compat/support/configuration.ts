@@ -6,7 +6,7 @@ export interface DatabaseEntry {
   readonly path: string;
   readonly replicaPath: string;
   readonly database?: Readonly<Record<string, string | number>>;
-  readonly replica?: Readonly<Record<string, string | number>>;
+  readonly replica?: Readonly<Record<string, unknown>>;
 }
 
 /** Quick enough for a test; the defaults are a second. */
