@@ -1,7 +1,7 @@
 /** Tells of a failing destination: one line when it begins, one now and then, one when it is over. */
 import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { isRivuletError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 
 const RETRY_FIRST_MS = 250;
@@ -40,7 +40,12 @@ export class FailureLog {
     this.#failure.message = messageOf(error);
     const isReminder = nowMs - this.#failure.remindedMs >= REMIND_MS;
     if (isReminder) this.#failure.remindedMs = nowMs;
-    const fields = { error, retryInMs: Math.round(waitMs), failingForMs: nowMs - this.#failure.sinceMs };
+    const fields = {
+      error,
+      ...hintOf(error),
+      retryInMs: Math.round(waitMs),
+      failingForMs: nowMs - this.#failure.sinceMs,
+    };
     if (isFirst || isReminder) logger.warn('the destination failed; trying again', fields);
     else logger.debug('the destination failed again', fields);
     return waitMs;
@@ -54,4 +59,9 @@ export class FailureLog {
     this.#parts.observer.onRecovery();
     this.#parts.logger.info('the destination works again', { failedForMs });
   }
+}
+
+/** What to do about it: a host key to pin, for example, stands nowhere else. */
+function hintOf(error: unknown): { hint?: string } {
+  return isRivuletError(error) && error.hint !== undefined ? { hint: error.hint } : {};
 }
