@@ -1,0 +1,122 @@
+/** The commands themselves, ours and the real Litestream v0.3.13, with a replica on OpenSSH in a chroot. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Application, assertShipped } from '../compat/support/application.ts';
+import { contentsOf } from '../compat/support/contents.ts';
+import { Running, TOOLS, type Tool, run, skip as withoutLitestream } from '../compat/support/tools.ts';
+import { OpenSshServer, whyNoOpenSsh } from '../support/openssh.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const skip = whyNoOpenSsh() || withoutLitestream;
+
+/** The file that both tools read, and one with what only ours knows. */
+function configurations(
+  server: OpenSshServer,
+  scratch: Scratch,
+  path: string,
+): Readonly<Record<Tool, string>> {
+  const { user, host, port, keyPath } = server;
+  const replica = {
+    url: `sftp://${user}@${host}:${port}/db/fruits`,
+    'key-path': keyPath,
+    'sync-interval': '20ms',
+  };
+  const write = (name: string, more: object): string => {
+    const dbs = [{ path, 'monitor-interval': '20ms', replicas: [{ ...replica, ...more }] }];
+    writeFileSync(scratch.file(name), JSON.stringify({ dbs }));
+    return scratch.file(name);
+  };
+  return {
+    litestream: write('litestream.yml', {}),
+    rivulet: write('rivulet.yml', { 'host-key': server.hostKey() }),
+  };
+}
+
+function filesBelow(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' });
+}
+
+function countObjects(server: OpenSshServer): number {
+  return filesBelow(server.directory).filter((name) => name.endsWith('.lz4')).length;
+}
+
+async function restored(tool: Tool, config: string, path: string, scratch: Scratch): Promise<string> {
+  const output = scratch.file(`restored-by-${tool}.db`);
+  rmSync(output, { force: true });
+  const { code, out, err } = await run(tool, ['restore', '-config', config, '-o', output, path]);
+  assert.equal(code, 0, out + err);
+  return contentsOf(output).rows;
+}
+
+describe('replicas on OpenSSH', { skip }, () => {
+  it('both tools by turns, each restores what the other wrote', async () => {
+    await using server = await OpenSshServer.start();
+    using scratch = new Scratch();
+    const path = scratch.file('fruits.db');
+    const config = configurations(server, scratch, path);
+    using application = new Application(path);
+    for (const tool of ['rivulet', 'litestream', 'rivulet'] as const) {
+      const before = countObjects(server);
+      await using replicator = new Running(tool, ['replicate', '-config', config[tool]]);
+      await replicator.until('something stored', () => countObjects(server) > before);
+      for (let change = 0; change < 3; change++) {
+        const known = countObjects(server);
+        application.write(8);
+        await replicator.settle(() => countObjects(server) > known);
+      }
+      await replicator.stop();
+      for (const reader of TOOLS) {
+        assertShipped(tool, await restored(reader, config[reader], path, scratch), application);
+      }
+      application.write(8);
+    }
+    const names = filesBelow(server.directory).filter((name) => name.includes('.tmp'));
+    assert.deepEqual(names, []);
+  });
+
+  it('a server that goes away and comes back, again and again, while the application writes', async () => {
+    await using server = await OpenSshServer.start();
+    using scratch = new Scratch();
+    const path = scratch.file('fruits.db');
+    const config = configurations(server, scratch, path);
+    using application = new Application(path);
+    await using replicator = new Running('rivulet', ['replicate', '-config', config.rivulet]);
+    await replicator.until('something stored', () => countObjects(server) > 0);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 10; i++) {
+        application.write(40);
+        if (i % 3 === round) server.killConnections();
+        await sleep(10);
+      }
+      await server.stop();
+      for (let i = 0; i < 10; i++) application.write(40);
+      await sleep(300);
+      await server.start();
+    }
+    const known = countObjects(server);
+    application.write(3);
+    await replicator.until('it goes on', () => countObjects(server) > known);
+    await replicator.stop();
+    for (const reader of TOOLS) {
+      assert.equal(await restored(reader, config[reader], path, scratch), application.rows);
+    }
+  });
+
+  it('a server that nobody has pinned gets nothing, and the log says what to pin', async () => {
+    await using server = await OpenSshServer.start();
+    using scratch = new Scratch();
+    const path = scratch.file('fruits.db');
+    const config = configurations(server, scratch, path);
+    using application = new Application(path);
+    application.write(3);
+    await using replicator = new Running('rivulet', ['replicate', '-config', config.litestream]);
+    await replicator.until('it says so', () => replicator.log.includes('HOST_KEY_UNVERIFIED'));
+    assert.ok(replicator.log.includes(server.fingerprint()), replicator.log);
+    assert.ok(replicator.log.includes(server.hostKey()), replicator.log);
+    assert.deepEqual(readdirSync(join(server.directory)), []);
+  });
+});
