@@ -410,7 +410,7 @@ function lost(request: IncomingMessage): Lost {
 }
 
 function json(response: ServerResponse | Lost, status: number, body: object): void {
-  (response as Lost).writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
 function refuse(response: ServerResponse | Lost, status: number, reason: string, message: string): void {

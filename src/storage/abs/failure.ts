@@ -74,7 +74,7 @@ function factsOf(error: unknown, answer: Answer, code: string | undefined, call:
   };
   if (status === undefined) return { ...withoutAnswer(error, call), details };
   const retryAfterMs = parseRetryAfter(answer.response?.headers.get('retry-after'), call.nowMs);
-  if (isUnauthenticated(status, code)) {
+  if (isUnauthenticated(status, code, textOf(error))) {
     return { code: 'CREDENTIALS_FAILED', retry: call.isRenewed, hint: CLOCK_HINT, details };
   }
   if (status === 403 || (code !== undefined && code in DENIED_HINTS)) {
@@ -103,9 +103,11 @@ function withoutAnswer(error: unknown, call: FailedCall): FailureFacts {
   return { retry: true };
 }
 
-export function isUnauthenticated(status: number, code: string | undefined): boolean {
+/** Azurite, and some refusals of the service, have the code of a missing permission and say better in words. */
+function isUnauthenticated(status: number, code: string | undefined, text: string): boolean {
   return (
     status === 401 ||
+    text.startsWith('Server failed to authenticate the request') ||
     code === 'AuthenticationFailed' ||
     code === 'InvalidAuthenticationInfo' ||
     code === 'NoAuthenticationInformation'
@@ -119,7 +121,7 @@ export function isRefusal(error: unknown): boolean {
 }
 
 export function answerOf(error: unknown): Answer {
-  return typeof error === 'object' && error !== null ? (error as Answer) : {};
+  return typeof error === 'object' && error !== null ? error : {};
 }
 
 /** The service's own code: in a header also where there is no body. Codes of Node.js are not among them. */

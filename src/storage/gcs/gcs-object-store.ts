@@ -16,6 +16,7 @@ import type {
   WrittenObject,
 } from '../object-store.ts';
 import { putAgain } from '../put-again.ts';
+import { removeEach } from '../remove-each.ts';
 import { sendParts } from '../send-parts.ts';
 import { storageFailed } from '../storage-error.ts';
 import { startingWith } from '../starting-with.ts';
@@ -136,17 +137,7 @@ export class GcsObjectStore implements ObjectStore {
     for (const key of keys) assertObjectKey(key);
     const { signal } = options;
     signal?.throwIfAborted();
-    const failures: unknown[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < keys.length && signal?.aborted !== true) {
-        const key = keys[next++]!;
-        await this.#removeOne(key, {}, signal).catch((error: unknown) => failures.push(error));
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(REMOVALS_AT_ONCE, keys.length) }, work));
-    signal?.throwIfAborted();
-    if (failures.length > 0) throw failures[0];
+    await removeEach(keys, REMOVALS_AT_ONCE, async (key) => this.#removeOne(key, {}, signal), signal);
   }
 
   async close(): Promise<void> {

@@ -124,11 +124,12 @@ export class ResumableUpload {
   ): Promise<void> {
     const endByte = firstByte + bytes.length;
     let fromByte = firstByte;
+    const isDone = (): boolean => this.#made !== undefined || (whole === undefined && fromByte >= endByte);
     const attempt = async (number: number, attemptSignal: AbortSignal): Promise<void> => {
       // After a failure nobody here knows how much of the part arrived.
       if (number > 1)
         fromByte = this.#place(await this.#put([], `*/${whole ?? '*'}`, attemptSignal), fromByte);
-      while (this.#made === undefined && (fromByte < endByte || whole !== undefined)) {
+      while (!isDone()) {
         if (fromByte < firstByte) throw this.#unexpected('an upload that has lost what it had');
         const rest = bytes.subarray(fromByte - firstByte);
         const range = rest.length === 0 ? '*' : `${fromByte}-${endByte - 1}`;
