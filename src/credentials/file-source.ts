@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { AwsKeys } from '../storage/s3/keys.ts';
+import { ChangeGuard } from './change-guard.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
-import { sameKeys } from './refresh-policy.ts';
 import type { CredentialSource, FetchOptions } from './source.ts';
 import { identitiesOf, readStill } from './still-file.ts';
 
@@ -20,6 +20,7 @@ export interface KeyFiles {
 export class FileSource implements CredentialSource {
   readonly #files: KeyFiles;
   readonly #clock: Clock;
+  readonly #guard = new ChangeGuard();
   #last: { readonly keys: AwsKeys; readonly identity: string } | undefined;
 
   constructor(files: KeyFiles, clock: Clock) {
@@ -37,9 +38,12 @@ export class FileSource implements CredentialSource {
 
   async fetch(signal: AbortSignal, options: FetchOptions = {}): Promise<AwsKeys> {
     try {
-      const { texts, identity } = await readStill(this.#files.paths, this.#clock, signal);
+      const { texts, identity } = await readStill(this.#files.paths, this.#clock, {
+        signal,
+        restMs: this.#guard.restMs,
+      });
       const keys = this.#files.read(texts);
-      assertWholeChange(this.#last?.keys, keys, options);
+      this.#guard.assertWhole(this.#last?.keys, keys, options);
       this.#last = { keys, identity };
       return keys;
     } catch (error) {
@@ -47,25 +51,4 @@ export class FileSource implements CredentialSource {
       throw credentialsFailed(this.describe(), whyOf(error), { cause: error });
     }
   }
-}
-
-/**
- * A new generation of keys shares nothing with the one before. Where some values changed and others did not, the writer
- * is between two of them, and what is there is of no use. Only when the service refused the old keys, or a person asked for
- * a reload, is it taken as it is: then it may be a correction of one value.
- *
- * @throws Error with one clause
- */
-export function assertWholeChange(
-  before: AwsKeys | undefined,
-  now: AwsKeys,
-  { refused, reload = false }: FetchOptions,
-): void {
-  if (before === undefined || sameKeys(before, now) || reload) return;
-  if (refused !== undefined && sameKeys(refused, before)) return;
-  const shared =
-    before.accessKeyId === now.accessKeyId ||
-    before.secretAccessKey === now.secretAccessKey ||
-    (before.sessionToken !== undefined && before.sessionToken === now.sessionToken);
-  if (shared) throw new Error('only some of its values have changed: it seems to be half written');
 }

@@ -9,6 +9,7 @@ import { RivuletError, isRivuletError } from '../base/errors.ts';
 import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
 import type { AwsKeySource, AwsKeys } from '../storage/s3/keys.ts';
+import { mayRetry } from '../storage/storage-error.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
 import { hide, secretsOf } from './redact.ts';
 import { ageOf, attemptSpacingMaxMs, sameKeys } from './refresh-policy.ts';
@@ -35,6 +36,8 @@ export interface KeyStatus {
 const FETCH_MS_MAX = 90_000;
 /** Keys of a file that has just changed are waited for so long; the old ones may be refused by now. */
 const CHANGED_WAIT_MS = 300;
+/** A caller may wait so long for a source that gave keys before; whoever called it tries again with growing waits. */
+const PATIENCE_MS = 10_000;
 const FIRST_RETRY_MS = 250;
 const RETRY_MS_MAX = 60_000;
 /** A refused key makes the source asked so often at most, and less and less often. */
@@ -133,13 +136,24 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
     await this.close();
   }
 
-  /** One more attempt; all who wait share it. @throws its failure when no keys are valid afterwards */
+  /**
+   * For callers without valid keys: one attempt, which all of them share. Where there were keys before, the source was well and will
+   * be again: then a few attempts, so that callers go on the moment it is.
+   *
+   * @throws the last failure when no keys are valid afterwards
+   */
   async #wait(signal?: AbortSignal): Promise<AwsKeys> {
-    await this.#join(this.#refresh(), signal);
-    const held = this.#held;
-    if (held !== undefined && ageOf(held, this.#clock.now()) !== 'expired') return held.keys;
-    this.#assertOpen();
-    throw this.#lastError ?? credentialsFailed(this.#source.describe(), 'they expired as they came');
+    const giveUpAtMs = this.#clock.monotonicMs() + (this.#held === undefined ? 0 : PATIENCE_MS);
+    for (;;) {
+      await this.#join(this.#refresh(), signal);
+      const held = this.#held;
+      if (held !== undefined && ageOf(held, this.#clock.now()) !== 'expired') return held.keys;
+      this.#assertOpen();
+      // Keys that live for less than it takes to hand them out are no failure of the source.
+      const error =
+        this.#lastError ?? credentialsFailed(this.#source.describe(), 'they expired as they came');
+      if (this.#clock.monotonicMs() >= giveUpAtMs || !mayRetry(error)) throw error;
+    }
   }
 
   async #preferNewer(held: HeldKeys, signal?: AbortSignal): Promise<AwsKeys> {
@@ -152,8 +166,13 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
     if (this.#flight === undefined && this.#clock.monotonicMs() < this.#notBeforeMs) return;
     const flight = this.#refresh();
     if (held.keys.expiresAtMs !== undefined) return;
-    await firstOf(signal, (enough) => [flight, this.#clock.sleep(CHANGED_WAIT_MS, enough)]);
-    signal?.throwIfAborted();
+    const enough = new AbortController();
+    const longest = this.#clock.sleep(CHANGED_WAIT_MS, enough.signal).catch(() => undefined);
+    try {
+      await Promise.race([this.#join(flight, signal), longest]);
+    } finally {
+      enough.abort();
+    }
   }
 
   #refreshAhead(): void {

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { AwsKeys } from '../storage/s3/keys.ts';
+import { ChangeGuard } from './change-guard.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
-import { assertWholeChange } from './file-source.ts';
 import { ProcessSource } from './process.ts';
 import { planProfile } from './profile-plan.ts';
 import type { ProfilePlan } from './profile-plan.ts';
@@ -23,6 +23,7 @@ export class ProfileSource implements CredentialSource {
   readonly #files: SharedFilePaths;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #clock: Clock;
+  readonly #guard = new ChangeGuard();
   /** As it was read last, and the keys that were in it. */
   #last: { readonly identity: string; readonly keys: AwsKeys | undefined } | undefined;
 
@@ -44,7 +45,10 @@ export class ProfileSource implements CredentialSource {
 
   /** What the profile says to do now; for `auto`, which passes over one that says nothing. */
   async plan(signal: AbortSignal): Promise<ProfilePlan & { identity: string; found: boolean }> {
-    const { texts, identity } = await readStill(this.#paths, this.#clock, signal);
+    const { texts, identity } = await readStill(this.#paths, this.#clock, {
+      signal,
+      restMs: this.#guard.restMs,
+    });
     const profile = readProfile(this.#profile, { credentials: texts[0], config: texts[1] });
     return {
       ...(profile === undefined ? { kind: 'nothing' } : planProfile(profile)),
@@ -71,7 +75,7 @@ export class ProfileSource implements CredentialSource {
     options: FetchOptions,
   ): Promise<AwsKeys> {
     if (plan.kind === 'keys') {
-      assertWholeChange(this.#last?.keys, plan.keys, options);
+      this.#guard.assertWhole(this.#last?.keys, plan.keys, options);
       return plan.keys;
     }
     if (plan.kind === 'process') {

@@ -40,12 +40,13 @@ export function identitiesOf(paths: readonly string[]): string {
  * when it is older than a moment, one that is written in place when it has been left alone for a moment. All were
  * unchanged from before the first was read until after the last was.
  *
+ * @param options.restMs - for how long they must have been left alone, when a moment is not enough
  * @throws Error in one clause when they do not come to rest or cannot be read, or the signal's reason
  */
 export async function readStill(
   paths: readonly string[],
   clock: Clock,
-  signal?: AbortSignal,
+  { signal, restMs: moreRestMs = 0 }: { readonly signal?: AbortSignal; readonly restMs?: number } = {},
 ): Promise<StillFiles> {
   const startedMs = clock.monotonicMs();
   let seen = '';
@@ -59,7 +60,8 @@ export async function readStill(
     }
     const texts = await Promise.all(paths.map(readText));
     const restMs = Math.max(clock.monotonicMs() - seenAtMs, ageOfNewestMs(paths, clock));
-    if (restMs >= restNeededMs(texts) && identitiesOf(paths) === identity) return { texts, identity };
+    if (restMs >= Math.max(moreRestMs, restNeededMs(texts)) && identitiesOf(paths) === identity)
+      return { texts, identity };
     if (clock.monotonicMs() - startedMs > GIVE_UP_MS) throw new Error('it is written again and again');
     await clock.sleep(LOOK_AGAIN_MS, signal);
   }
