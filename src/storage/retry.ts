@@ -50,11 +50,7 @@ export class StorageRetrier implements Retrier {
     this.#policy = { ...RETRY_POLICY, ...policy };
   }
 
-  async run<T>(
-    what: string,
-    attempt: (number: number) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
+  async run<T>(what: string, attempt: (number: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const attempts = this.begin(what, signal);
     for (;;) {
       signal?.throwIfAborted();
