@@ -18,6 +18,8 @@ export interface SegmentAnnotation {
   readonly index: number;
   /** Where index - 1 ended; absent for the first index that this generation holds at this destination. */
   readonly previousEndBytes?: number;
+  /** The checksum of its last frame: an object of the same length from another history does not pass. */
+  readonly previousEndChecksum?: readonly [number, number];
 }
 
 export interface SnapshotAnnotation {
@@ -42,9 +44,10 @@ const CHECKSUM_BYTES = 4;
 type Fields = Readonly<Record<string, unknown>>;
 
 const WORD_MAX = 0xffffffff;
-const OPTIONAL = new Set(['previousEndBytes', 'salts']);
+const OPTIONAL = new Set(['previousEndBytes', 'previousEndChecksum', 'salts']);
+const PAIRS = new Set(['previousEndChecksum', 'salts']);
 const FIELDS: Readonly<Record<Annotation['kind'], readonly string[]>> = {
-  segment: ['kind', 'generation', 'index', 'previousEndBytes'],
+  segment: ['kind', 'generation', 'index', 'previousEndBytes', 'previousEndChecksum'],
   snapshot: ['kind', 'generation', 'index', 'offsetBytes', 'pageSizeBytes', 'pageCount', 'salts'],
 };
 
@@ -57,8 +60,8 @@ function isValidField(name: string, value: unknown): boolean {
   if (name === 'generation') return typeof value === 'string' && isGeneration(value);
   if (name === 'index') return isCount(value, INDEX_MAX);
   if (name === 'kind') return true;
-  if (name !== 'salts') return isCount(value);
-  return Array.isArray(value) && value.length === 2 && value.every((salt) => isCount(salt, WORD_MAX));
+  if (!PAIRS.has(name)) return isCount(value);
+  return Array.isArray(value) && value.length === 2 && value.every((word) => isCount(word, WORD_MAX));
 }
 
 /** The first field that is wrong, missing or unknown; undefined when the value is an annotation of this kind. */

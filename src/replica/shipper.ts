@@ -16,7 +16,7 @@ import type { Taken } from '../primary/take.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Session } from './session.ts';
 import type { IntendedSegment, UploadRecord } from './upload-record.ts';
-import { uploadSegment, uploadSegmentStream } from './upload-segment.ts';
+import { type SegmentPlace, uploadSegment, uploadSegmentStream } from './upload-segment.ts';
 
 /** Most log bytes in one segment; bounds the memory of one destination to a few times this. */
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
@@ -126,11 +126,7 @@ export class Shipper {
     const { store, record } = this.#parts;
     const { generation } = session;
     const { from } = taken;
-    const place = {
-      generation,
-      from,
-      previousEndBytes: from.index > session.firstIndex ? taken.previousEndBytes : undefined,
-    };
+    const place = { generation, from, ...previousEnd(session, taken) };
     if (await this.#fitsInMemory(session, taken)) {
       const end = endOf(taken.cursor);
       record?.intend(generation, { from, end });
@@ -193,4 +189,15 @@ export class Shipper {
     }
     throw new RivuletError('CHAIN_BROKEN', 'its snapshots have been removed');
   }
+}
+
+/** Where the log before ended, if this destination holds it, and with which checksum, if this session shipped it. */
+function previousEnd(
+  { firstIndex, cursor }: Session,
+  { from, previousEndBytes }: TakenBytes,
+): Pick<SegmentPlace, 'previousEndBytes' | 'previousEndChecksum'> {
+  const none = { previousEndBytes: undefined, previousEndChecksum: undefined };
+  if (from.index <= firstIndex || previousEndBytes === undefined) return none;
+  const isAtEnd = cursor.index === from.index - 1 && cursor.chain?.offsetBytes === previousEndBytes;
+  return { previousEndBytes, previousEndChecksum: isAtEnd ? cursor.chain?.checksum : undefined };
 }

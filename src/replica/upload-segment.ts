@@ -2,6 +2,7 @@
 import { encodeAnnotation } from '../generations/annotation.ts';
 import { type Generation, type Position, segmentKey } from '../generations/names.ts';
 import { encodeFrame, encodeFrameAsync, encodeFrameStream } from '../codec/lz4-frame.ts';
+import type { Checksum } from '../wal/checksum.ts';
 import type { ObjectInfo, ObjectStore } from '../storage/object-store.ts';
 import { createOnly } from './create-only.ts';
 
@@ -13,6 +14,8 @@ export interface SegmentPlace {
   readonly from: Position;
   /** Where the log before ended, if this destination holds that log. */
   readonly previousEndBytes: number | undefined;
+  /** The checksum of its last frame, as far as known. */
+  readonly previousEndChecksum: Checksum | undefined;
 }
 
 function annotationOf(place: SegmentPlace): { annotation?: Uint8Array } {
@@ -23,6 +26,7 @@ function annotationOf(place: SegmentPlace): { annotation?: Uint8Array } {
       generation: place.generation,
       index: place.from.index,
       ...(place.previousEndBytes === undefined ? {} : { previousEndBytes: place.previousEndBytes }),
+      ...(place.previousEndChecksum === undefined ? {} : { previousEndChecksum: place.previousEndChecksum }),
     }),
   };
 }

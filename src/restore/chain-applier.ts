@@ -186,7 +186,8 @@ export class ChainApplier implements Disposable {
     if (this.#chain === undefined || segment.index !== this.#index + 1) {
       throw new Error(`the plan has a gap before ${segment.key}`);
     }
-    this.#previous = { end: this.reached, header: this.#chain.header };
+    const { header, checksum } = this.#chain;
+    this.#previous = { end: this.reached, header, checksum };
     this.#stage.drop();
     this.#file.trim();
     this.#index = segment.index;

@@ -11,6 +11,7 @@ import {
   formatPosition,
   segmentKey,
 } from '../generations/names.ts';
+import { type Checksum, checksumsEqual } from '../wal/checksum.ts';
 import { type WalHeader, isNextLog } from '../wal/wal-header.ts';
 import { ChainFault } from './faults.ts';
 
@@ -18,6 +19,8 @@ import { ChainFault } from './faults.ts';
 export interface PreviousLog {
   readonly end: Position;
   readonly header: WalHeader;
+  /** Of its last frame. */
+  readonly checksum: Checksum;
 }
 
 /**
@@ -88,6 +91,7 @@ export function checkNextLog(
   const endBytes = next.annotation?.previousEndBytes;
   if (endBytes !== undefined) {
     checkLogEnd(generation, segment, endBytes, previous.end);
+    checkEndChecksum(segment, next.annotation, previous);
     return undefined;
   }
   const before = formatIndex(previous.end.index);
@@ -95,6 +99,18 @@ export function checkNextLog(
     return `the log of index ${formatIndex(segment.index)} does not follow that of index ${before} by its salt`;
   }
   return `nothing in the replica tells where index ${before} ended`;
+}
+
+/** An object of the right length may still be of another history, as a request that arrives very late would bring it. */
+function checkEndChecksum(
+  segment: SegmentEntry,
+  annotation: SegmentAnnotation | undefined,
+  { end, checksum }: PreviousLog,
+): void {
+  const claimed = annotation?.previousEndChecksum;
+  if (claimed === undefined || checksumsEqual(claimed, checksum)) return;
+  const problem = `it follows another log of index ${formatIndex(end.index)} than the one that is there`;
+  throw new ChainFault(segment.key, segment, `${segment.key} does not belong there: ${problem}`);
 }
 
 /** Checks the end of an index against what the next index's first segment says. */

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeFrame } from '../../src/codec/decode-frame.ts';
-import { type Annotation, findAnnotation } from '../../src/generations/annotation.ts';
+import { encodeFrame } from '../../src/codec/encode-frame.ts';
+import { type Annotation, encodeAnnotation, findAnnotation } from '../../src/generations/annotation.ts';
 import { parseSegmentName } from '../../src/generations/names.ts';
+import { frameBytes } from '../../src/wal/frames.ts';
 import { enforceRetention } from '../../src/replica/retention.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
@@ -19,6 +21,25 @@ function annotationOf(store: MemoryStore, key: string): Annotation | undefined {
   return findAnnotation(decodeFrame(store.bytesOf(key), MAX).annotations, key);
 }
 
+/** The checksum in the last frame of a segment; the pages of these databases have 4096 bytes. */
+function lastChecksum(content: Uint8Array): [number, number] {
+  const view = new DataView(content.buffer, content.byteOffset + content.length - frameBytes(4096));
+  return [view.getUint32(16), view.getUint32(20)];
+}
+
+/** A log that ends at the right offset, but with other content, is not the one that the next log followed. */
+async function assertOtherHistoryIsRefused(store: MemoryStore, segments: readonly string[]): Promise<void> {
+  const key = segments.find((name) => name.includes('/00000001_00000000')) ?? assert.fail('no second log');
+  const changed = store.clone();
+  const annotation = annotationOf(store, key);
+  assert.ok(annotation?.kind === 'segment');
+  const other = encodeAnnotation({ ...annotation, previousEndChecksum: [1, 2] });
+  changed.put(key, encodeFrame(decodeFrame(store.bytesOf(key), MAX).content, { annotation: other }));
+  using scratch = new Scratch();
+  const restoring = restore({ store: changed, target: {}, outputPath: scratch.file('out') });
+  await assert.rejects(restoring, { code: 'CHAIN_BROKEN', message: /follows another log of index 00000000/ });
+}
+
 describe('what is uploaded', { timeout: 30_000 }, () => {
   it('the first segment of a log says where the one before ended; a snapshot says where it stands', async () => {
     const store = new MemoryStore();
@@ -30,6 +51,7 @@ describe('what is uploaded', { timeout: 30_000 }, () => {
     }
     const generation = scene.primary.generation ?? '';
     const ends = new Map<number, number>();
+    const checksums = new Map<number, [number, number]>();
     const segments = store.keys().filter((key) => key.includes('/wal/'));
     let firsts = 0;
     for (const key of segments) {
@@ -39,14 +61,17 @@ describe('what is uploaded', { timeout: 30_000 }, () => {
       const previousEndBytes = ends.get(index - 1);
       if (offsetBytes === 0) {
         firsts++;
-        const known = previousEndBytes === undefined ? {} : { previousEndBytes };
+        const previousEndChecksum = checksums.get(index - 1);
+        const known = previousEndBytes === undefined ? {} : { previousEndBytes, previousEndChecksum };
         assert.deepEqual(annotation, { kind: 'segment', generation, index, ...known });
       } else assert.equal(annotation, undefined);
       const { content } = decodeFrame(store.bytesOf(key), MAX);
       assert.equal(offsetBytes, ends.get(index) ?? 0, 'a gap between segments');
       ends.set(index, offsetBytes + content.length);
+      checksums.set(index, lastChecksum(content));
     }
     assert.ok(firsts >= 3);
+    await assertOtherHistoryIsRefused(store, segments);
     const snapshot = store.keys().find((key) => key.includes('/snapshots/')) ?? '';
     const annotation = annotationOf(store, snapshot);
     assert.ok(annotation?.kind === 'snapshot');

@@ -91,11 +91,12 @@ function planWorld(seed: number, random: Random): WorldSettings {
     },
   };
   const minPages = random.pick([4, 10, 30, 1_000]);
+  const conditions = random.pick(['compare-and-swap', 'compare-and-swap', 'create-only', 'none'] as const);
   return {
     seed,
     habits,
     pages: random.int(2, 8),
-    conditions: random.pick(['compare-and-swap', 'compare-and-swap', 'create-only', 'none'] as const),
+    conditions,
     manners: { latencyMs: random.pick([1, 20, 200]) },
     checkpoint: {
       minPages,
@@ -109,6 +110,8 @@ function planWorld(seed: number, random: Random): WorldSettings {
       retentionCheckIntervalMs: random.pick([500, 5_000]),
       snapshotIntervalMs: random.pick([0, 1_000, 5_000, 20_000]),
       validationIntervalMs: undefined,
+      // A store that overwrites needs it: a request that was given up may arrive after its repetition.
+      recordsUploads: conditions === 'none' || random.chance(0.3),
     },
     pollMs: random.pick([50, 500, 1_000]),
     interleaving: random.pick([0, 0.05, 0.3, 0.6]),
@@ -135,7 +138,8 @@ export async function run(plan: RunPlan): Promise<RunResult> {
     await world.settle(SETTLE_MS);
     await world.check();
   } catch (error) {
-    violation = error instanceof Violation ? error.message : `the simulation broke: ${String((error as Error).stack)}`;
+    violation =
+      error instanceof Violation ? error.message : `the simulation broke: ${String((error as Error).stack)}`;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
     world.rivulet?.kill();

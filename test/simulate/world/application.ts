@@ -5,7 +5,13 @@
 import type { Random } from '../../faults/random.ts';
 import type { Disk } from './disk.ts';
 import { SimProcess, type ProcessHooks } from './process.ts';
-import { type CheckpointMode, PAGE_BYTES, type SimConnection, type SimDatabase, type Steps } from './sqlite.ts';
+import {
+  type CheckpointMode,
+  PAGE_BYTES,
+  type SimConnection,
+  type SimDatabase,
+  type Steps,
+} from './sqlite.ts';
 import type { SimTime } from './time.ts';
 
 /** The versions of all pages after a transaction; a page's content follows from its number and version. */
@@ -200,24 +206,19 @@ export class Application {
   }
 
   #act(action: Action): Steps<void> {
-    switch (action) {
-      case 'commit':
-        return this.#write(this.#random.int(1, 4), this.#versions.length);
-      case 'large':
-        return this.#write(this.#random.int(5, 20), this.#grown());
-      case 'shrink':
-        return this.#write(2, this.#random.int(Math.min(2, this.#versions.length), this.#versions.length));
-      case 'rollback':
-        return this.#rollBack();
-      case 'checkpoint':
-        return this.#checkpoint(this.#random.pick(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const));
-      case 'read':
-        return this.#readForLong();
-      case 'reopen':
-        return this.#reopen();
-      case 'rest':
-        return this.#rest();
-    }
+    const random = this.#random;
+    const pages = this.#versions.length;
+    const actions: Readonly<Record<Action, () => Steps<void>>> = {
+      commit: () => this.#write(random.int(1, 4), pages),
+      large: () => this.#write(random.int(5, 20), this.#grown()),
+      shrink: () => this.#write(2, random.int(Math.min(2, pages), pages)),
+      rollback: () => this.#rollBack(),
+      checkpoint: () => this.#checkpoint(random.pick(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const)),
+      read: () => this.#readForLong(),
+      reopen: () => this.#reopen(),
+      rest: () => this.#rest(),
+    };
+    return actions[action]();
   }
 
   #grown(): number {

@@ -82,7 +82,8 @@ export class Inode {
     const keep = manner === 'prefix' ? random.int(0, changes.length) : changes.length;
     if (manner !== 'none') {
       for (const change of changes.slice(0, keep)) {
-        if (manner !== 'any' || random.chance(0.5)) this.#applyTorn(change, manner === 'any' ? random : undefined);
+        if (manner !== 'any' || random.chance(0.5))
+          this.#applyTorn(change, manner === 'any' ? random : undefined);
       }
     }
     this.#durable = this.content.slice(0, this.sizeBytes);

@@ -43,14 +43,18 @@ export class Judge {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const transaction = view.getUint32(TRANSACTION_AT);
     const state = this.#find(transaction);
-    if (state === undefined) return { kind: 'mixture', why: `transaction ${transaction} was never committed` };
+    if (state === undefined)
+      return { kind: 'mixture', why: `transaction ${transaction} was never committed` };
     const why = differenceOf(bytes, state);
     return why === undefined ? { kind: 'state', state, generation } : { kind: 'mixture', why };
   }
 }
 
 /** Where `bytes` is not the database after this transaction; undefined when it is. */
-export function differenceOf(bytes: Uint8Array, { versions, transaction }: CommittedState): string | undefined {
+export function differenceOf(
+  bytes: Uint8Array,
+  { versions, transaction }: CommittedState,
+): string | undefined {
   if (bytes.length !== versions.length * PAGE_BYTES)
     return `transaction ${transaction} had ${versions.length} pages, not ${bytes.length / PAGE_BYTES}`;
   for (const [i, version] of versions.entries()) {

@@ -194,7 +194,8 @@ class SimConnections implements Connections {
 
   close(): void {
     this.#call('close');
-    for (const connection of [this.#writer, this.#checkpointer, this.#spare, this.#holder]) connection.close();
+    for (const connection of [this.#writer, this.#checkpointer, this.#spare, this.#holder])
+      connection.close();
     this.#holding = false;
   }
 }

@@ -1,4 +1,5 @@
 /** Rivulet as one simulated process: the real engine on the simulated machine, started and ended as the daemon does it. */
+import { isRivuletError, systemCode } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/log.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
 import { Primary, type PrimarySettings } from '../../../src/primary/primary.ts';
@@ -64,7 +65,10 @@ export class SimRivulet {
 
   start(): void {
     this.#running = this.#run().catch((error: unknown) => {
-      if (!this.process.isDead) this.#parts.onBug(error);
+      if (this.process.isDead) return;
+      // What a full disk or a held lock keeps from starting ends, and is started again by whoever watches over it.
+      if (isRivuletError(error) || systemCode(error) !== undefined) this.process.kill();
+      else this.#parts.onBug(error);
     });
   }
 
@@ -135,7 +139,9 @@ export class SimRivulet {
     this.#stop.abort();
     await this.#running;
     const deadlineMs = this.#parts.time.elapsedMs + FINISH_MS;
-    await Promise.all(this.#replicas.map(async (replica) => replica.finish(deadlineMs).catch(() => undefined)));
+    await Promise.all(
+      this.#replicas.map(async (replica) => replica.finish(deadlineMs).catch(() => undefined)),
+    );
     await this.#primary?.close().catch(() => undefined);
     this.process.kill();
   }

@@ -270,7 +270,10 @@ export class SimConnection {
       const frame = new Uint8Array(frameBytes(PAGE_BYTES));
       frame.set(changes.get(page) as Uint8Array, FRAME_HEADER_BYTES);
       const at = chain.offsetBytes;
-      chain = encodeFrameHeader(chain, frame, 0, { pageNumber: page, commitPageCount: isLast ? pageCount : 0 });
+      chain = encodeFrameHeader(chain, frame, 0, {
+        pageNumber: page,
+        commitPageCount: isLast ? pageCount : 0,
+      });
       // SQLite writes a frame's header and its page one after the other.
       this.#wal.write(at, frame.subarray(0, FRAME_HEADER_BYTES), this.#database.nowMs);
       yield;
@@ -317,7 +320,8 @@ export class SimConnection {
 
   *#writeHeader(): Steps<Chain> {
     const { index } = this.#database;
-    if (this.checkpointSequence === 0) index.salts = [this.#database.randomSalt(), this.#database.randomSalt()];
+    if (this.checkpointSequence === 0)
+      index.salts = [this.#database.randomSalt(), this.#database.randomSalt()];
     const bytes = encodeWalHeader({
       bigEndianChecksum: false,
       pageSizeBytes: PAGE_BYTES,

@@ -111,7 +111,8 @@ export class SimServer {
     this.requests.write++;
     const present = this.#objects.get(key);
     const isWanted =
-      onlyIf === undefined || (onlyIf === 'absent' ? present === undefined : present?.version === onlyIf.version);
+      onlyIf === undefined ||
+      (onlyIf === 'absent' ? present === undefined : present?.version === onlyIf.version);
     if (!isWanted && this.conditions !== 'none') throw objectExists('sim:', key);
     const held = { bytes: bytes.slice(), timeMs: this.clockMs, version: `v${++this.#versions}` };
     this.#objects.set(key, held);

@@ -1,4 +1,5 @@
 /** One machine, one store, one application, one Rivulet; and what befalls them. */
+import { messageOf } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/log.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
 import { Random } from '../../faults/random.ts';
@@ -248,7 +249,8 @@ export class World {
   async check(): Promise<void> {
     const [bug] = this.#bugs;
     if (bug instanceof Violation) throw bug;
-    if (bug !== undefined) throw new Violation(`an unexpected error: ${bug instanceof Error ? bug.stack : String(bug)}`);
+    if (bug !== undefined)
+      throw new Violation(`an unexpected error: ${bug instanceof Error ? bug.stack : messageOf(bug)}`);
     const promised = this.#promised;
     if (promised === undefined) return;
     const store = this.server.copy();
@@ -257,12 +259,16 @@ export class World {
   }
 
   /** What was confirmed restores, exactly. */
-  async #checkPromise({ generation, position }: Promised, store: ReturnType<SimServer['copy']>): Promise<void> {
+  async #checkPromise(
+    { generation, position }: Promised,
+    store: ReturnType<SimServer['copy']>,
+  ): Promise<void> {
     const target = { generation, index: position.index, offsetBytes: position.offsetBytes };
     this.counts.restores++;
     const restored = await this.#judge.restore(store, target);
     const where = `${generation} at ${position.index}/${position.offsetBytes}`;
-    if (restored.kind !== 'state') throw new Violation(`confirmed, but does not restore: ${where}: ${restored.why}`);
+    if (restored.kind !== 'state')
+      throw new Violation(`confirmed, but does not restore: ${where}: ${restored.why}`);
     const salts = saltsOf(store, generation, position);
     const expected = salts === undefined ? undefined : this.#commits.get(`${salts} ${position.offsetBytes}`);
     if (expected !== undefined && expected !== restored.state.transaction)
@@ -275,12 +281,21 @@ export class World {
     const restored = await this.#judge.restore(store, {});
     if (restored.kind !== 'state') throw new Violation(`the latest state does not restore: ${restored.why}`);
     if (restored.generation === generation && restored.state.transaction < this.#floor)
-      throw new Violation(`the latest state is ${restored.state.transaction}, but ${this.#floor} was confirmed`);
+      throw new Violation(
+        `the latest state is ${restored.state.transaction}, but ${this.#floor} was confirmed`,
+      );
   }
 
   /** Everything is well again: the destination must hold exactly what the application has. */
   async settle(withinMs: number): Promise<void> {
-    Object.assign(this.server.manners, { failing: 0, forgetful: 0, hanging: 0, doubled: 0, isAway: false, listingLagMs: 0 });
+    Object.assign(this.server.manners, {
+      failing: 0,
+      forgetful: 0,
+      hanging: 0,
+      doubled: 0,
+      isAway: false,
+      listingLagMs: 0,
+    });
     this.disk.isFull = false;
     this.application.stop();
     this.startRivulet();
