@@ -183,9 +183,15 @@ export class Replica {
   async #sync(wait: boolean, signal: AbortSignal | undefined): Promise<void> {
     const generation = await this.#writableGeneration(wait, signal);
     if (generation === undefined) return;
-    if (this.#session?.generation !== generation) this.#session = await this.#openSession(generation, signal);
-    this.#state = 'streaming';
-    await this.#ship(this.#session, signal);
+    try {
+      await this.#shipAll(generation, signal);
+    } catch (error) {
+      if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
+      // What was about to be stored is there: the answer to an earlier attempt was lost. The destination tells.
+      this.#parts.logger.debug('an object is there already; looking again at the destination', { error });
+      this.#endSession();
+      await this.#shipAll(generation, signal);
+    }
     this.#failures.recovered();
   }
 
@@ -244,12 +250,18 @@ export class Replica {
     return openSession(parts, generation);
   }
 
+  async #shipAll(generation: Generation, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#session?.generation !== generation) this.#session = await this.#openSession(generation, signal);
+    this.#state = 'streaming';
+    await this.#ship(this.#session, signal);
+  }
+
   async #ship(session: Session, signal: AbortSignal | undefined): Promise<void> {
     try {
       if (await this.#shipper.ship(session, signal)) this.#caughtUpAtMs = this.#parts.clock.now();
     } catch (error) {
       if (isRivuletError(error, 'CHAIN_BROKEN')) this.#giveUpSession(error);
-      if (isRivuletError(error, 'STORAGE_EXISTS')) this.#lookAgain();
+
       throw error;
     }
   }
@@ -258,13 +270,11 @@ export class Replica {
     this.#parts.logger.warn('the chain to this destination is broken; it gets a fresh snapshot', {
       why: error.message,
     });
-    this.#session = undefined;
-    this.#duties.sessionEnded();
+    this.#endSession();
     this.#parts.primary.drop(this.settings.name);
   }
 
-  /** What was about to be stored is there: the answer to an earlier attempt was lost. The destination tells. */
-  #lookAgain(): void {
+  #endSession(): void {
     this.#session = undefined;
     this.#duties.sessionEnded();
   }

@@ -74,6 +74,8 @@ export interface LeaseStatus {
   readonly phase: LeasePhase;
   /** Who holds it, when that is somebody else. */
   readonly holder: Holder | undefined;
+  /** Counts changes of owner; undefined when this process does not hold it. */
+  readonly epoch: number | undefined;
 }
 
 /** What a writer whose lease was taken learns about its present generation. */
@@ -123,7 +125,7 @@ export class Lease {
 
   get status(): LeaseStatus {
     const other = this.#phase === 'standby' || this.#phase === 'lost' ? this.#other : undefined;
-    return { phase: this.#phase, holder: other && holderOf(other) };
+    return { phase: this.#phase, holder: other && holderOf(other), epoch: this.#present?.record.epoch };
   }
 
   /** Whether a write with a condition does at this store what it says. Known once the lease is held. */
