@@ -6,16 +6,19 @@
  * | 0       | done; also: stopped by a signal after everything was stored                                         |
  * | 1       | failed, or the command line is not understood                                                       |
  * | 3       | `replicate` ended, but the last changes could not be stored at every destination                    |
+ * | 4       | `replicate` ended because a destination refused its credentials, as `on-auth-failure: exit` asks    |
  * | 128 + n | stopped by signal n before the work was done (130: Ctrl-C), or by a second signal without a clean end |
  * | other   | `replicate -exec`: the child's own exit code, as it is; 128 + n when signal n killed the child      |
  *
- * A failed final sync (3) takes precedence over the child's exit code, because it means that data is at risk.
+ * A failed final sync (3) takes precedence over the child's exit code, because it means that data is at risk; refused
+ * credentials (4) over both, because they are why.
  */
 import { constants } from 'node:os';
 
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_FINAL_SYNC_FAILED = 3;
+export const EXIT_CREDENTIALS_REFUSED = 4;
 
 /** The shell's convention for a process that a signal ended. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {

@@ -17,6 +17,9 @@ export interface Listing<Row> {
   rowsOf(this: void, replicaName: string, inventory: Inventory, sources: Sources): Row[] | Promise<Row[]>;
 }
 
+/** Enough for what passes in a second or two; a person waits for the answer. */
+const ATTEMPTS_MAX = 4;
+
 /**
  * Prints the rows of every replica that can be read. One that cannot is an error on stderr and exit code 1, after the
  * others were printed: an empty listing must never mean that nobody looked.
@@ -28,7 +31,7 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
   let exitCode = EXIT_OK;
   for (const replica of sources.replicas) {
     try {
-      const store = await openStore(replica, { namesOnly: true });
+      const store = await openStore(replica, { namesOnly: true, attemptsMax: ATTEMPTS_MAX });
       await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
       const inventory = await readInventory(store, { signal: context.signals.graceful });
       rows.push(...(await listing.rowsOf(replica.name, inventory, sources)));

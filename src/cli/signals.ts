@@ -1,8 +1,10 @@
 /**
  * The one place that handles signals. The first SIGINT, SIGTERM or SIGHUP asks for a graceful end; a second one, of
- * any kind, ends the process at once. As PID 1 of a container this matters doubly: there the kernel delivers no
- * signal that has no handler.
+ * any kind, ends the process at once. Where somebody waits for it, SIGHUP asks to reload instead. As PID 1 of a
+ * container this matters doubly: there the kernel delivers no signal that has no handler.
  */
+import { isatty } from 'node:tty';
+
 import { RivuletError } from '../base/errors.ts';
 import { exitCodeOfSignal } from './exit-codes.ts';
 
@@ -15,6 +17,11 @@ export interface SignalWatch {
   readonly graceful: AbortSignal;
   /** The first signal that came, if any. */
   readonly received: NodeJS.Signals | undefined;
+  /**
+   * From now on SIGHUP calls this instead of asking for an end, until an end has been asked for. A SIGHUP because the
+   * terminal that this process was started from is gone still asks for an end, as does any on Windows.
+   */
+  onReload(listener: () => void): void;
   /** Called at the second signal, synchronously, before the process exits: kill children here. */
   onForce(listener: SignalListener): void;
 }
@@ -26,13 +33,36 @@ export interface SignalSource {
   exit(code: number): unknown;
 }
 
+export interface SignalOptions {
+  /** Whether this process still has the terminal that it had at the start; true when it never had one. */
+  readonly hasTerminal?: () => boolean;
+  readonly platform?: NodeJS.Platform;
+}
+
+const STANDARD_DESCRIPTORS = [0, 1, 2];
+
+/** A terminal that has hung up is one no more. */
+function terminalWatch(): () => boolean {
+  const terminals = STANDARD_DESCRIPTORS.filter((descriptor) => isatty(descriptor));
+  return () => terminals.every((descriptor) => isatty(descriptor));
+}
+
 /** Handles signals from now on, until disposed. */
-export function watchSignals(source: SignalSource = process): SignalWatch & Disposable {
+export function watchSignals(
+  source: SignalSource = process,
+  { hasTerminal = terminalWatch(), platform = process.platform }: SignalOptions = {},
+): SignalWatch & Disposable {
+  let reload: (() => void) | undefined;
   const controller = new AbortController();
   const forceListeners: SignalListener[] = [];
   let received: NodeJS.Signals | undefined;
 
   const handle: SignalListener = (signal) => {
+    const asksToReload = signal === 'SIGHUP' && platform !== 'win32' && hasTerminal();
+    if (received === undefined && reload !== undefined && asksToReload) {
+      reload();
+      return;
+    }
     if (received === undefined) {
       received = signal;
       controller.abort(new RivuletError('CANCELLED', `stopped by ${signal}`, { details: { signal } }));
@@ -47,6 +77,9 @@ export function watchSignals(source: SignalSource = process): SignalWatch & Disp
     graceful: controller.signal,
     get received() {
       return received;
+    },
+    onReload: (listener) => {
+      reload = listener;
     },
     onForce: (listener) => void forceListeners.push(listener),
     [Symbol.dispose]: () => {

@@ -3,7 +3,7 @@ import { formatReplicaUrl } from './replica-url.ts';
 import type { Config, Destination } from './settings.ts';
 
 /** The types of destination that this version can use. The others are understood, so that a file can be checked. */
-const AVAILABLE_TYPES: ReadonlySet<Destination['type']> = new Set(['file', 'sftp', 'abs']);
+const AVAILABLE_TYPES: ReadonlySet<Destination['type']> = new Set(['file', 's3', 'sftp', 'abs']);
 
 /**
  * Refuses a destination that this version cannot use.

@@ -1,39 +1,59 @@
 /** All databases of one configuration, with the server that tells about them. */
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError } from '../base/errors.ts';
+import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import type { Config, DatabaseSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import type { StatusServer } from '../server/http.ts';
-import { DatabaseRunner, type DatabaseStatus } from './database-runner.ts';
+import { compareConfigs, type ConfigChanges } from './config-changes.ts';
+import { DatabaseRunner, type DatabaseStatus, type Refusal } from './database-runner.ts';
 
 /** Progress of a shutdown that takes longer is told each so often. */
 const PROGRESS_MS = 2_000;
 /** A destination may fail this long before `/healthz` says so. */
 const UNHEALTHY_AFTER_MS = 30_000;
+/** What a destination or database that is restarted may take for its last changes: it goes on where it was. */
+const RESTART_BUDGET_MS = 10_000;
 
 export interface DaemonTools {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Called when a destination refuses its credentials and the configuration says to end then. */
+  readonly onRefused?: (refusal: Refusal) => void;
+}
+
+interface RunningDatabase {
+  readonly runner: DatabaseRunner;
+  readonly stop: AbortController;
+  /** Undefined until it runs. */
+  running: Promise<void> | undefined;
 }
 
 export class Daemon {
-  readonly #config: Config;
+  #config: Config;
   readonly #tools: DaemonTools;
   readonly #metrics: Metrics = createMetrics();
-  readonly #runners: readonly DatabaseRunner[];
-  readonly #stop = new AbortController();
-  #running: Promise<unknown> = Promise.resolve();
+  readonly #changing = new Mutex();
+  #isStopping = false;
+  #databases: RunningDatabase[];
   #server: StatusServer | undefined;
 
   constructor(config: Config, tools: DaemonTools) {
     this.#config = config;
     this.#tools = tools;
-    this.#runners = config.databases.map(
-      (settings) => new DatabaseRunner(settings, { ...tools, metrics: this.#metrics }),
-    );
+    this.#databases = config.databases.map((settings) => this.#makeDatabase(settings));
+  }
+
+  #makeDatabase(settings: DatabaseSettings): RunningDatabase {
+    const runner = new DatabaseRunner(settings, { ...this.#tools, metrics: this.#metrics });
+    return { runner, stop: new AbortController(), running: undefined };
+  }
+
+  get #runners(): readonly DatabaseRunner[] {
+    return this.#databases.map(({ runner }) => runner);
   }
 
   /**
@@ -42,15 +62,20 @@ export class Daemon {
    * @throws RivuletError when none can be opened, or when the address for metrics cannot be listened on
    */
   async start(): Promise<void> {
-    await this.#listen();
+    await this.#listen(this.#config.addr);
     try {
       await this.#openAll();
     } catch (error) {
       await this.#server?.close();
       throw error;
     }
-    for (const { settings } of this.#runners) this.#introduce(settings);
-    this.#running = Promise.all(this.#runners.map((runner) => runner.run(this.#stop.signal)));
+    for (const database of this.#databases) this.#run(database);
+  }
+
+  #run(database: RunningDatabase): void {
+    const { runner, stop } = database;
+    this.#introduce(runner.settings);
+    database.running = runner.run(stop.signal);
   }
 
   async #openAll(): Promise<void> {
@@ -67,11 +92,11 @@ export class Daemon {
     throw failures[0];
   }
 
-  async #listen(): Promise<void> {
-    if (this.#config.addr === undefined) return;
+  async #listen(addr: string | undefined): Promise<void> {
+    if (addr === undefined) return;
     const { startStatusServer } = await import('../server/http.ts');
     this.#server = await startStatusServer({
-      addr: this.#config.addr,
+      addr,
       metrics: {
         contentType: this.#metrics.contentType,
         render: async () => {
@@ -112,6 +137,109 @@ export class Daemon {
     return { ok, databases };
   }
 
+  // ---- changes while it runs -----------------------------------------------------------------------------------
+
+  /**
+   * Makes the configuration in effect another one. Databases and replicas that are the same in both are not touched,
+   * except that their credentials are read again; what was changed is restarted, one after the other. What cannot be
+   * opened as it is to be is logged, and tried again as at the start.
+   *
+   * @returns what was different
+   * @throws RivuletError `CANCELLED` when everything is to end
+   */
+  async reload(next: Config): Promise<ConfigChanges> {
+    return this.#changing.run(async () => {
+      if (this.#isStopping) throw new RivuletError('CANCELLED', 'everything is to end');
+      const changes = compareConfigs(this.#present(), next);
+      // A source of credentials may take its time, and what is at hand stays in use meanwhile.
+      void this.#reloadKeys();
+      this.#config = { ...next, addr: this.#config.addr };
+      if (changes.addr) await this.#relisten(next.addr);
+      for (const path of changes.removed) await this.#remove(path);
+      for (const settings of changes.restarted) await this.#restart(settings);
+      for (const one of changes.altered) {
+        const runner = this.#runners.find(({ settings }) => settings.path === one.settings.path);
+        await runner?.change(one, Math.min(RESTART_BUDGET_MS, next.shutdownTimeoutMs));
+      }
+      for (const settings of changes.added) this.#add(settings);
+      return changes;
+    });
+  }
+
+  /** Tells the metrics how asking for another configuration ended. */
+  countReload(result: 'ok' | 'error'): void {
+    this.#metrics.addReload(result);
+  }
+
+  /** What is in effect, which is not what was asked for where something could not be opened. */
+  #present(): Config {
+    return { ...this.#config, databases: this.#runners.map(({ settings }) => settings) };
+  }
+
+  async #reloadKeys(): Promise<void> {
+    await settleAll(this.#runners.map(async (runner) => runner.reloadKeys())).catch((error: unknown) => {
+      this.#tools.logger.warn('credentials were not reloaded', { error });
+    });
+  }
+
+  /** The address may be free only when the old server is gone; if the new one cannot have it, the old one comes back. */
+  async #relisten(addr: string | undefined): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+    try {
+      await this.#listen(addr);
+      this.#config = { ...this.#config, addr };
+    } catch (error) {
+      this.#tools.logger.error(`the address was not changed: ${messageOf(error)}`, { error });
+      await this.#listen(this.#config.addr).catch((again: unknown) => {
+        this.#tools.logger.error('metrics and health are not served any more', { error: again });
+      });
+    }
+  }
+
+  async #remove(path: string): Promise<void> {
+    const database = this.#take(path);
+    if (database === undefined) return;
+    await this.#end(database, this.#config.shutdownTimeoutMs);
+    const { replicas } = database.runner.settings;
+    this.#metrics.removeDatabase(
+      path,
+      replicas.map(({ name }) => name),
+    );
+  }
+
+  async #restart(settings: DatabaseSettings): Promise<void> {
+    const old = this.#take(settings.path);
+    if (old === undefined) return;
+    await this.#end(old, Math.min(RESTART_BUDGET_MS, this.#config.shutdownTimeoutMs));
+    const kept = new Set(settings.replicas.map(({ name }) => name));
+    for (const { name } of old.runner.settings.replicas) {
+      if (!kept.has(name)) this.#metrics.removeReplica(settings.path, name);
+    }
+    this.#add(settings);
+  }
+
+  /** It opens by itself, again and again if it must. */
+  #add(settings: DatabaseSettings): void {
+    const database = this.#makeDatabase(settings);
+    this.#databases = [...this.#databases, database];
+    this.#run(database);
+  }
+
+  #take(path: string): RunningDatabase | undefined {
+    const found = this.#databases.find(({ runner }) => runner.settings.path === path);
+    this.#databases = this.#databases.filter((one) => one !== found);
+    return found;
+  }
+
+  async #end({ runner, stop, running }: RunningDatabase, budgetMs: number): Promise<void> {
+    stop.abort();
+    await running;
+    await runner.finish(this.#tools.clock.monotonicMs() + budgetMs);
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------
+
   /** Ships everything once; a database that fails does not stop the others. @throws the first failure */
   async once(signal: AbortSignal): Promise<void> {
     await settleAll(this.#runners.map(async (runner) => runner.once(signal)));
@@ -123,8 +251,15 @@ export class Daemon {
    * @returns how many destinations did not get everything
    */
   async stop(): Promise<number> {
-    this.#stop.abort();
-    await this.#running;
+    this.#isStopping = true;
+    for (const { stop } of this.#databases) stop.abort();
+    return this.#changing.run(async () => this.#finish());
+  }
+
+  async #finish(): Promise<number> {
+    // A change that was under way may have added some.
+    for (const { stop } of this.#databases) stop.abort();
+    await Promise.all(this.#databases.map(async ({ running }) => running));
     const { clock, logger } = this.#tools;
     const deadlineMs = clock.monotonicMs() + this.#config.shutdownTimeoutMs;
     const progress = setInterval(() => {

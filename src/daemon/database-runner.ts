@@ -4,14 +4,17 @@ import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
-import type { DatabaseSettings } from '../config/settings.ts';
+import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import { assertUsable } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import { Replica, type ReplicaStatus } from '../replica/replica.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { AlteredDatabase } from './config-changes.ts';
+import type { ReloadableKeys } from './network-backends.ts';
 import { openStore } from './stores.ts';
 
 const RETRY_FIRST_MS = 250;
@@ -21,6 +24,14 @@ export interface RunnerTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** A destination refuses its credentials, and the configuration says to end then. */
+  readonly onRefused?: (refusal: Refusal) => void;
+}
+
+export interface Refusal {
+  readonly db: string;
+  readonly replica: string;
+  readonly error: RivuletError;
 }
 
 export interface DatabaseStatus {
@@ -31,9 +42,21 @@ export interface DatabaseStatus {
 }
 
 interface RunningReplica {
+  readonly settings: ReplicaSettings;
   readonly replica: Replica;
   readonly store: ObjectStore;
   readonly metrics: ReplicaMetrics;
+  /** What can be asked for credentials anew. */
+  readonly keys: readonly ReloadableKeys[];
+  readonly stop: AbortController;
+  /** Undefined until it runs. */
+  running: Promise<void> | undefined;
+}
+
+/** What has been opened for a replica that does not run yet. */
+interface OpenedStore {
+  readonly store: ObjectStore;
+  readonly keys: readonly ReloadableKeys[];
 }
 
 /** What stored files inherit from the database file; nothing when it is not there yet. */
@@ -46,7 +69,14 @@ function ownershipOf(path: string): { fileMode?: number; dirMode?: number; uid?:
 }
 
 export class DatabaseRunner {
-  readonly settings: DatabaseSettings;
+  #settings: DatabaseSettings;
+  /** Names of all destinations; the primary looks at it whenever it opens the database. */
+  readonly #destinations: Set<string>;
+  /** Opening and changing one after another. */
+  readonly #changing = new Mutex();
+  /** While it runs: ends it. */
+  #signal: AbortSignal | undefined;
+  readonly #refused = new Set<string>();
   readonly #tools: RunnerTools;
   readonly #metrics: DatabaseMetrics;
   readonly #backoff: Backoff = exponentialBackoff(RETRY_FIRST_MS, RETRY_MAX_MS);
@@ -55,9 +85,15 @@ export class DatabaseRunner {
   #failure: string | undefined;
 
   constructor(settings: DatabaseSettings, tools: RunnerTools) {
-    this.settings = settings;
+    this.#settings = settings;
+    this.#destinations = new Set(settings.replicas.map(({ name }) => name));
     this.#tools = { ...tools, logger: tools.logger.child({ db: settings.path }) };
     this.#metrics = tools.metrics.database(settings.path);
+  }
+
+  /** What is in effect. */
+  get settings(): DatabaseSettings {
+    return this.#settings;
   }
 
   /**
@@ -66,6 +102,10 @@ export class DatabaseRunner {
    * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`: nothing stays open
    */
   async open(): Promise<void> {
+    await this.#changing.run(async () => this.#open());
+  }
+
+  async #open(): Promise<void> {
     const { clock, logger } = this.#tools;
     const { settings } = this;
     assertUsable(settings.path);
@@ -81,13 +121,15 @@ export class DatabaseRunner {
         },
         spoolLimitBytes: settings.spoolLimitBytes,
         busyTimeoutMs: settings.busyTimeoutMs,
-        destinations: new Set(settings.replicas.map(({ name }) => name)),
+        destinations: this.#destinations,
       },
       { clock, logger, observer: this.#primaryObserver() },
     );
     try {
       await primary.refresh();
-      for (const replica of settings.replicas) this.#replicas.push(await this.#openReplica(primary, replica));
+      for (const replica of settings.replicas) {
+        this.#replicas.push(this.#makeReplica(primary, replica, await this.#openStore(replica)));
+      }
     } catch (error) {
       await primary.close();
       throw error;
@@ -106,13 +148,10 @@ export class DatabaseRunner {
     };
   }
 
-  async #openReplica(
-    primary: Primary,
-    settings: DatabaseSettings['replicas'][number],
-  ): Promise<RunningReplica> {
+  async #openStore(settings: ReplicaSettings): Promise<OpenedStore> {
     const { clock, metrics, logger } = this.#tools;
-    const own = metrics.replica(this.settings.path, settings.name);
     const { type } = settings.destination;
+    const keys: ReloadableKeys[] = [];
     const store = await openStore(settings, {
       clock,
       logger: logger.child({ replica: settings.name }),
@@ -123,7 +162,14 @@ export class DatabaseRunner {
         },
         bytes: (kind, count) => metrics.addOperationBytes(type, kind, count),
       },
+      onKeys: (one) => keys.push(one),
     });
+    return { store, keys };
+  }
+
+  #makeReplica(primary: Primary, settings: ReplicaSettings, { store, keys }: OpenedStore): RunningReplica {
+    const { clock, metrics, logger } = this.#tools;
+    const own = metrics.replica(this.settings.path, settings.name);
     const replica = new Replica(
       {
         name: settings.name,
@@ -147,29 +193,42 @@ export class DatabaseRunner {
           },
           onSnapshot: () => undefined,
           onValidation: (ok) => own.addValidation(ok ? 'ok' : 'error'),
-          onFailure: () => undefined,
+          onFailure: (error) => this.#replicaFailed(settings, error),
           onRecovery: () => undefined,
         },
       },
     );
-    return { replica, store, metrics: own };
+    return { settings, replica, store, keys, metrics: own, stop: new AbortController(), running: undefined };
   }
 
   /** Runs until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const primary = await this.#openAtLast(signal);
     if (primary === undefined) return;
-    await Promise.all([
-      follow({
-        primary,
-        clock: this.#tools.clock,
-        pollIntervalMs: this.settings.monitorIntervalMs,
-        onFailure: (error) => this.#failed(error),
-        onSuccess: () => this.#succeeded(),
-        signal,
-      }),
-      ...this.#replicas.map(({ replica }) => replica.run(signal)),
-    ]);
+    this.#signal = signal;
+    for (const replica of this.#replicas) this.#start(replica);
+    await follow({
+      primary,
+      clock: this.#tools.clock,
+      pollIntervalMs: this.settings.monitorIntervalMs,
+      onFailure: (error) => this.#failed(error),
+      onSuccess: () => this.#succeeded(),
+      signal,
+    });
+    // A change that is under way ends what it has begun to end, and begins nothing any more.
+    await this.#changing.run(async () => Promise.all(this.#replicas.map(async ({ running }) => running)));
+  }
+
+  #start(one: RunningReplica): void {
+    const signal = this.#signal;
+    if (signal === undefined || one.running !== undefined) return;
+    if (signal.aborted) one.stop.abort();
+    else
+      signal.addEventListener('abort', () => one.stop.abort(signal.reason), {
+        once: true,
+        signal: one.stop.signal,
+      });
+    one.running = one.replica.run(one.stop.signal);
   }
 
   /** A database that could not be opened at the start is tried again for ever. */
@@ -184,6 +243,96 @@ export class DatabaseRunner {
     }
     return this.#primary;
   }
+
+  // ---- changes while it runs -----------------------------------------------------------------------------------
+
+  /** Asks the sources of all credentials anew; what is at hand stays in use meanwhile. */
+  async reloadKeys(): Promise<void> {
+    await settleAll(this.#replicas.flatMap(({ keys }) => keys.map(async (one) => one.reload())));
+  }
+
+  /**
+   * Takes other replicas while the database is followed on: those that are not named are not touched. A replica that
+   * cannot be opened as it is to be stays as it was, which is logged.
+   *
+   * @param budgetMs - how long each replica that ends may take for its last changes
+   */
+  async change({ settings, replicas }: AlteredDatabase, budgetMs: number): Promise<void> {
+    await this.#changing.run(async () => {
+      const kept = new Map(this.#settings.replicas.map((one) => [one.name, one]));
+      for (const name of replicas.removed) {
+        await this.#remove(name, budgetMs);
+        kept.delete(name);
+      }
+      for (const one of [...replicas.changed, ...replicas.added]) {
+        if (await this.#put(one, budgetMs)) kept.set(one.name, one);
+      }
+      this.#settings = { ...settings, replicas: [...kept.values()] };
+    });
+  }
+
+  async #remove(name: string, budgetMs: number): Promise<void> {
+    const one = this.#running(name);
+    if (one !== undefined) await this.#end(one, budgetMs);
+    this.#destinations.delete(name);
+    this.#primary?.drop(name);
+    this.#tools.metrics.removeReplica(this.settings.path, name);
+  }
+
+  /** Puts a replica in the place of the one of the same name, if there is one. Answers false when it cannot be opened. */
+  async #put(settings: ReplicaSettings, budgetMs: number): Promise<boolean> {
+    this.#destinations.add(settings.name);
+    const primary = this.#primary;
+    if (primary === undefined || this.#signal?.aborted === true) return true;
+    const old = this.#running(settings.name);
+    let opened: OpenedStore;
+    try {
+      opened = await this.#openStore(settings);
+    } catch (error) {
+      const message = 'a replica was not changed: its destination cannot be opened';
+      this.#tools.logger.error(message, { replica: settings.name, error });
+      if (old === undefined) this.#destinations.delete(settings.name);
+      return false;
+    }
+    if (old !== undefined) await this.#end(old, budgetMs);
+    const one = this.#makeReplica(primary, settings, opened);
+    this.#replicas.push(one);
+    this.#start(one);
+    return true;
+  }
+
+  #running(name: string): RunningReplica | undefined {
+    return this.#replicas.find(({ settings }) => settings.name === name);
+  }
+
+  /** The last changes, and the end. For a destination that fails anyway nobody waits. */
+  async #end(one: RunningReplica, budgetMs: number): Promise<void> {
+    one.stop.abort();
+    await one.running;
+    this.#replicas = this.#replicas.filter((other) => other !== one);
+    this.#refused.delete(one.settings.name);
+    const isFailing = one.replica.status.state === 'failing';
+    try {
+      if (!isFailing) await one.replica.finish(this.#tools.clock.monotonicMs() + budgetMs);
+    } catch (error) {
+      this.#tools.logger.warn(messageOf(error), { replica: one.settings.name, error });
+    } finally {
+      await one.store.close();
+    }
+  }
+
+  #replicaFailed({ name, destination }: ReplicaSettings, error: unknown): void {
+    if (destination.type === 'file' || destination.onAuthFailure !== 'exit') return;
+    if (!isRivuletError(error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED')) return;
+    // What only a duty is refused, such as deleting, does not stop the shipping: then the replica does not fail.
+    queueMicrotask(() => {
+      if (this.#running(name)?.replica.status.lastError !== messageOf(error)) return;
+      this.#refused.add(name);
+      this.#tools.onRefused?.({ db: this.settings.path, replica: name, error });
+    });
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------
 
   /** Ships once what is there, with the snapshot and the clean-up that are due. */
   async once(signal: AbortSignal): Promise<void> {
@@ -204,7 +353,9 @@ export class DatabaseRunner {
     await Promise.all(
       this.#replicas.map(async ({ replica }) => {
         try {
-          await replica.finish(deadlineMs);
+          // Whoever refuses the credentials is not asked until the deadline.
+          const isRefused = this.#refused.has(replica.settings.name);
+          await replica.finish(isRefused ? this.#tools.clock.monotonicMs() : deadlineMs);
         } catch (error) {
           failed.push({ name: replica.settings.name, error });
           this.#tools.logger.error(messageOf(error), { replica: replica.settings.name, error });

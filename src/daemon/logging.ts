@@ -27,10 +27,31 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
  * starting Node.js, and a `restore` at a terminal does not need it.
  */
 export async function createLogger(options: LoggerOptions): Promise<Logger> {
+  return levelLogger(await openOutput(options), {});
+}
+
+/** A logger whose settings can be changed, for it and for all that were made from it. */
+export interface AdjustableLogger {
+  readonly logger: Logger;
+  set(settings: LoggingSettings): Promise<void>;
+}
+
+/** As `createLogger`. */
+export async function createAdjustableLogger(options: LoggerOptions): Promise<AdjustableLogger> {
+  const output = await openOutput(options);
+  return {
+    logger: levelLogger(output, {}),
+    set: async (settings) => {
+      Object.assign(output, await openOutput({ ...options, ...settings }));
+    },
+  };
+}
+
+async function openOutput(options: LoggerOptions): Promise<Output> {
   const write = options.write ?? descriptorWriter(options.stderr);
   const sink = options.type === 'json' ? await jsonSink(write) : textSink(write, isTerminal(options));
   const now = options.now ?? ((): Date => new Date());
-  return levelLogger({ sink, now, lowest: LEVELS.indexOf(options.level) }, {});
+  return { sink, now, lowest: LEVELS.indexOf(options.level) };
 }
 
 function descriptorWriter(stderr: boolean): (line: string) => void {
@@ -69,11 +90,12 @@ function withoutReserved(fields: Readonly<Record<string, unknown>>): Record<stri
   );
 }
 
+/** Where lines go; all loggers of one family share it. */
 interface Output {
-  readonly sink: Sink;
-  readonly now: () => Date;
+  sink: Sink;
+  now: () => Date;
   /** Index into `LEVELS` of the least important level that is shown. */
-  readonly lowest: number;
+  lowest: number;
 }
 
 function levelLogger(output: Output, inherited: LogFields): Logger {

@@ -2,10 +2,16 @@
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { AbsDestination, NetworkDestination, SftpDestination } from '../config/settings.ts';
+import { credentialSettings } from '../config/credential-settings.ts';
+import type {
+  AbsDestination,
+  NetworkDestination,
+  S3Destination,
+  SftpDestination,
+} from '../config/settings.ts';
 import type { BackendTools } from '../storage/backend.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { absOptions, sftpOptions } from './backend-options.ts';
+import { absOptions, s3Options, sftpOptions } from './backend-options.ts';
 
 /** Credentials of an open destination. */
 export interface ReloadableKeys {
@@ -31,6 +37,8 @@ export async function networkBackend(
   parts: BackendParts,
 ): Promise<NetworkBackend> {
   switch (destination.type) {
+    case 's3':
+      return s3Backend(destination, parts);
     case 'sftp':
       return sftpBackend(destination);
     case 'abs':
@@ -38,6 +46,14 @@ export async function networkBackend(
     default:
       throw new RivuletError('UNSUPPORTED', `there is no backend for ${destination.type}`);
   }
+}
+
+async function s3Backend(destination: S3Destination, parts: BackendParts): Promise<NetworkBackend> {
+  const { openKeySource } = await import('../credentials/open.ts');
+  const { S3ObjectStore } = await import('../storage/s3/s3-object-store.ts');
+  const keys = openKeySource(credentialSettings(destination), parts);
+  const options = s3Options(destination);
+  return { make: (tools) => new S3ObjectStore({ ...options, keys, tools }), keys };
 }
 
 async function sftpBackend(destination: SftpDestination): Promise<NetworkBackend> {

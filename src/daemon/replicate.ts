@@ -36,7 +36,7 @@ export interface ReplicateOutcome {
   /** Destinations that did not get everything. */
   readonly unfinished: number;
   /** A destination refused its credentials, which ended everything, because `on-auth-failure` says so. */
-  readonly refusal?: Refusal | undefined;
+  readonly refusal?: Refusal;
 }
 
 /**
@@ -74,7 +74,7 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
     logger.info('stopping', { signal: options.signals.received });
     unfinished = await daemon.stop();
   }
-  return { childCode, unfinished, refusal };
+  return { childCode, unfinished, ...(refusal === undefined ? {} : { refusal }) };
 }
 
 function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateOptions): void {

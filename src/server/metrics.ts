@@ -44,6 +44,10 @@ export interface Metrics {
   addOperationBytes(replicaType: string, operation: 'PUT' | 'GET', bytes: number): void;
   /** Forgets a database and its replicas, so that one that was removed does not look alive. */
   removeDatabase(path: string, replicaNames: readonly string[]): void;
+  /** Forgets one replica of a database that goes on. */
+  removeReplica(path: string, name: string): void;
+  /** The configuration was asked to be loaded anew. */
+  addReload(result: 'ok' | 'error'): void;
   /** Everything in Prometheus' text format. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -55,6 +59,7 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const databases = createDatabaseInstruments(registry);
   const replicas = createReplicaInstruments(registry);
+  const reloads = createReloadCounter(registry);
   return {
     database: (path) => databaseMetrics(databases, path),
     replica: (path, name) => replicaMetrics(replicas, path, name),
@@ -69,9 +74,22 @@ export function createMetrics(): Metrics {
       removeDatabase(databases, path);
       for (const name of replicaNames) removeReplica(replicas, path, name);
     },
+    removeReplica: (path, name) => removeReplica(replicas, path, name),
+    addReload: (result) => reloads.inc({ result }),
     render: async () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+function createReloadCounter(registry: Registry): Counter<'result'> {
+  const counter = new Counter({
+    name: 'rivulet_config_reload_total',
+    help: 'Times that the configuration was asked to be loaded anew',
+    labelNames: ['result'],
+    registers: [registry],
+  });
+  for (const result of ['ok', 'error']) counter.inc({ result }, 0);
+  return counter;
 }
 
 const CHECKPOINT_MODES: readonly CheckpointMode[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];

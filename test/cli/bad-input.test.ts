@@ -512,12 +512,12 @@ describe('a command line or configuration with a mistake', () => {
     ],
     [['replicate', 'only.db'], ['without a replica URL']],
     [
-      ['replicate', 'x.db', 's3://bucket/x'],
-      ['s3', 'not available in this version'],
+      ['replicate', 'x.db', 's3://AKIA:hunter2@bucket/x'],
+      ['replica URL', 'must not hold access keys'],
     ],
     [
-      ['replicate', 'x.db', 'sftp://me@host/x'],
-      ['sftp', 'not available in this version'],
+      ['replicate', 'x.db', 'sftp://host/x'],
+      ['replica URL 1', 'names no user'],
     ],
     [['replicate', 'x.db', 'ftp://host/x'], ['ftp']],
   ];

@@ -73,7 +73,7 @@ describe('the frame', () => {
       [['help', 'nope'], /there is no command "nope"/],
       [['restore', 'file:///x'], /needs -o PATH/],
       [['wal', '-config', 'c', 'file:///x'], /-config does not go with a replica URL/],
-      [['wal', 's3://bucket/x'], /s3 are not available/],
+      [['wal', 's3://bucket/x?endpont=h'], /did you mean `endpoint`\?/],
       [['config', 'scheme'], /config takes "schema" or nothing/],
       [
         ['restore', '-index', '1', '-timestamp', '2026-01-01T00:00:00Z', '-o', 'x', 'file:///x'],

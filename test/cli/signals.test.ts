@@ -35,3 +35,33 @@ test('after disposal no listener remains', () => {
   watchSignals(source)[Symbol.dispose]();
   assert.deepEqual(source.eventNames(), []);
 });
+
+test('SIGHUP asks to reload where somebody waits for it, until an end was asked for', () => {
+  const source = new FakeProcess();
+  using watch = watchSignals(source, { hasTerminal: () => true, platform: 'linux' });
+  let reloads = 0;
+  watch.onReload(() => {
+    reloads += 1;
+  });
+  source.emit('SIGHUP', 'SIGHUP');
+  source.emit('SIGHUP', 'SIGHUP');
+  assert.deepEqual([reloads, watch.graceful.aborted, watch.received], [2, false, undefined]);
+  source.emit('SIGTERM', 'SIGTERM');
+  assert.ok(watch.graceful.aborted);
+  source.emit('SIGHUP', 'SIGHUP');
+  assert.deepEqual([reloads, source.exits], [2, [129]]);
+});
+
+test('without a listener, without the terminal, and on Windows, SIGHUP asks for an end', () => {
+  for (const [options, listens] of [
+    [{ hasTerminal: () => true, platform: 'linux' }, false],
+    [{ hasTerminal: () => false, platform: 'linux' }, true],
+    [{ hasTerminal: () => true, platform: 'win32' }, true],
+  ] as const) {
+    const source = new FakeProcess();
+    using watch = watchSignals(source, options);
+    if (listens) watch.onReload(() => assert.fail('reloaded'));
+    source.emit('SIGHUP', 'SIGHUP');
+    assert.equal(watch.received, 'SIGHUP');
+  }
+});

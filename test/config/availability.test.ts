@@ -10,7 +10,7 @@ test('file replicas can be used', () => {
 });
 
 test('the other types are refused by name, without secrets', () => {
-  for (const url of ['s3://b/x', 'gcs://b/x']) {
+  for (const url of ['gcs://b/x']) {
     const parsed = parse(withReplica(`url: ${url}`));
     const type = url.split(':')[0] ?? '';
     for (const refuse of [

@@ -40,10 +40,16 @@ interface Run {
 function start(config: Config, options: { once?: boolean; clock?: Clock } = {}): Run {
   const logger = new RecordingLogger();
   const graceful = new AbortController();
-  const signals: { graceful: AbortSignal; received: NodeJS.Signals | undefined; onForce(): void } = {
+  const signals: {
+    graceful: AbortSignal;
+    received: NodeJS.Signals | undefined;
+    onForce(): void;
+    onReload(): void;
+  } = {
     graceful: graceful.signal,
     received: undefined,
     onForce: () => undefined,
+    onReload: () => undefined,
   };
   const all: ReplicateOptions = {
     config,

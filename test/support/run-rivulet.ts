@@ -17,6 +17,8 @@ export interface Started {
   readonly ended: Promise<Ended>;
   /** Resolves when standard output holds `text`. Rejects when the process ends before. */
   said(text: string): Promise<void>;
+  /** What standard output holds so far. */
+  text(): string;
 }
 
 /** Starts `rivulet WORDS`; with `uid` as that user. */
@@ -43,7 +45,7 @@ export function startRivulet(words: readonly string[], options: { readonly uid?:
       child.once('close', () => reject(new Error(`it ended without "${wanted}":\n${text.out}${text.err}`)));
       look();
     });
-  return { process: child, ended, said };
+  return { process: child, ended, said, text: () => text.out };
 }
 
 /** Runs `rivulet WORDS` to its end. */

@@ -1,5 +1,5 @@
 import type { Command, CommandContext } from '../command.ts';
-import { EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
+import { EXIT_CREDENTIALS_REFUSED, EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -7,12 +7,13 @@ export const command: Command = {
   summary: 'Ship every committed change to the replicas, until stopped',
   description:
     'Runs beside the application and stores each committed change at every replica within moments. The databases ' +
-    'come from the configuration, or from the command line. Ctrl-C or SIGTERM stops it: what is left is sent first.',
+    'come from the configuration, or from the command line. Ctrl-C or SIGTERM stops it: what is left is sent first. ' +
+    'SIGHUP reads the configuration and the credentials again, without a stop.',
   arguments: [
     { name: 'DB_PATH', help: 'a database to replicate without a configuration', optional: true },
     {
       name: 'REPLICA_URL',
-      help: 'where to, such as file:///backup/app; several are possible',
+      help: 'where to, such as s3://mybkt/db, sftp://user@host/db or file:///backup/app; several are possible',
       optional: true,
       repeated: true,
     },
@@ -29,6 +30,7 @@ export const command: Command = {
   ],
   examples: [
     { command: 'rivulet replicate /var/lib/app.db file:///backup/app', does: 'one database to a directory' },
+    { command: 'rivulet replicate /var/lib/app.db s3://mybkt/db', does: 'one database to a bucket' },
     { command: 'rivulet replicate', does: 'everything in the configuration' },
     {
       command: 'rivulet replicate -exec "node server.js"',
@@ -39,6 +41,7 @@ export const command: Command = {
   environment: CONFIG_ENVIRONMENT,
   exitCodes: [
     { name: '3', help: 'the last changes could not be stored everywhere; they are sent at the next start' },
+    { name: '4', help: 'a destination refused its credentials, and `on-auth-failure: exit` is configured' },
     { name: '128+n', help: 'ended at once by a second signal' },
     { name: 'other', help: "with -exec: the application's own exit code" },
   ],
@@ -48,16 +51,22 @@ export const command: Command = {
 async function replicate(context: CommandContext): Promise<number> {
   const { chooseConfig } = await import('../choose-config.ts');
   const { config, warnings } = await chooseConfig(context);
-  const { createLogger } = await import('../../daemon/logging.ts');
+  const { createAdjustableLogger } = await import('../../daemon/logging.ts');
   const { runReplicate } = await import('../../daemon/replicate.ts');
-  const logger = await createLogger(config.logging);
+  const logging = await createAdjustableLogger(config.logging);
+  const { logger } = logging;
   for (const warning of warnings) logger.warn(warning);
-  const { childCode, unfinished } = await runReplicate({
+  const { childCode, unfinished, refusal } = await runReplicate({
     config,
     once: context.flags.boolean('once'),
     logger,
     clock: context.clock,
     signals: context.signals,
+    reload: {
+      load: async () => chooseConfig(context),
+      setLogging: async (settings) => logging.set(settings),
+    },
   });
+  if (refusal !== undefined) return EXIT_CREDENTIALS_REFUSED;
   return unfinished > 0 ? EXIT_FINAL_SYNC_FAILED : (childCode ?? EXIT_OK);
 }

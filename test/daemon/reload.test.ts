@@ -1,0 +1,247 @@
+/** The real program takes another configuration at SIGHUP, under load. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { readInventory } from '../../src/generations/inventory.ts';
+import { restore } from '../../src/restore/restore.ts';
+import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { startRivulet, type Started } from '../support/run-rivulet.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const EVERY_MS = 5;
+
+/** An application that writes a row every few milliseconds, from before the start to after the end. */
+class Writer {
+  readonly #database: DatabaseSync;
+  readonly #timer: NodeJS.Timeout;
+  rows = 0;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(
+      'PRAGMA journal_mode=WAL; PRAGMA busy_timeout=5000; CREATE TABLE t(n INTEGER, at REAL)',
+    );
+    this.#timer = setInterval(() => this.write(), EVERY_MS);
+  }
+
+  write(): void {
+    this.#database.prepare('INSERT INTO t VALUES (?, ?)').run(this.rows, Date.now());
+    this.rows++;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#database.close();
+  }
+}
+
+class Scene implements Disposable {
+  readonly scratch = new Scratch();
+  readonly config: string = this.scratch.file('rivulet.yml');
+
+  path(name: string): string {
+    return this.scratch.file(name);
+  }
+
+  /** `extra` are lines at the top level; a database is its name with the lines of its replicas. */
+  configure(databases: Readonly<Record<string, readonly string[]>>, extra: readonly string[] = []): void {
+    const dbs = Object.entries(databases).map(([name, replicas]) =>
+      [
+        `  - path: ${this.path(name)}`,
+        '    monitor-interval: 50ms',
+        '    replicas:',
+        ...replicas.map((replica) => `      - {${replica}, sync-interval: 10ms}`),
+      ].join('\n'),
+    );
+    writeFileSync(this.config, ['shutdown-timeout: 5s', ...extra, 'dbs:', ...dbs, ''].join('\n'));
+  }
+
+  start(): Started {
+    return startRivulet(['replicate', '-config', this.config]);
+  }
+
+  async rowsOf(replica: string): Promise<number[]> {
+    const outputPath = this.path(`restored-${replica}-${performance.now()}`);
+    await restore({
+      store: new FileObjectStore(this.path(replica)),
+      target: {},
+      outputPath,
+      integrityCheck: 'full',
+    });
+    const database = new DatabaseSync(outputPath);
+    try {
+      return database
+        .prepare('SELECT n FROM t ORDER BY n')
+        .all()
+        .map(({ n }) => Number(n));
+    } finally {
+      database.close();
+    }
+  }
+
+  async generations(replica: string): Promise<string[]> {
+    const { generations } = await readInventory(new FileObjectStore(this.path(replica)));
+    return generations.map(({ generation }) => generation);
+  }
+
+  /** Times at which segments were stored. */
+  async uploads(replica: string): Promise<number[]> {
+    const { generations } = await readInventory(new FileObjectStore(this.path(replica)));
+    return generations
+      .flatMap(({ segments }) => segments.map(({ createdAt }) => createdAt))
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  [Symbol.dispose](): void {
+    this.scratch[Symbol.dispose]();
+  }
+}
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => n);
+}
+
+async function reloaded(running: Started, times: number): Promise<void> {
+  await saidTimes(running, 'the configuration was reloaded', times);
+}
+
+async function saidTimes(running: Started, text: string, times: number): Promise<void> {
+  const endMs = performance.now() + 15_000;
+  while (running.text().split(text).length - 1 < times) {
+    assert.ok(performance.now() < endMs, `waited in vain for "${text}":\n${running.text()}`);
+    await delay(20);
+  }
+}
+
+describe('SIGHUP', () => {
+  it('changes replicas and databases under load; the untouched one has no gap, and no row is lost', async () => {
+    using scene = new Scene();
+    const first = new Writer(scene.path('a'));
+    const second = new Writer(scene.path('b'));
+    scene.configure({
+      a: [`name: stays, path: ${scene.path('stays')}`, `name: changes, path: ${scene.path('changes')}`],
+      b: [`path: ${scene.path('b-replica')}`],
+    });
+    const running = scene.start();
+    await saidTimes(running, 'snapshot written', 3);
+    await delay(300);
+
+    const began = Date.now();
+    scene.configure({
+      a: [
+        `name: stays, path: ${scene.path('stays')}`,
+        `name: changes, path: ${scene.path('changes')}, retention: 48h`,
+        `name: new, path: ${scene.path('new')}`,
+      ],
+      b: [`path: ${scene.path('b-replica')}, retention: 48h`],
+    });
+    running.process.kill('SIGHUP');
+    await reloaded(running, 1);
+    assert.match(running.text(), /replicasAdded=1.*replicasRestarted=2|replicasRestarted=2.*replicasAdded=1/);
+    await delay(300);
+
+    const third = new Writer(scene.path('c'));
+    scene.configure(
+      {
+        a: [`name: stays, path: ${scene.path('stays')}`, `name: new, path: ${scene.path('new')}`],
+        c: [`path: ${scene.path('c-replica')}`],
+      },
+      ['logging: {level: debug}'],
+    );
+    const secondRows = second.rows;
+    running.process.kill('SIGHUP');
+    await reloaded(running, 2);
+    const ended = Date.now();
+    await delay(300);
+
+    for (const writer of [first, second, third]) writer.stop();
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, 0);
+
+    assert.deepEqual(await scene.rowsOf('stays'), upTo(first.rows));
+    assert.deepEqual(await scene.rowsOf('new'), upTo(first.rows));
+    assert.deepEqual(await scene.rowsOf('c-replica'), upTo(third.rows));
+    const removed = await scene.rowsOf('b-replica');
+    assert.deepEqual(removed, upTo(removed.length));
+    assert.ok(removed.length >= secondRows, `${removed.length} rows of at least ${secondRows}`);
+    for (const replica of ['stays', 'changes', 'new', 'b-replica']) {
+      assert.equal((await scene.generations(replica)).length, 1, `${replica} went on with its generation`);
+    }
+    const uploads = (await scene.uploads('stays')).filter((at) => at > began - 200 && at < ended + 200);
+    const gaps = uploads.slice(1).map((at, n) => at - (uploads[n] ?? at));
+    assert.ok(uploads.length > 10 && Math.max(...gaps) < 1_500, `gaps of ${gaps.join(' ')} ms`);
+  });
+
+  it('a configuration with errors is refused, line by line, and everything goes on', async () => {
+    using scene = new Scene();
+    const writer = new Writer(scene.path('a'));
+    scene.configure({ a: [`path: ${scene.path('r')}`] });
+    const running = scene.start();
+    await running.said('snapshot written');
+    scene.configure({ a: [`path: ${scene.path('other')}, retention: 7d`, 'bukket: x'] });
+    running.process.kill('SIGHUP');
+    await running.said('everything goes on as before');
+    assert.match(running.text(), /ERROR[^\n]*rivulet\.yml:\d+:\d+: [^\n]*retention/);
+    assert.match(running.text(), /ERROR[^\n]*rivulet\.yml:\d+:\d+: [^\n]*bukket: unknown key/);
+    scene.configure({ a: [`path: ${scene.path('r')}`] });
+    running.process.kill('SIGHUP');
+    await running.said('changes=none');
+    writer.stop();
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, 0);
+    assert.deepEqual(await scene.rowsOf('r'), upTo(writer.rows));
+  });
+
+  it('a database whose own settings change is restarted in the same generation; the address moves', async () => {
+    using scene = new Scene();
+    const writer = new Writer(scene.path('a'));
+    const [one, two] = [await freePort(), await freePort()];
+    scene.configure({ a: [`path: ${scene.path('r')}`] }, [`addr: 127.0.0.1:${one}`]);
+    const running = scene.start();
+    await running.said('snapshot written');
+    await delay(200);
+    scene.configure({ a: [`path: ${scene.path('r')}`] }, [`addr: 127.0.0.1:${two}`]);
+    const text = readFileSync(scene.config, 'utf8');
+    writeFileSync(scene.config, text.replace('    replicas:', '    busy-timeout: 2s\n    replicas:'));
+    running.process.kill('SIGHUP');
+    await reloaded(running, 1);
+    assert.match(running.text(), /databasesRestarted=1/);
+    const metrics = await (await fetch(`http://127.0.0.1:${two}/metrics`)).text();
+    assert.match(metrics, /rivulet_config_reload_total\{result="ok"\} 1/);
+    await assert.rejects(fetch(`http://127.0.0.1:${one}/metrics`));
+    await delay(300);
+    writer.stop();
+    running.process.kill('SIGTERM');
+    assert.equal((await running.ended).code, 0);
+    assert.deepEqual(await scene.rowsOf('r'), upTo(writer.rows));
+    assert.equal((await scene.generations('r')).length, 1);
+  });
+
+  it('leaves the application of -exec alone', async () => {
+    using scene = new Scene();
+    const writer = new Writer(scene.path('a'));
+    const done = scene.path('done');
+    scene.configure({ a: [`path: ${scene.path('r')}`] });
+    const app = `sh -c 'trap "exit 9" HUP; while [ ! -e ${done} ]; do sleep 0.05; done; exit 7'`;
+    const running = startRivulet(['replicate', '-config', scene.config, '-exec', app]);
+    await running.said('snapshot written');
+    running.process.kill('SIGHUP');
+    await running.said('changes=none');
+    writer.stop();
+    writeFileSync(done, '');
+    assert.equal((await running.ended).code, 7);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return typeof address === 'object' && address !== null ? address.port : assert.fail();
+}
