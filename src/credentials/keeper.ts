@@ -307,7 +307,9 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
   #mayAskAbout(used: AwsKeys): boolean {
     const nowMs = this.#clock.monotonicMs();
     const last = this.#refused;
-    if (last !== undefined && sameKeys(last.keys, used) && nowMs < last.askAgainAtMs) return false;
+    const tooSoon = last !== undefined && sameKeys(last.keys, used) && nowMs < last.askAgainAtMs;
+    // A file that has changed is looked at all the same: that costs nobody anything.
+    if (tooSoon && this.#source.changed?.() !== true) return false;
     this.#refused = { keys: used, askAgainAtMs: nowMs + this.#refusals.next() };
     return true;
   }

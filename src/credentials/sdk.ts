@@ -83,11 +83,15 @@ export function toSdk({ accessKeyId, secretAccessKey, sessionToken, expiresAtMs 
   };
 }
 
-/** The name of the service's error belongs to it: `AccessDenied`, `ExpiredToken`, `MalformedPolicyDocument`. */
+/** The name of the service's error belongs to it (`AccessDenied`, `ExpiredToken`), and the status where it says nothing else. */
 function sdkProblem(error: unknown): string {
   const text = networkProblem(error);
-  if (!(error instanceof Error) || ['Error', 'CredentialsProviderError'].includes(error.name)) return text;
-  return text.includes(error.name) ? text : `${error.name}: ${text}`;
+  if (!(error instanceof Error)) return text;
+  const said = ['Error', 'CredentialsProviderError', text].includes(error.name)
+    ? text
+    : `${error.name}: ${text}`;
+  const { httpStatusCode: status } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+  return status === undefined ? said : `${said} (status ${status})`;
 }
 
 /** The library's providers know no signal; what they began ends with their connections. */

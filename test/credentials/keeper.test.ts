@@ -331,3 +331,18 @@ test('an error that carries a secret of the keys at hand does not show it', asyn
   assert.ok(told.includes('bad [hidden] and [hidden]'), told);
   assert.ok(!told.includes(secretAccessKey));
 });
+
+test('a refusal looks at a file that has changed, however soon after the last one', async () => {
+  const { source, keeper } = await holding(undefined);
+  const first = keeper.renew(keysNumber(1));
+  await settle();
+  await source.give(keysNumber(1));
+  assert.equal(await first, false);
+  assert.equal(await keeper.renew(keysNumber(1)), false);
+  assert.equal(source.asked.length, 2);
+  source.isChanged = true;
+  const second = keeper.renew(keysNumber(1));
+  await settle();
+  await source.give(keysNumber(2));
+  assert.equal(await second, true);
+});
