@@ -49,7 +49,8 @@ export async function connectSftp(
     try {
       const attempt = { options, timeouts, name, location, trust, login, keyType, signal };
       const sftp = await openSession(client, attempt);
-      return new SftpConnection(client, sftp, { location, silenceMaxMs: timeouts.requestMs, clock });
+      const { requestMs: silenceMaxMs, keepAliveMs } = timeouts;
+      return new SftpConnection(client, sftp, { location, silenceMaxMs, keepAliveMs, clock });
     } catch (error) {
       client.on('error', () => undefined);
       client.destroy();

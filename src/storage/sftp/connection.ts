@@ -58,6 +58,7 @@ interface Attributes {
 export interface ConnectionOptions {
   readonly location: string;
   readonly silenceMaxMs: number;
+  readonly keepAliveMs: number;
   readonly clock: Clock;
 }
 
@@ -70,6 +71,8 @@ export class SftpConnection {
   readonly #ended = Promise.withResolvers<void>();
   #failure: RivuletError | undefined;
   #heardAtMs = 0;
+  /** When `ssh2` was last told that something was heard. */
+  #toldAtMs = -Infinity;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(client: Client, sftp: SFTPWrapper, options: ConnectionOptions) {
@@ -223,7 +226,7 @@ export class SftpConnection {
     this.#watch ??= setInterval(() => this.#look(), Math.max(10, this.#options.silenceMaxMs / 4));
     try {
       send(this.#sftp, (error, value) => {
-        this.#heardAtMs = this.#options.clock.monotonicMs();
+        this.#heard();
         if (error === null || error === undefined) resolve(value as T);
         else reject(SftpStatus.from(error) ?? connectionLost(this.#options.location, error.message, error));
       });
@@ -239,6 +242,17 @@ export class SftpConnection {
         this.#watch = undefined;
       }
     }
+  }
+
+  /**
+   * An answer shows that the other end lives. `ssh2` itself counts answers to its keep-alive packets only, and on a slow
+   * line those wait behind megabytes of an object: without a word from here it would take the line for dead.
+   */
+  #heard(): void {
+    this.#heardAtMs = this.#options.clock.monotonicMs();
+    if (this.#heardAtMs - this.#toldAtMs < this.#options.keepAliveMs / 4) return;
+    this.#toldAtMs = this.#heardAtMs;
+    (this.#client as { _resetKA?: () => void })._resetKA?.();
   }
 
   /** Nothing is looked at while nobody waits. */

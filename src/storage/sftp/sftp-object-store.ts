@@ -220,22 +220,20 @@ export class SftpObjectStore implements ObjectStore {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const failures: unknown[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < paths.length) {
-        signal?.throwIfAborted();
-        const path = paths[next++]!;
-        this.#tools.onRequest('DELETE');
-        await removeUnlessAbsent(connection, path).catch((error: unknown) =>
-          failures.push(requestFailed('remove', path, this.location, error)),
-        );
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(REMOVALS_AT_ONCE, paths.length) }, work));
-    signal?.throwIfAborted();
+    await severalAtOnce(paths, async (path) => {
+      signal?.throwIfAborted();
+      this.#tools.onRequest('DELETE');
+      await removeUnlessAbsent(connection, path).catch((error: unknown) =>
+        failures.push(requestFailed('remove', path, this.location, error)),
+      );
+    });
     if (connection.isOpen) {
-      const folders = new Set(paths.map((path) => folderOf(path)));
-      for (const folder of folders) await removeEmptyFolders(connection, folder, this.#root);
+      // Of those below one parent, the last one removes it.
+      const folders = [...new Set(paths.map((path) => folderOf(path)))];
+      await severalAtOnce(folders, async (folder) => {
+        signal?.throwIfAborted();
+        await removeEmptyFolders(connection, folder, this.#root);
+      });
     }
     if (failures.length > 0) throw failures[0];
   }
@@ -260,4 +258,13 @@ export class SftpObjectStore implements ObjectStore {
 interface Folder {
   readonly prefix: string;
   readonly entries: readonly FolderEntry[];
+}
+
+/** Does `work` with each item, a bounded number at once. */
+async function severalAtOnce<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) await work(items[next++]!);
+  };
+  await settleAll(Array.from({ length: Math.min(REMOVALS_AT_ONCE, items.length) }, worker));
 }

@@ -1,7 +1,9 @@
 /** What OpenSSH cannot show: a server that knows version 3 of the protocol only, or behaves oddly. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../../src/base/clock.ts';
@@ -200,6 +202,64 @@ describe('sftp with a server that fails', () => {
       },
       { timeouts: { requestMs: 50 } },
     );
+  });
+});
+
+/** Passes on what clients send, so many bytes a second: what comes later waits behind it. */
+async function slowUplink(port: number, bytesPerSecond: number): Promise<{ port: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  const listener = createServer({ noDelay: true }, (client) => {
+    const server = connect(port, '127.0.0.1');
+    for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
+    server.pipe(client);
+    client.on('close', () => server.destroy());
+    client.on('data', (bytes) => {
+      client.pause();
+      server.write(bytes);
+      setTimeout(() => client.resume(), (bytes.length / bytesPerSecond) * 1000);
+    });
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    port: (listener.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}
+
+describe('sftp over a slow line', () => {
+  it('is not taken for dead while pieces are confirmed, though keep-alive waits behind them', async () => {
+    await using server = await BareSftpServer.start();
+    await using line = await slowUplink(server.port, 1_500_000);
+    const { host, user, password } = server;
+    const clock = systemClock;
+    const store = new SftpObjectStore(
+      {
+        host,
+        port: line.port,
+        user,
+        password,
+        path: '/replica',
+        hostKeys: [server.hostKey],
+        timeouts: { keepAliveMs: 60 },
+      },
+      {
+        clock,
+        logger: silentLogger,
+        onRequest: () => undefined,
+        retrier: new StorageRetrier({ clock, logger: silentLogger }),
+      },
+    );
+    try {
+      const written = await store.write('object', randomBytes(2_000_000));
+      assert.equal(written.sizeBytes, 2_000_000);
+    } finally {
+      await store.close();
+    }
   });
 });
 
