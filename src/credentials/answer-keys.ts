@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 
 /** The names under which an endpoint gives keys. */
 export interface KeyNames {

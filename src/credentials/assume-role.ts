@@ -1,4 +1,4 @@
-import type { AwsKeySource, AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeySource, AwsKeys } from '../storage/aws-keys.ts';
 import { askSdk, toSdk } from './sdk.ts';
 import type { AssumeRoleSettings } from './settings.ts';
 import type { CredentialSource, FetchOptions } from './source.ts';

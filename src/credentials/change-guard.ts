@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { sameKeys } from './refresh-policy.ts';
 import type { FetchOptions } from './source.ts';
 

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { messageOf } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { METADATA_NAMES, keysIn } from './answer-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { ask, networkProblem, objectIn, saidBy } from './http.ts';

@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { fromRecord, keysFromVariables } from './key-variables.ts';
 import type { CredentialSource } from './source.ts';

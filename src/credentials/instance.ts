@@ -3,7 +3,7 @@
  * Instance Metadata Service" in the EC2 user guide. Version 1 is not asked: what needs it can be reached by a forged request.
  */
 import { messageOf } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { METADATA_NAMES, keysIn } from './answer-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { ask, networkProblem, objectIn, saidBy } from './http.ts';

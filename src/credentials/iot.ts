@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { Clock } from '../base/clock.ts';
 import { RivuletError, messageOf, systemCode } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { keysIn } from './answer-keys.ts';
 import type { KeyNames } from './answer-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';

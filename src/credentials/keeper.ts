@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { RivuletError, isRivuletError } from '../base/errors.ts';
 import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
-import type { AwsKeySource, AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeySource, AwsKeys } from '../storage/aws-keys.ts';
 import { mayRetry } from '../storage/storage-error.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
 import { hide, secretsOf } from './redact.ts';

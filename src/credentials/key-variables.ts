@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 
 /** Looks a variable up; an empty one counts as absent. */
 export type Variables = (name: string) => string | undefined;

@@ -5,7 +5,7 @@
 import { parseArgsStringToArgv } from 'string-argv';
 
 import { systemCode } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { redact } from './redact.ts';
 import { runProgram } from './run-program.ts';

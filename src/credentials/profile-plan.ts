@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import type { Profile } from './shared-files.ts';
 
 /** What a profile says to do for keys. `sdk`: what needs a service of AWS, which its own library knows. */

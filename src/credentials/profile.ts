@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { ChangeGuard } from './change-guard.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
 import { ProcessSource } from './process.ts';

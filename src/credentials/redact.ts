@@ -1,5 +1,5 @@
 /** Takes secrets out of texts that others wrote: the error output of a program, the body of a failed answer. */
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 
 const HIDDEN = '[hidden]';
 const TEXT_CHARACTERS_MAX = 300;

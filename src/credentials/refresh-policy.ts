@@ -1,5 +1,5 @@
 /** When keys are refreshed: decided purely from times. */
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 
 /** Keys with the time they came, by the wall clock. */
 export interface HeldKeys {

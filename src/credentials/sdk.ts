@@ -5,7 +5,7 @@
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 
 import { isRivuletError } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { networkProblem } from './http.ts';
 

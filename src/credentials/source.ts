@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 
 export interface FetchOptions {
   /** Keys that the service has just refused: what is cached is to be looked at again. */

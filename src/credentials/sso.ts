@@ -1,4 +1,4 @@
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
 import { profileName } from './profile.ts';
 import { askSdk } from './sdk.ts';

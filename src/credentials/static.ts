@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { FileSource } from './file-source.ts';
 import type { StaticSettings } from './settings.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { messageOf } from '../base/errors.ts';
-import type { AwsKeys } from '../storage/s3/keys.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import { SESSION_NAME } from './assume-role.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { askSdk } from './sdk.ts';

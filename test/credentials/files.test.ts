@@ -8,7 +8,7 @@ import { silentLogger } from '../../src/base/log.ts';
 import type { KeyKeeper } from '../../src/credentials/keeper.ts';
 import { openKeySource, openSource } from '../../src/credentials/open.ts';
 import type { CredentialSettings } from '../../src/credentials/settings.ts';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 import { Scratch } from '../support/scratch.ts';
 import { belongTogether, failureOf, keysNumber } from './support.ts';
 

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { isRivuletError } from '../../src/base/errors.ts';
 import { IotSource } from '../../src/credentials/iot.ts';
 import type { IotSettings } from '../../src/credentials/settings.ts';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 import { makeIdentity } from '../support/certificates.ts';
 import type { Identity } from '../support/certificates.ts';
 import { FakeClock } from '../support/fake-clock.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ProcessSource } from '../../src/credentials/process.ts';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 import { Scratch } from '../support/scratch.ts';
 import { failureOf } from './support.ts';
 

@@ -6,7 +6,7 @@ import type { ServerOptions } from 'node:https';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import type { CredentialSource, FetchOptions } from '../../src/credentials/source.ts';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 
 /** Keys whose three parts show that they belong together. */
 export function keysNumber(number: number, expiresAtMs?: number): AwsKeys {

@@ -7,7 +7,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { openKeySource } from '../../src/credentials/open.ts';
 import type { CredentialSettings, IotSettings } from '../../src/credentials/settings.ts';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 import { failureOf, startEndpoint } from '../credentials/support.ts';
 import type { Endpoint } from '../credentials/support.ts';
 import { CEPH_ROLE_ARN, cephAvailable, startCephRgw } from '../support/ceph-rgw.ts';

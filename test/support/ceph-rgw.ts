@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { fromTemporaryCredentials } from '@aws-sdk/credential-providers';
-import type { AwsKeys } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 
 const run = promisify(execFile);
 

@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { mayRetry, retryAfterOf } from '../../src/storage/storage-error.ts';
 import type { RequestKind, Retrier } from '../../src/storage/backend.ts';
-import type { AwsKeys, AwsKeySource } from '../../src/storage/s3/keys.ts';
+import type { AwsKeys, AwsKeySource } from '../../src/storage/aws-keys.ts';
 import type { S3StoreOptions } from '../../src/storage/s3/options.ts';
 import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.ts';
 import { CEPH_KEYS } from './ceph-rgw.ts';

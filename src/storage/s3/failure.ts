@@ -99,9 +99,15 @@ export function isRefusedCondition({ status, code }: S3Failure): boolean {
   return status === 412 || code === 'PreconditionFailed';
 }
 
-/** An object that is not there. A missing bucket is another matter, and so is a 404 of some proxy. */
-export function isMissingObject({ status, code }: S3Failure): boolean {
-  return status === 404 && (code === 'NoSuchKey' || code === 'NotFound' || code === 'NoSuchVersion');
+/** An object that is not there. A missing bucket is another matter, and so is a 404 of some proxy, which has no id. */
+export function isMissingObject({ status, code, requestId }: S3Failure): boolean {
+  if (status !== 404) return false;
+  return code === 'NoSuchKey' || code === 'NoSuchVersion' || (code === 'NotFound' && requestId !== undefined);
+}
+
+/** The same for HEAD, whose answers have no body to tell more. */
+export function isMissingHead({ status, code }: S3Failure): boolean {
+  return status === 404 && code !== 'NoSuchBucket';
 }
 
 export function isMissingUpload({ code }: S3Failure): boolean {
@@ -225,6 +231,8 @@ function hintOf(failure: S3Failure, more: FailureMore): string | undefined {
   const network = networkFailureOf(failure.cause);
   const isUntrusted = network !== undefined && !network.retry;
   if (isUntrusted) return `${network.hint} "skip-verify: true" takes any certificate, for tests.`;
+  if (/before secure TLS/.test(failure.message))
+    return 'Does the endpoint speak https on this port, or http?';
   return HINTS[code] ?? network?.hint ?? (status === 403 ? HINTS['AccessDenied'] : undefined);
 }
 

@@ -1,7 +1,7 @@
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { CallOptions } from '../object-store.ts';
-import { isMissingObject } from './failure.ts';
+import { isMissingHead } from './failure.ts';
 import type { S3Requests } from './requests.ts';
 
 class Missing extends Error {}
@@ -20,7 +20,7 @@ export async function headObject(
       action: `cannot look at ${key} at`,
       signal,
       send: async (client, sending) => client.send(new HeadObjectCommand(input), sending),
-      meaning: (failure) => (isMissingObject(failure) ? new Missing() : undefined),
+      meaning: (failure) => (isMissingHead(failure) ? new Missing() : undefined),
     });
   } catch (error) {
     if (error instanceof Missing) return undefined;

@@ -100,7 +100,7 @@ export class HttpHandler {
   #open(request: SignedRequest): ClientRequest {
     const isSecure = request.protocol === 'https:';
     return (isSecure ? httpsRequest : httpRequest)({
-      host: request.hostname.replace(/^\[|\]$/g, ''),
+      host: addressOf(request.hostname),
       port: request.port,
       method: request.method,
       path: request.path + queryOf(request.query),
@@ -122,6 +122,11 @@ export class HttpHandler {
       socket.once('close', clear);
     });
   }
+}
+
+/** Names below `localhost` are this machine (RFC 6761), which not every resolver knows. */
+function addressOf(hostname: string): string {
+  return hostname.endsWith('.localhost') ? 'localhost' : hostname.replace(/^\[|\]$/g, '');
 }
 
 /** Only the completion of an upload is a POST with an upload's id. */

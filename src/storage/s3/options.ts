@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { RivuletError } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
 import type { Conditions } from '../object-store.ts';
-import type { AwsKeySource } from './keys.ts';
+import type { AwsKeySource } from '../aws-keys.ts';
 import { presetFor } from './presets.ts';
 import type { S3Preset } from './presets.ts';
 

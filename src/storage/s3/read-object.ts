@@ -43,11 +43,21 @@ export async function openObject(
       },
     });
     // The type allows for a browser's streams; the handler gives Node's.
-    return { output, body: output.Body as unknown as IncomingMessage };
+    const body = output.Body as unknown as IncomingMessage;
+    if (isOfS3(output)) return { output, body };
+    body.destroy();
+    throw storageFailed(`cannot read ${key} from ${location}: the answer is not one of S3`, {
+      retry: true,
+      hint: 'Something on the way answers in its place: a proxy, or a page to log in.',
+    });
   } catch (error) {
     if (error instanceof NothingThere) return undefined;
     throw error;
   }
+}
+
+function isOfS3({ ETag, $metadata }: GetObjectCommandOutput): boolean {
+  return ETag !== undefined || $metadata.requestId !== undefined;
 }
 
 function rangeOf(offsetBytes: number, lengthBytes: number | undefined): string | undefined {

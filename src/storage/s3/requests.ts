@@ -4,7 +4,7 @@ import type { BackendTools, RequestKind } from '../backend.ts';
 import { S3Clients } from './clients.ts';
 import { failed, mayBeKeys, otherRegion, readFailure } from './failure.ts';
 import type { S3Failure } from './failure.ts';
-import type { AwsKeys, AwsKeySource } from './keys.ts';
+import type { AwsKeys, AwsKeySource } from '../aws-keys.ts';
 import type { S3Profile } from './options.ts';
 
 /** What goes to the SDK beside a command. */
