@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Scratch } from './scratch.ts';
 
 const SSHD = '/usr/sbin/sshd';
-const INSTALL = 'apt-get install openssh-server';
+const INSTALL = 'apt-get install openssh-server openssl';
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 
