@@ -6,6 +6,8 @@ import { isRivuletError, messageOf } from '../../base/errors.ts';
 import { networkFailureOf } from '../network-failure.ts';
 import { loadOptional } from '../optional-package.ts';
 import { storageFailed } from '../storage-error.ts';
+import { clientFromFile } from './credentials-file.ts';
+import type { TokenClient } from './credentials-file.ts';
 
 /** What a request is authorized with. */
 export interface Authorization {
@@ -42,11 +44,6 @@ export const AUTH_PACKAGE = {
 
 /** To read, write, list and delete objects, and nothing beside them. */
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write';
-
-/** The one method of the library's client that is used. */
-interface TokenClient {
-  getRequestHeaders(url?: string): Promise<Headers>;
-}
 
 export class GoogleAuthorization implements AuthorizationSource {
   readonly #options: GoogleAuthorizationOptions;
@@ -89,14 +86,14 @@ export class GoogleAuthorization implements AuthorizationSource {
   }
 
   async #open(): Promise<TokenClient> {
-    const { GoogleAuth } = await loadOptional(AUTH_PACKAGE, async () => import('google-auth-library'));
+    const library = await loadOptional(AUTH_PACKAGE, async () => import('google-auth-library'));
     const { credentialsFile, fetch: fetchImplementation = globalThis.fetch } = this.#options;
-    const auth = new GoogleAuth({
-      scopes: [SCOPE],
-      clientOptions: { transporterOptions: { fetchImplementation } },
-      ...(credentialsFile === undefined ? {} : { keyFilename: credentialsFile }),
-    });
-    return auth.getClient();
+    const scopes = [SCOPE];
+    if (credentialsFile !== undefined) {
+      return clientFromFile(library, credentialsFile, { scopes, fetch: fetchImplementation });
+    }
+    const clientOptions = { transporterOptions: { fetchImplementation } };
+    return new library.GoogleAuth({ scopes, clientOptions }).getClient();
   }
 
   #failed(error: unknown): Error {
