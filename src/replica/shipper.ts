@@ -76,7 +76,7 @@ export class Shipper {
     for (;;) {
       signal?.throwIfAborted();
       if (primary.generation !== session.generation) return false;
-      const taken = primary.take(session.cursor, this.#mostBytes(session), this.#bufferFor(session));
+      const taken = this.#take(session);
       if (taken.kind === 'caught-up') break;
       if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);
       await this.#shipOne(session, taken, signal);
@@ -87,18 +87,21 @@ export class Shipper {
     return true;
   }
 
-  /** What was intended once and may have arrived is written again with the same end, or not at all. */
-  #mostBytes(session: Session): number {
-    const end = this.#intendedAt(session)?.end;
-    if (end === undefined) return SEGMENT_BYTES_MAX;
-    return Math.max(1, end.offsetBytes - positionOf(session.cursor).offsetBytes);
+  /** What was intended once and may have arrived is taken again up to the same end. */
+  #take(session: Session): Taken {
+    const { primary } = this.#parts;
+    const into = this.#bufferFor(session);
+    const taken = primary.take(session.cursor, SEGMENT_BYTES_MAX, into);
+    if (taken.kind !== 'bytes') return taken;
+    const end = this.#intendedAt(session, taken.from)?.end;
+    if (end === undefined || end.offsetBytes >= positionOf(taken.cursor).offsetBytes) return taken;
+    return primary.take(session.cursor, end.offsetBytes - taken.from.offsetBytes, into);
   }
 
-  #intendedAt({ generation, cursor }: Session): IntendedSegment | undefined {
+  /** @param from - where the segment begins, which is the next log where the cursor stands at the end of one */
+  #intendedAt({ generation }: Session, from: Position): IntendedSegment | undefined {
     const intended = this.#parts.record?.intendedIn(generation);
-    return intended !== undefined && comparePositions(intended.from, positionOf(cursor)) === 0
-      ? intended
-      : undefined;
+    return intended !== undefined && comparePositions(intended.from, from) === 0 ? intended : undefined;
   }
 
   /** Segments of one destination are read one after another into the same memory; small ones get their own. */
@@ -144,9 +147,11 @@ export class Shipper {
 
   /** Whether what was taken is all that has to be in this object. */
   async #fitsInMemory(session: Session, taken: TakenBytes): Promise<boolean> {
-    const intended = this.#intendedAt(session)?.end;
+    const intended = this.#intendedAt(session, taken.from);
     if (intended !== undefined) {
-      if (isSameLogEnd(intended, endOf(taken.cursor))) return true;
+      // Of one that was streamed nobody knows the end; under its name nothing else may be noted.
+      if (intended.end === undefined) return false;
+      if (isSameLogEnd(intended.end, endOf(taken.cursor))) return true;
       await this.#abandon(session, 'a segment that was being stored is not in the log any more');
     }
     const end = positionOf(taken.cursor);

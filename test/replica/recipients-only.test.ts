@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { before, describe, it } from 'node:test';
-import { RivuletError } from '../../src/base/errors.ts';
+import { isRivuletError, RivuletError } from '../../src/base/errors.ts';
 import { systemFiles } from '../../src/base/files.ts';
 import type { Age } from '../../src/codec/age/age.ts';
 import { Replica } from '../../src/replica/replica.ts';
@@ -64,6 +64,29 @@ class DeadlyStore extends MemoryStore {
 
   get generations(): number {
     return new Set(this.keys().map((key) => key.split('/')[1])).size;
+  }
+}
+
+/** A place where what was on its way arrives late: the write that killed the process takes place before a later one. */
+class LateStore extends DeadlyStore {
+  arrivesAtNextWrite = false;
+  #late: { key: string; bytes: Uint8Array } | undefined;
+
+  override async write(
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options?: WriteOptions,
+  ): Promise<WrittenObject> {
+    if (this.arrivesAtNextWrite && this.#late !== undefined) {
+      this.put(this.#late.key, this.#late.bytes);
+      this.#late = undefined;
+    }
+    if (this.left > 1 || this.isDead) return super.write(key, body, options);
+    const chunks: Uint8Array[] = [];
+    if (body instanceof Uint8Array) chunks.push(body);
+    else for await (const chunk of body) chunks.push(chunk);
+    this.#late = { key, bytes: Buffer.concat(chunks) };
+    return super.write(key, this.#late.bytes, options);
   }
 }
 
@@ -201,6 +224,81 @@ describe('with recipients only', { timeout: 120_000 }, () => {
     assert.ok(scene.replica.isCaughtUp);
     assert.ok(Math.abs(place.bytesOf(first!).length - stored.length) < 100);
     assert.equal(place.generations, 1);
+    await assertExact(scene, place);
+  });
+
+  it('an answer that is lost, at whichever object, while the log grows and begins anew', async () => {
+    for (let step = 1; step <= 14; step++) {
+      const place = new DeadlyStore();
+      place.moment = 'after';
+      await using scene = sceneOver(place, { primary: { checkpoint: { minPages: 12 } } });
+      await scene.sync();
+      place.left = step;
+      for (let round = 0; round < 8; round++) {
+        scene.live.insert(3, 3000);
+        await scene.sync().catch((error: unknown) => assert.ok(place.isDead, String(error)));
+        if (!place.isDead) continue;
+        place.revive();
+        // What comes next under the same name would be longer.
+        scene.live.insert(9, 3000);
+      }
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await scene
+          .sync()
+          .catch((error: unknown) => assert.ok(isRivuletError(error, 'STORAGE_EXISTS'), String(error)));
+      }
+      assert.ok(scene.replica.isCaughtUp);
+      assert.equal(place.generations, 1, `step ${step}`);
+      await assertExact(scene, place);
+    }
+  });
+
+  it('a segment that arrives after the next start', async () => {
+    for (let step = 1; step <= 10; step++) {
+      const place = new LateStore();
+      await using scene = sceneOver(place, { primary: { checkpoint: { minPages: 12 } } });
+      await scene.sync();
+      place.left = step;
+      for (let round = 0; round < 8; round++) {
+        scene.live.insert(3, 3000);
+        await scene.sync().catch((error: unknown) => assert.ok(place.isDead, String(error)));
+        if (!place.isDead) continue;
+        await killed(scene);
+        place.revive();
+        // The destination is looked at, and then it is there.
+        place.arrivesAtNextWrite = true;
+        scene.live.insert(9, 3000);
+      }
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await scene
+          .sync()
+          .catch((error: unknown) => assert.ok(isRivuletError(error, 'STORAGE_EXISTS'), String(error)));
+      }
+      assert.ok(scene.replica.isCaughtUp);
+      await assertExact(scene, place);
+    }
+  });
+
+  it('a first segment of unknown end that arrives after the next start', async () => {
+    const place = new LateStore();
+    await using scene = sceneOver(place);
+    await scene.refresh();
+    scene.live.insert(3000, 3900);
+    place.left = 2;
+    await assert.rejects(scene.sync());
+    await killed(scene);
+    place.revive();
+    place.arrivesAtNextWrite = true;
+    scene.live.insert(10, 3900);
+    for (let attempt = 0; attempt < 4; attempt++) {
+      await scene
+        .sync()
+        .catch((error: unknown) =>
+          assert.ok(isRivuletError(error, 'STORAGE_EXISTS', 'CHAIN_BROKEN'), String(error)),
+        );
+    }
+    assert.ok(scene.replica.isCaughtUp);
+    assert.equal(place.generations, 2);
     await assertExact(scene, place);
   });
 
