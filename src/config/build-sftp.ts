@@ -8,6 +8,7 @@ export function buildSftp(parts: DestinationParts): SftpDestination | undefined 
   const user = need(parts, 'user', given.user ?? (url.user || undefined));
   if (host === undefined || user === undefined) return undefined;
   if (host.includes('@')) problemOf(parts, 'host', 'must not hold a user; give `user` and `password`');
+  else if (!HOST.test(host)) problemOf(parts, 'host', 'expected host or host:port');
   const password = secretOf(
     parts,
     'password',
@@ -35,6 +36,7 @@ type HostKeySettings = Pick<SftpDestination, 'hostKeys' | 'knownHosts' | 'insecu
 
 function hostKeySettings(parts: DestinationParts): HostKeySettings {
   const { hostKeys = [], knownHosts, insecureHostKey } = parts.settled;
+  for (const key of hostKeys) checkHostKey(parts, key);
   if (insecureHostKey && (hostKeys.length > 0 || knownHosts !== undefined)) {
     problemOf(parts, 'insecureHostKey', 'contradicts `host-key` and `known-hosts`');
   } else if (insecureHostKey) {
@@ -44,4 +46,17 @@ function hostKeySettings(parts: DestinationParts): HostKeySettings {
     parts.settling.warning(parts.given, property, message);
   }
   return { hostKeys, knownHosts: pathOf(parts, 'knownHosts'), insecureHostKey };
+}
+
+/** `host`, `host:port`, `[address]:port` or an IPv6 address alone. */
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]/\s]+)(?::\d{1,5})?$|^[0-9a-fA-F:.]+$/;
+
+/** A line of a known-hosts file or of a `.pub` file, or a fingerprint. */
+const HOST_KEY =
+  /(?:^|\s)(?:SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa)-[\w@.-]+\s+[A-Za-z0-9+/]{16,}={0,2})(?:\s|$)/;
+
+function checkHostKey(parts: DestinationParts, key: string): void {
+  if (HOST_KEY.test(key)) return;
+  const expected = 'expected a line of ssh-keyscan, as in `ssh-ed25519 AAAA...`, or `SHA256:...`';
+  problemOf(parts, 'hostKeys', `${expected}, not ${JSON.stringify(key.slice(0, 120))}`);
 }

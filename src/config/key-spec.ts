@@ -1,13 +1,6 @@
 import type { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { CREDENTIALS_KEYS } from './schema-credentials.ts';
-import type {
-  AGE_KEYS,
-  DATABASE_KEYS,
-  LEASE_KEYS,
-  LOGGING_KEYS,
-  REPLICA_KEYS,
-  ROOT_KEYS,
-} from './schema.ts';
+import type { AGE_KEYS, DATABASE_KEYS, LEASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
 
 /** The kinds of destination that a replica can have. */
 export type ReplicaType = 'file' | 's3' | 'gcs' | 'abs' | 'sftp';

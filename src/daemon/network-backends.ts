@@ -5,13 +5,14 @@ import type { Logger } from '../base/log.ts';
 import { credentialSettings } from '../config/credential-settings.ts';
 import type {
   AbsDestination,
+  GcsDestination,
   NetworkDestination,
   S3Destination,
   SftpDestination,
 } from '../config/settings.ts';
 import type { BackendTools } from '../storage/backend.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { absOptions, s3Options, sftpOptions } from './backend-options.ts';
+import { absOptions, gcsOptions, s3Options, sftpOptions } from './backend-options.ts';
 
 /** Credentials of an open destination. */
 export interface ReloadableKeys {
@@ -31,21 +32,14 @@ export interface BackendParts {
   readonly logger: Logger;
 }
 
-/** @throws RivuletError `UNSUPPORTED`, `PACKAGE_MISSING` */
+/** @throws RivuletError `CONFIG_INVALID` for options that contradict the service */
 export async function networkBackend(
   destination: NetworkDestination,
   parts: BackendParts,
 ): Promise<NetworkBackend> {
-  switch (destination.type) {
-    case 's3':
-      return s3Backend(destination, parts);
-    case 'sftp':
-      return sftpBackend(destination);
-    case 'abs':
-      return absBackend(destination);
-    default:
-      throw new RivuletError('UNSUPPORTED', `there is no backend for ${destination.type}`);
-  }
+  if (destination.type === 's3') return s3Backend(destination, parts);
+  if (destination.type === 'sftp') return sftpBackend(destination);
+  return destination.type === 'abs' ? absBackend(destination) : gcsBackend(destination);
 }
 
 async function s3Backend(destination: S3Destination, parts: BackendParts): Promise<NetworkBackend> {
@@ -58,12 +52,28 @@ async function s3Backend(destination: S3Destination, parts: BackendParts): Promi
 
 async function sftpBackend(destination: SftpDestination): Promise<NetworkBackend> {
   const { SftpObjectStore } = await import('../storage/sftp/sftp-object-store.ts');
-  const options = sftpOptions(destination);
-  return { make: (tools) => new SftpObjectStore(options, tools) };
+  return {
+    make: (tools) => {
+      try {
+        return new SftpObjectStore(sftpOptions(destination), tools);
+      } catch (error) {
+        // The shape was looked at when the file was read; what is inside a key, the backend knows.
+        throw error instanceof RangeError
+          ? new RivuletError('CONFIG_INVALID', error.message, { cause: error })
+          : error;
+      }
+    },
+  };
 }
 
 async function absBackend(destination: AbsDestination): Promise<NetworkBackend> {
   const { AbsObjectStore } = await import('../storage/abs/abs-object-store.ts');
   const options = absOptions(destination);
   return { make: (tools) => new AbsObjectStore(options, tools) };
+}
+
+async function gcsBackend(destination: GcsDestination): Promise<NetworkBackend> {
+  const { GcsObjectStore } = await import('../storage/gcs/gcs-object-store.ts');
+  const options = gcsOptions(destination);
+  return { make: (tools) => new GcsObjectStore(options, tools) };
 }

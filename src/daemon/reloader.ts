@@ -1,7 +1,6 @@
 /** Takes a new configuration when it is asked to, one at a time, and goes on with the old one when it has errors. */
 import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { assertConfigAvailable } from '../config/availability.ts';
 import type { Config, LoggingSettings } from '../config/settings.ts';
 import { isUnchanged, summaryOf } from './config-changes.ts';
 import type { Daemon } from './daemon.ts';
@@ -67,7 +66,6 @@ export class Reloader {
 
   async #load(): Promise<Config> {
     const { config, warnings } = await this.#source.load();
-    assertConfigAvailable(config);
     await assertEncryption(config);
     if (config.databases.length === 0) {
       throw new RivuletError('CONFIG_INVALID', 'the configuration names no database to replicate any more');

@@ -1,8 +1,7 @@
 /** The life of `replicate`: start, run the application beside it if asked to, stop when told, tell the truth at the end. */
 import type { Clock } from '../base/clock.ts';
-import { messageOf, RivuletError } from '../base/errors.ts';
+import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { assertConfigAvailable } from '../config/availability.ts';
 import type { Config } from '../config/settings.ts';
 import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.ts';
 import { Daemon } from './daemon.ts';
@@ -35,7 +34,7 @@ export interface ReplicateOutcome {
   readonly childCode: number | undefined;
   /** Destinations that did not get everything. */
   readonly unfinished: number;
-  /** A destination refused its credentials, which ended everything, because `on-auth-failure` says so. */
+  /** A destination must not be written to, which ended everything: `on-auth-failure`, or the lease's `when-held`. */
   readonly refusal?: Refusal;
 }
 
@@ -46,7 +45,6 @@ export interface ReplicateOutcome {
  */
 export async function runReplicate(options: ReplicateOptions): Promise<ReplicateOutcome> {
   const { config, logger, clock } = options;
-  assertConfigAvailable(config);
   await assertEncryption(config);
   if (config.databases.length === 0) {
     throw new RivuletError('CONFIG_INVALID', 'the configuration names no database to replicate', {
@@ -84,7 +82,12 @@ function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateO
 }
 
 function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {
-  logger.error('a destination refuses its credentials; ending, as `on-auth-failure` says', {
+  const why = isRivuletError(error, 'LEASE_HELD', 'LEASE_LOST')
+    ? 'another process writes to this replica; ending, as `when-held` says'
+    : isRivuletError(error, 'CONFIG_INVALID')
+      ? 'a replica cannot be written to as it is configured; ending'
+      : 'a destination refuses its credentials; ending, as `on-auth-failure` says';
+  logger.error(why, {
     db,
     replica,
     error,

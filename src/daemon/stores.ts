@@ -1,7 +1,6 @@
 /** From a replica's settings to the store that holds its objects. A backend loads when it is first used. */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
-import { assertBackendAvailable } from '../config/availability.ts';
 import type { Destination, NetworkDestination, ReplicaSettings } from '../config/settings.ts';
 import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
@@ -29,7 +28,7 @@ export interface StoreTools {
 /**
  * Opens the destination of a replica; nothing is read or written yet. The caller closes it.
  *
- * @throws RivuletError `UNSUPPORTED` for a type of destination that this version does not have, `PACKAGE_MISSING`, and
+ * @throws RivuletError `CONFIG_INVALID` for settings that contradict the service, and
  *   `AGE_INVALID` or `AGE_KEY_WRONG` for keys that cannot be used
  */
 export async function openStore(
@@ -54,7 +53,6 @@ async function openPlainStore(destination: Destination, tools: StoreTools): Prom
 }
 
 async function openNetworkStore(destination: NetworkDestination, tools: StoreTools): Promise<ObjectStore> {
-  assertBackendAvailable(destination);
   const { clock = systemClock, logger = silentLogger, meter, attemptsMax } = tools;
   const { networkStore } = await import('../storage/network-store.ts');
   const backend = await networkBackend(destination, { clock, logger });

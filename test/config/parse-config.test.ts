@@ -3,6 +3,8 @@ import { test } from 'node:test';
 
 import { firstDatabase, firstReplica, parse, problemsOf, withReplica } from './support.ts';
 
+const LEASE = { mode: 'auto', durationMs: 60_000, whenHeld: 'wait', renew: 'active' };
+
 test('the defaults are those of Litestream v0.3.13', () => {
   const parsed = parse(withReplica('path: /r'));
   assert.deepEqual(parsed, {
@@ -31,6 +33,7 @@ test('the defaults are those of Litestream v0.3.13', () => {
               snapshotIntervalMs: 0,
               validationIntervalMs: 0,
               age: undefined,
+              lease: LEASE,
               destination: { type: 'file', path: '/r' },
             },
           ],
@@ -107,6 +110,7 @@ dbs:
             passphrase: undefined,
             passphraseFile: undefined,
           },
+          lease: LEASE,
           destination: { type: 'file', path: '/home/me/r' },
         },
       ],

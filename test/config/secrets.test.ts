@@ -129,16 +129,20 @@ test('Azure: a signature or a key; what is written wins over the environment', (
   assert.match(problemsOf(withReplica('url: abs://c/x')).join(), /names no account-name/);
 });
 
+const FINGERPRINT = `SHA256:${'a'.repeat(43)}`;
+const PUBLIC_KEY = `ssh-ed25519 ${'A'.repeat(68)}`;
+
 test('SFTP: a server that is not verified is warned of', () => {
   const insecure = parse(withReplica('url: sftp://u@h/x', 'insecure-host-key: true'));
   assert.match(insecure.warnings[0]?.message ?? '', /not verified/);
-  const both = withReplica('url: sftp://u@h/x', 'insecure-host-key: true', 'host-key: SHA256:x');
+  const both = withReplica('url: sftp://u@h/x', 'insecure-host-key: true', `host-key: ${FINGERPRINT}`);
   assert.match(problemsOf(both).join(), /contradicts/);
-  const list = firstReplica(parse(withReplica('url: sftp://u@h/x', 'host-key: [ssh-ed25519 A, SHA256:b]')));
-  assert.deepEqual(list.destination.type === 'sftp' && list.destination.hostKeys, [
-    'ssh-ed25519 A',
-    'SHA256:b',
-  ]);
+  const list = firstReplica(
+    parse(withReplica('url: sftp://u@h/x', `host-key: [${PUBLIC_KEY}, ${FINGERPRINT}]`)),
+  );
+  assert.deepEqual(list.destination.type === 'sftp' && list.destination.hostKeys, [PUBLIC_KEY, FINGERPRINT]);
+  assert.match(problemsOf(withReplica('url: sftp://u@h/x', 'host-key: ssh-ed25519')).join(), /ssh-keyscan/);
+  assert.match(problemsOf(withReplica('type: sftp', 'host: h:22:33', 'user: u')).join(), /host or host:port/);
   const user = problemsOf(withReplica('type: sftp', 'host: u:hunter2@h', 'user: u'));
   assert.ok(user.length > 0 && !user.join().includes('hunter2'));
 });

@@ -93,7 +93,9 @@ function valuesOf(key: string, spec: KeySpec, scratch: Scratch): readonly [strin
   if (key === 'credentials') return ['{source: environment}', '{source: sso}'];
   if (key === 'sse-customer-algorithm') return ['AES256', ''];
   if (key === 'sse-customer-key') return [KEY_32, Buffer.alloc(32, 8).toString('base64')];
-  if (key === 'host-key') return ['SHA256:a', 'SHA256:b'];
+  if (key === 'host') return ['one', 'two:22'];
+  if (key === 'host-key')
+    return ['a', 'b'].map((letter) => `SHA256:${letter.repeat(43)}`) as [string, string];
   if (spec.kind === 'boolean') return ['true', 'false'];
   if (spec.kind === 'count') return ['3', '5'];
   if (spec.kind === 'size') return ['6MiB', '7MiB'];
