@@ -12,6 +12,7 @@ import { decodeNote, encodeNote, type UploadNote } from '../../src/replica/uploa
 import { restore } from '../../src/restore/restore.ts';
 import { encryptedStore } from '../../src/storage/encrypted.ts';
 import type { WriteOptions, WrittenObject } from '../../src/storage/object-store.ts';
+import { randomNumbers } from '../codec/samples.ts';
 import { ageOf, newKeyPair } from '../support/age-keys.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -148,6 +149,12 @@ async function assertExact(scene: ReplicaScene, place: MemoryStore): Promise<voi
   assert.equal(digestOf(restored), digestOf(scene.live.app));
 }
 
+const SEEDS = Number(process.env['SEEDS'] ?? 6);
+
+function isExpected(error: unknown): boolean {
+  return isRivuletError(error, 'STORAGE_FAILED', 'STORAGE_EXISTS', 'CHAIN_BROKEN');
+}
+
 describe('with recipients only', { timeout: 120_000 }, () => {
   it('goes on for ever: any number of restarts, one generation, one snapshot', async () => {
     const place = new DeadlyStore();
@@ -276,6 +283,38 @@ describe('with recipients only', { timeout: 120_000 }, () => {
       }
       assert.ok(scene.replica.isCaughtUp);
       await assertExact(scene, place);
+    }
+  });
+
+  it('any of that at random, again and again', async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = randomNumbers(seed);
+      const upTo = (limit: number): number => Math.floor(random() * limit);
+      const place = new LateStore();
+      await using scene = sceneOver(place, { primary: { checkpoint: { minPages: 8 + upTo(20) } } });
+      for (let round = 0; round < 20; round++) {
+        scene.live.insert(1 + upTo(6), 200 + upTo(4000));
+        if (random() < 0.5) {
+          place.left = 1 + upTo(3);
+          place.moment = random() < 0.5 ? 'before' : 'after';
+        }
+        await scene
+          .sync()
+          .catch((error: unknown) => assert.ok(isExpected(error), `${seed}: ${String(error)}`));
+        place.arrivesAtNextWrite = random() < 0.5;
+        const wasDead = place.isDead;
+        place.revive();
+        if (wasDead ? random() < 0.7 : random() < 0.1) await killed(scene);
+      }
+      for (let attempt = 0; attempt < 5; attempt++) {
+        await scene
+          .sync()
+          .catch((error: unknown) => assert.ok(isExpected(error), `${seed}: ${String(error)}`));
+      }
+      assert.ok(scene.replica.isCaughtUp, `seed ${seed}`);
+      await assertExact(scene, place).catch((error: unknown) => {
+        throw new Error(`seed ${seed}: ${String(error)}`, { cause: error });
+      });
     }
   });
 
