@@ -27,7 +27,7 @@ export interface FailedCall {
 const CLOCK_HINT =
   'Is the key or SAS token the right one for this account, not yet expired, and the clock of this machine right?';
 const ROLE_HINT =
-  'Reading, writing, listing and deleting blobs must be allowed: the role "Storage Blob Data Contributor", or a SAS token with the permissions racwdl.';
+  'Reading, writing, listing and deleting blobs must be allowed: the role "Storage Blob Data Contributor", or a SAS token with the permissions rcwdl.';
 
 /** Codes of refusals that have nothing to do with who asks. */
 const DENIED_HINTS: Readonly<Record<string, string>> = {
@@ -85,7 +85,8 @@ function factsOf(error: unknown, answer: Answer, code: string | undefined, call:
       details,
     };
   }
-  if (code === 'ContainerNotFound') return { retry: false, hint: CONTAINER_HINT, details };
+  if (code === 'ContainerNotFound')
+    return { code: 'STORAGE_DENIED', retry: false, hint: CONTAINER_HINT, details };
   const throttled = status === 429 || code === 'ServerBusy' || (status === 503 && code === undefined);
   const retry = throttled || status === 408 || status >= 500 || code === 'ContainerBeingDeleted';
   return { retry, throttled, retryAfterMs, details, hint: undefined };

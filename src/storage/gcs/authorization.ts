@@ -89,11 +89,12 @@ export class GoogleAuthorization implements AuthorizationSource {
     const library = await loadOptional(AUTH_PACKAGE, async () => import('google-auth-library'));
     const { credentialsFile, fetch: fetchImplementation = globalThis.fetch } = this.#options;
     const scopes = [SCOPE];
+    // Whether to try again is decided outside, where it is counted and can be cancelled.
+    const transporterOptions = { fetchImplementation, retryConfig: { retry: 0, noResponseRetries: 0 } };
     if (credentialsFile !== undefined) {
-      return clientFromFile(library, credentialsFile, { scopes, fetch: fetchImplementation });
+      return clientFromFile(library, credentialsFile, { scopes, transporterOptions });
     }
-    const clientOptions = { transporterOptions: { fetchImplementation } };
-    return new library.GoogleAuth({ scopes, clientOptions }).getClient();
+    return new library.GoogleAuth({ scopes, clientOptions: { transporterOptions } }).getClient();
   }
 
   #failed(error: unknown): Error {

@@ -6,10 +6,16 @@ import { readFile } from 'node:fs/promises';
 
 type Library = typeof import('google-auth-library');
 
+/** How the library makes its requests. */
+export interface TransporterOptions {
+  readonly fetchImplementation: typeof fetch;
+  readonly retryConfig: { readonly retry: number; readonly noResponseRetries: number };
+}
+
 /** What a client is given beside the credentials. */
 export interface ClientOptions {
   readonly scopes: string[];
-  readonly fetch: typeof fetch;
+  readonly transporterOptions: TransporterOptions;
 }
 
 /** The one method of the library's clients that is used. */
@@ -29,8 +35,7 @@ export async function clientFromFile(
   options: ClientOptions,
 ): Promise<TokenClient> {
   const json = parsed(await readFile(path, 'utf8'));
-  const { scopes, fetch: fetchImplementation } = options;
-  const transporterOptions = { fetchImplementation };
+  const { scopes, transporterOptions } = options;
   switch (json['type']) {
     case 'service_account':
       return new library.JWT({

@@ -71,7 +71,8 @@ function factsOf(
     const hint = reason === 'retentionPolicyNotMet' ? RETENTION_HINT : ROLE_HINT;
     return { code: 'STORAGE_DENIED', retry: false, hint, details };
   }
-  return { retry: false, hint: isBucketMissing ? BUCKET_HINT : undefined, details };
+  if (isBucketMissing) return { code: 'STORAGE_DENIED', retry: false, hint: BUCKET_HINT, details };
+  return { retry: false, details };
 }
 
 /** No answer, or one that broke off. */

@@ -79,7 +79,7 @@ describe('an answer', () => {
     [
       'no container',
       { status: 404, code: 'ContainerNotFound' },
-      { code: 'STORAGE_FAILED', retry: false },
+      { code: 'STORAGE_DENIED', retry: false },
       /Create the container/,
     ],
     ['exists', { status: 409, code: 'BlobAlreadyExists' }, { code: 'STORAGE_EXISTS' }],

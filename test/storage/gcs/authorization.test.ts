@@ -100,6 +100,7 @@ describe('a service account', () => {
     const error = await failureOf(authorization.current());
     assert.equal(error.code, 'CREDENTIALS_FAILED');
     assert.equal(error.details['retry'], true);
+    assert.equal(tokens.requests.length, 1, 'the library must not try again by itself');
     tokens.refusal = undefined;
     assert.equal((await authorization.current()).headers['authorization'], 'Bearer token-1');
   });

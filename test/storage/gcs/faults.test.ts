@@ -205,7 +205,7 @@ describe('one attempt', () => {
     await using scene = await gcsScene({ bucket: 'missing' });
     for (const call of [...calls().values(), async (store) => store.write('l', streamed(LARGE))] as Call[]) {
       const error = await failureOf(call(scene.store));
-      assert.equal(error.code, 'STORAGE_FAILED');
+      assert.equal(error.code, 'STORAGE_DENIED');
       assert.match(error.message, /bucket does not exist/);
       assert.match(error.hint ?? '', /Create the bucket/);
       assert.equal(error.details['retry'], false);
