@@ -38,6 +38,11 @@ const FETCH_MS_MAX = 90_000;
 const CHANGED_WAIT_MS = 300;
 /** A caller may wait so long for a source that gave keys before; whoever called it tries again with growing waits. */
 const PATIENCE_MS = 10_000;
+/** A file is looked at so often while a request waits for it to change. */
+const LOOK_AGAIN_MS = 200;
+/** Keys whose use tells how long keys of this source are in use: one outage among them changes nothing. */
+const USES_KEPT = 5;
+const OVERDUE_FACTOR = 1.2;
 const FIRST_RETRY_MS = 250;
 const RETRY_MS_MAX = 60_000;
 /** A refused key makes the source asked so often at most, and less and less often. */
@@ -57,6 +62,12 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
   readonly #refusals: Backoff;
   #held: HeldKeys | undefined;
   #flight: Promise<void> | undefined;
+  /** The wait of all whose keys were refused for a file to change. */
+  #vigil: Promise<void> | undefined;
+  /** By the monotonic clock: when the present keys came. */
+  #inUseSinceMs = 0;
+  /** For how long the last few keys were in use until others came. */
+  #uses: readonly number[] = [];
   #lastError: RivuletError | undefined;
   #failures = 0;
   #warned = false;
@@ -96,17 +107,12 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
 
   async renew(used: AwsKeys, signal?: AbortSignal): Promise<boolean> {
     signal?.throwIfAborted();
-    if (this.#holdsOther(used)) return true;
-    // What was under way when the refusal came may have been asked before it; then it is asked once more.
-    if (this.#flight !== undefined) {
-      await this.#join(this.#flight, signal);
-      if (this.#holdsOther(used)) return true;
-    }
-    if (this.#flight === undefined) {
-      if (!this.#mayAskAbout(used)) return false;
-      void this.#refresh({ refused: used });
-    }
-    await this.#join(this.#flight, signal);
+    if (await this.#askAbout(used, signal)) return true;
+    if (!this.#isOverdue(used)) return false;
+    this.#vigil ??= this.#awaitChange(used).finally(() => {
+      this.#vigil = undefined;
+    });
+    await this.#join(this.#vigil, signal);
     return this.#holdsOther(used);
   }
 
@@ -124,11 +130,47 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
     }
   }
 
+  async #askAbout(used: AwsKeys, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#holdsOther(used)) return true;
+    // What was under way when the refusal came may have been asked before it; then it is asked once more.
+    if (this.#flight !== undefined) {
+      await this.#join(this.#flight, signal);
+      if (this.#holdsOther(used)) return true;
+    }
+    if (this.#flight === undefined) {
+      if (!this.#mayAskAbout(used)) return false;
+      void this.#refresh({ refused: used });
+    }
+    await this.#join(this.#flight, signal);
+    return this.#holdsOther(used);
+  }
+
+  /**
+   * Whether keys in a file, of which nobody knows when they expire, were refused although others usually come sooner
+   * than this: then whoever writes the file is late, and it is no question of permissions.
+   */
+  #isOverdue(used: AwsKeys): boolean {
+    const held = this.#held;
+    const usualMs = this.#uses.toSorted((a, b) => a - b)[Math.floor(this.#uses.length / 2)];
+    if (held === undefined || this.#source.changed === undefined || usualMs === undefined) return false;
+    if (held.keys.expiresAtMs !== undefined || !sameKeys(held.keys, used)) return false;
+    return this.#clock.monotonicMs() - this.#inUseSinceMs > usualMs * OVERDUE_FACTOR;
+  }
+
+  async #awaitChange(used: AwsKeys): Promise<void> {
+    const giveUpAtMs = this.#clock.monotonicMs() + PATIENCE_MS;
+    while (!this.#closing.signal.aborted && this.#clock.monotonicMs() < giveUpAtMs) {
+      if (this.#source.changed?.() === true) await this.#refresh({ refused: used });
+      if (this.#holdsOther(used)) return;
+      await this.#clock.sleep(LOOK_AGAIN_MS, this.#closing.signal).catch(() => undefined);
+    }
+  }
+
   /** Stops whatever is under way. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new RivuletError('CANCELLED', 'the credentials are no longer needed'));
-    await this.#flight;
+    await Promise.all([this.#flight, this.#vigil]);
     await this.#source.close?.();
   }
 
@@ -236,8 +278,17 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
     this.#lastError = undefined;
     this.#retry.reset();
     this.#notBeforeMs = same ? this.#clock.monotonicMs() + SAME_KEYS_MS : 0;
-    if (!same) this.#refusals.reset();
+    if (!same) {
+      this.#refusals.reset();
+      this.#noteRotation(before !== undefined);
+    }
     this.#tellOf(keys, before, same, recovered);
+  }
+
+  #noteRotation(isRotation: boolean): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (isRotation) this.#uses = [...this.#uses, nowMs - this.#inUseSinceMs].slice(-USES_KEPT);
+    this.#inUseSinceMs = nowMs;
   }
 
   #assertUsable(keys: AwsKeys, nowMs: number): void {

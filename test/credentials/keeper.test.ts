@@ -346,3 +346,57 @@ test('a refusal looks at a file that has changed, however soon after the last on
   await source.give(keysNumber(2));
   assert.equal(await second, true);
 });
+
+test('keys of a file that are refused after others should have come are waited for, by all at once', async () => {
+  const { clock, source, keeper } = await holding(undefined);
+  clock.advance(60_000);
+  source.isChanged = true;
+  const second = keeper.current();
+  await settle();
+  source.isChanged = false;
+  await source.give(keysNumber(2));
+  await second;
+  clock.advance(30_000);
+  const early = keeper.renew(keysNumber(2));
+  await settle();
+  await source.give(keysNumber(2));
+  assert.equal(await early, false, 'a matter of permissions');
+  clock.advance(60_000);
+  const late = Promise.all([keeper.renew(keysNumber(2)), keeper.renew(keysNumber(2))]);
+  await settle();
+  await source.give(keysNumber(2));
+  for (let round = 0; round < 20; round++) {
+    clock.advance(250);
+    await settle();
+  }
+  assert.equal(source.asked.length, 4, 'looking at the file is not asking');
+  source.isChanged = true;
+  clock.advance(250);
+  await settle();
+  source.isChanged = false;
+  await source.give(keysNumber(3));
+  clock.advance(250);
+  assert.deepEqual(await late, [true, true]);
+  assert.equal(clock.sleeping, 0);
+});
+
+test('a file that does not change is not waited for without end', async () => {
+  const { clock, source, keeper } = await holding(undefined);
+  clock.advance(1_000);
+  source.isChanged = true;
+  const second = keeper.current();
+  await settle();
+  source.isChanged = false;
+  await source.give(keysNumber(2));
+  await second;
+  clock.advance(10_000);
+  const renewed = keeper.renew(keysNumber(2));
+  await settle();
+  await source.give(keysNumber(2));
+  for (let round = 0; round < 60; round++) {
+    clock.advance(200);
+    await settle();
+  }
+  assert.equal(await renewed, false);
+  assert.equal(clock.sleeping, 0);
+});
