@@ -4,7 +4,7 @@ import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
-import { formatReplicaUrl } from '../config/replica-url.ts';
+import { formatReplicaUrl, restoreUrl } from '../config/replica-url.ts';
 import type { Config, DatabaseSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import type { StatusServer } from '../server/http.ts';
@@ -21,7 +21,7 @@ const RESTART_BUDGET_MS = 10_000;
 export interface DaemonTools {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called when a destination refuses its credentials and the configuration says to end then. */
+  /** Called when a destination must not be written to and the configuration says to end then. */
   readonly onRefused?: (refusal: Refusal) => void;
 }
 
@@ -118,7 +118,7 @@ export class Daemon {
         db: path,
         replica: name,
         to: url,
-        restoreWith: `rivulet restore -o OUTPUT ${url}`,
+        restoreWith: `rivulet restore -o OUTPUT ${shellWord(restoreUrl(destination))}`,
       });
     }
   }
@@ -132,7 +132,9 @@ export class Daemon {
     const ok = databases.every(
       ({ state, replicas }) =>
         state !== 'failing' &&
-        replicas.every((one) => one.state !== 'failing' || one.lagMs < UNHEALTHY_AFTER_MS),
+        replicas.every(
+          (one) => one.state !== 'lost' && (one.state !== 'failing' || one.lagMs < UNHEALTHY_AFTER_MS),
+        ),
     );
     return { ok, databases };
   }
@@ -278,4 +280,9 @@ export class Daemon {
       await this.#server?.close();
     }
   }
+}
+
+/** As a shell takes it for one word. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]*$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

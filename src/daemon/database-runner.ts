@@ -14,6 +14,7 @@ import { Replica, type ReplicaStatus } from '../replica/replica.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { AlteredDatabase } from './config-changes.ts';
+import { leaseOf, writtenTo } from './leases.ts';
 import type { ReloadableKeys } from './network-backends.ts';
 import { openStore } from './stores.ts';
 
@@ -24,7 +25,7 @@ export interface RunnerTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** A destination refuses its credentials, and the configuration says to end then. */
+  /** A destination refuses its credentials, or another process writes there, and the configuration says to end then. */
   readonly onRefused?: (refusal: Refusal) => void;
 }
 
@@ -170,6 +171,8 @@ export class DatabaseRunner {
   #makeReplica(primary: Primary, settings: ReplicaSettings, { store, keys }: OpenedStore): RunningReplica {
     const { clock, metrics, logger } = this.#tools;
     const own = metrics.replica(this.settings.path, settings.name);
+    const leaseTools = { store, clock, logger: logger.child({ replica: settings.name }) };
+    const lease = leaseOf(this.#settings, settings, leaseTools);
     const replica = new Replica(
       {
         name: settings.name,
@@ -183,7 +186,7 @@ export class DatabaseRunner {
       },
       {
         primary,
-        store,
+        store: writtenTo(store, lease),
         clock,
         logger,
         observer: {
@@ -196,6 +199,7 @@ export class DatabaseRunner {
           onFailure: (error) => this.#replicaFailed(settings, error),
           onRecovery: () => undefined,
         },
+        lease,
       },
     );
     return { settings, replica, store, keys, metrics: own, stop: new AbortController(), running: undefined };
@@ -228,7 +232,7 @@ export class DatabaseRunner {
         once: true,
         signal: one.stop.signal,
       });
-    one.running = one.replica.run(one.stop.signal);
+    one.running = one.replica.run(one.stop.signal).catch((error: unknown) => this.#ended(one, error));
   }
 
   /** A database that could not be opened at the start is tried again for ever. */
@@ -313,12 +317,19 @@ export class DatabaseRunner {
     this.#refused.delete(one.settings.name);
     const isFailing = one.replica.status.state === 'failing';
     try {
-      if (!isFailing) await one.replica.finish(this.#tools.clock.monotonicMs() + budgetMs);
+      if (isFailing) await one.replica.letGo();
+      else await one.replica.finish(this.#tools.clock.monotonicMs() + budgetMs);
     } catch (error) {
       this.#tools.logger.warn(messageOf(error), { replica: one.settings.name, error });
     } finally {
       await one.store.close();
     }
+  }
+
+  /** A replica ends by itself when it must not write, and must not wait until it may. */
+  #ended({ settings: { name } }: RunningReplica, error: unknown): void {
+    if (!isRivuletError(error)) throw error;
+    this.#tools.onRefused?.({ db: this.settings.path, replica: name, error });
   }
 
   #replicaFailed({ name, destination }: ReplicaSettings, error: unknown): void {
@@ -404,8 +415,9 @@ export class DatabaseRunner {
     if (primary?.position !== undefined) this.#metrics.setPosition(primary.position);
     for (const { replica, metrics } of this.#replicas) {
       metrics.setLag(this.#lagOf(replica));
-      const { confirmed } = replica.status;
+      const { confirmed, lease } = replica.status;
       if (confirmed !== undefined) metrics.setConfirmed(confirmed);
+      if (lease !== undefined) metrics.setLease(lease.phase);
     }
   }
 

@@ -42,6 +42,8 @@ export interface ReplicaSettings extends DutySettings {
   readonly syncIntervalMs: number;
   /** Notes what is stored, for a destination that may not be readable from here; see `upload-record.ts`. */
   readonly recordsUploads?: boolean;
+  /** Most log bytes in one segment; 8 MiB when absent. */
+  readonly segmentBytesMax?: number;
 }
 
 export interface ReplicaParts {
@@ -99,6 +101,7 @@ export class Replica {
     this.#shipper = new Shipper({
       ...this.#parts,
       record: this.#record,
+      segmentBytesMax: settings.segmentBytesMax,
       onSegment: (bytes, position) => this.#segmentStored(bytes, position),
     });
   }
@@ -316,8 +319,13 @@ export class Replica {
       await this.#finishBefore(late.signal);
     } finally {
       done.abort();
-      await this.#parts.lease?.release();
+      await this.letGo();
     }
+  }
+
+  /** Lets another process write, without anything being sent before. */
+  async letGo(): Promise<void> {
+    await this.#parts.lease?.release();
   }
 
   async #finishBefore(late: AbortSignal): Promise<void> {

@@ -7,6 +7,9 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { Position } from '../generations/names.ts';
 
 export type OperationName = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST';
+/** As the replica's lease says; `held` and `parked` are the writer. */
+export type LeasePhase = 'none' | 'held' | 'parked' | 'standby' | 'lost' | 'released' | 'unprotected';
+
 export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 
 /** What happens to one database. */
@@ -33,6 +36,8 @@ export interface ReplicaMetrics {
   /** How far the destination is behind: age of the oldest change it lacks, and bytes of WAL it lacks; 0 when level. */
   setLag(lag: { readonly lagMs: number; readonly lagBytes: number }): void;
   addValidation(status: 'ok' | 'error'): void;
+  /** Whether this process may write there; told only where a lease is configured. */
+  setLease(phase: LeasePhase): void;
 }
 
 export interface Metrics {
@@ -145,6 +150,14 @@ function createReplicaInstruments(registry: Registry) {
       'Age of the oldest change that is not stored yet; 0 when level',
     ),
     lagBytes: gauge('rivulet_replica_lag_bytes', 'Bytes of write-ahead log that are not stored yet'),
+    leaseHeld: gauge(
+      'rivulet_lease_held',
+      'Whether this process holds the lease: is the writer of the replica',
+    ),
+    leaseLost: gauge(
+      'rivulet_lease_lost',
+      'Whether another process has taken the replica over from this one',
+    ),
     confirmedIndex: gauge('rivulet_replica_confirmed_index', 'Index up to which everything is stored'),
     confirmedOffset: gauge(
       'rivulet_replica_confirmed_offset',
@@ -198,6 +211,10 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
       to.lagBytes.set(labels, lagBytes);
     },
     addValidation: (status) => to.validations.inc({ ...labels, status }),
+    setLease: (phase) => {
+      to.leaseHeld.set(labels, phase === 'held' || phase === 'parked' ? 1 : 0);
+      to.leaseLost.set(labels, phase === 'lost' ? 1 : 0);
+    },
   };
 }
 

@@ -65,6 +65,7 @@ async function metrics(): Promise<string[][]> {
   const replica = all.replica('d', 'n');
   replica.setLag({ lagMs: 1, lagBytes: 1 });
   replica.setConfirmed({ index: 1, offsetBytes: 1 });
+  replica.setLease('held');
   all.addOperation('file', 'PUT', 1);
   const text = await all.render();
   return [

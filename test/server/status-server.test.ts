@@ -91,6 +91,8 @@ const EXPECTED: readonly (readonly [string, string, string])[] = [
   ['litestream_replica_validation_total', 'counter', 'db,name,status'],
   ['litestream_replica_operation_total', 'counter', 'replica_type,operation'],
   ['litestream_replica_operation_bytes', 'counter', 'replica_type,operation'],
+  ['rivulet_lease_held', 'gauge', 'db,name'],
+  ['rivulet_lease_lost', 'gauge', 'db,name'],
   ['rivulet_replica_lag_seconds', 'gauge', 'db,name'],
   ['rivulet_replica_lag_bytes', 'gauge', 'db,name'],
   ['rivulet_replica_confirmed_index', 'gauge', 'db,name'],
@@ -106,6 +108,7 @@ describe('metrics', () => {
     const replica = metrics.replica('/db', 'r');
     replica.setConfirmed({ index: 5, offsetBytes: 6 });
     replica.setLag({ lagMs: 1500, lagBytes: 7 });
+    replica.setLease('parked');
     metrics.addOperation('file', 'PUT', 100);
     const text = await metrics.render();
     for (const [name, type, labels] of EXPECTED) {
@@ -116,6 +119,8 @@ describe('metrics', () => {
     }
     assert.match(text, /^process_cpu_seconds_total /m);
     assert.match(text, /^rivulet_replica_lag_seconds\{db="\/db",name="r"\} 1.5$/m);
+    assert.match(text, /^rivulet_lease_held\{db="\/db",name="r"\} 1$/m);
+    assert.match(text, /^rivulet_lease_lost\{db="\/db",name="r"\} 0$/m);
     assert.match(text, /^litestream_replica_wal_offset\{db="\/db",name="r"\} 6$/m);
     assert.match(text, /^rivulet_replica_confirmed_index\{db="\/db",name="r"\} 5$/m);
   });

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { writeJson } from '../output.ts';
 import { JSON_FLAG } from '../shared-flags.ts';
-import { readVersion } from '../version.ts';
+import { readVersion } from '../../base/program-version.ts';
 
 export const command: Command = {
   name: 'version',
