@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { formatReplicaUrl, isUrl, parseReplicaUrl } from '../../src/config/replica-url.ts';
+import { formatReplicaUrl, isUrl, parseReplicaUrl, restoreUrl } from '../../src/config/replica-url.ts';
 import { parseS3Host } from '../../src/config/s3-host.ts';
 import type { S3Destination } from '../../src/config/settings.ts';
 import { firstReplica, parse, withReplica } from './support.ts';
@@ -176,4 +176,23 @@ test('Litestream’s variables give credentials unless AWS’s are set', () => {
   const azure = parse(withReplica('url: abs://a@c/x'), { LITESTREAM_AZURE_ACCOUNT_KEY: 'K' });
   const { destination } = firstReplica(azure);
   assert.equal(destination.type === 'abs' && destination.accountKey, 'K');
+});
+
+test('the URL to restore from leads to the same service', () => {
+  for (const url of [
+    's3://b.localhost:9000/x',
+    's3://b.s3.fr-par.scw.cloud/x/y',
+    's3://b.t3.storage.dev/x',
+    's3://b/x?endpoint=http://h:1&region=eu&force-path-style=false',
+    's3://arn:aws:s3:eu-west-1:123456789012:accesspoint/point/x',
+    's3://b/x',
+    'gcs://b/x?endpoint=http://h:1',
+    'abs://a@c/x?endpoint=http://127.0.0.1:10000/a',
+    'sftp://u@h:22/x',
+    'file:///r',
+  ]) {
+    const { destination } = firstReplica(parse(withReplica(`url: "${url}"`)));
+    const again = firstReplica(parse(withReplica(`url: "${restoreUrl(destination)}"`)));
+    assert.deepEqual(again.destination, destination, restoreUrl(destination));
+  }
 });
