@@ -81,21 +81,24 @@ export class ProfileSource implements CredentialSource {
     if (plan.kind === 'process') {
       return new ProcessSource({ command: plan.command }, this.#environment).fetch(signal);
     }
-    if (plan.kind === 'sdk') return this.#askSdk(signal);
+    if (plan.kind === 'sdk') return this.#askSdk(plan.what, signal);
     throw new Error(
       plan.found ? 'the profile has no keys, role, process or SSO' : 'there is no such profile',
     );
   }
 
-  async #askSdk(signal: AbortSignal): Promise<AwsKeys> {
-    return askSdk(this.describe(), { region: this.#settings.region }, signal, (providers, client) =>
-      providers.fromIni({
-        profile: this.#profile,
-        filepath: this.#files.credentialsFile,
-        configFilepath: this.#files.configFile,
-        ignoreCache: true,
-        clientConfig: client,
-      }),
+  async #askSdk(what: string, signal: AbortSignal): Promise<AwsKeys> {
+    const files = {
+      profile: this.#profile,
+      filepath: this.#files.credentialsFile,
+      configFilepath: this.#files.configFile,
+      ignoreCache: true,
+    };
+    return askSdk(this.describe(), { region: this.#settings.region }, signal, (providers, clientConfig) =>
+      // `fromIni` hands a profile with SSO on without saying in which files it is.
+      what === 'SSO'
+        ? providers.fromSSO({ ...files, clientConfig })
+        : providers.fromIni({ ...files, clientConfig }),
     );
   }
 
