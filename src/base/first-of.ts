@@ -1,3 +1,6 @@
+/** Never seen by anybody: `firstOf` looks at the outcome of none of the waits that it ends. */
+const ENOUGH = new Error('another wait was over first');
+
 /**
  * Waits for whichever comes first, and takes the other waits back, so that none stays behind with its timer or
  * listener. Failures count as coming first, and are not thrown; neither is the abort of `signal`.
@@ -15,6 +18,7 @@ export async function firstOf(
   const waits = start(enough.signal);
   await Promise.race(waits.map((wait) => wait.catch(() => undefined)));
   signal?.removeEventListener('abort', onAbort);
-  enough.abort();
+  // Without a reason each abort would make an exception with a stack.
+  enough.abort(ENOUGH);
   await Promise.allSettled(waits);
 }

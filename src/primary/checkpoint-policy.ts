@@ -10,6 +10,8 @@ export interface CheckpointSettings {
   readonly intervalMs: number;
   /** Log size at which what destinations lack is spooled, although they are shipping. */
   readonly walLimitBytes: number;
+  /** What destinations may lack without a checkpoint waiting for them; `SMALL_REST_BYTES` when absent. */
+  readonly smallRestBytes?: number;
 }
 
 export interface CheckpointFacts {
@@ -42,7 +44,7 @@ export const SMALL_REST_BYTES: number = 8 * 1024 * 1024;
 
 export function decideCheckpoint(facts: CheckpointFacts, settings: CheckpointSettings): CheckpointDecision {
   if (!isWanted(facts, settings)) return 'none';
-  if (facts.unconfirmedBytes <= SMALL_REST_BYTES) return 'checkpoint';
+  if (facts.unconfirmedBytes <= (settings.smallRestBytes ?? SMALL_REST_BYTES)) return 'checkpoint';
   if (facts.tailBytes < limitBytes(facts, settings)) return 'none';
   return facts.isDraining ? 'none' : 'spool-and-checkpoint';
 }

@@ -104,7 +104,10 @@ export class Primary {
     this.#keeper = new LogKeeper({
       spool: new Spool(join(settings.metaPath, 'spool'), this.#machine.files),
       // Each checkpoint may set so much aside; a smaller spool would cut off destinations that are hardly behind.
-      spoolLimitBytes: Math.max(settings.spoolLimitBytes, SMALL_REST_BYTES),
+      spoolLimitBytes: Math.max(
+        settings.spoolLimitBytes,
+        settings.checkpoint.smallRestBytes ?? SMALL_REST_BYTES,
+      ),
       clock: tools.clock,
       logger: tools.logger,
     });

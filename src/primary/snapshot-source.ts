@@ -63,7 +63,8 @@ async function indexPages(parts: SnapshotSourceParts): Promise<PageIndex> {
   const index = new PageIndex();
   const { tail, wal } = parts;
   const size = frameBytes(tail.header.pageSizeBytes);
-  const buffer = new Uint8Array(Math.max(size, Math.floor((4 * PIECE_BYTES) / size) * size));
+  const most = Math.max(size, Math.floor((4 * PIECE_BYTES) / size) * size);
+  const buffer = new Uint8Array(Math.min(most, tail.offsetBytes - WAL_HEADER_BYTES));
   let chain = startChain(tail.header);
   while (chain.offsetBytes < tail.offsetBytes) {
     const piece = buffer.subarray(0, Math.min(buffer.length, tail.offsetBytes - chain.offsetBytes));

@@ -18,7 +18,7 @@ import type { Session } from './session.ts';
 import type { IntendedSegment, UploadRecord } from './upload-record.ts';
 import { type SegmentPlace, uploadSegment, uploadSegmentStream } from './upload-segment.ts';
 
-/** Most log bytes in one segment; bounds the memory of one destination to a few times this. */
+/** Most log bytes in one segment, unless something smaller is set; bounds the memory of one destination to a few times this. */
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** A backlog of this size is read into memory that is used again, and is worth a checkpoint once it is gone. */
 const LARGE_BACKLOG_BYTES = 512 * 1024;
@@ -34,6 +34,8 @@ export interface ShipperParts {
   readonly logger: Logger;
   /** What is noted here about what was stored, for destinations that may not be readable; see `upload-record.ts`. */
   readonly record?: UploadRecord | undefined;
+  /** Most log bytes in one segment; a frame larger than that is one by itself. */
+  readonly segmentBytesMax?: number | undefined;
   /** A segment of so many log bytes is stored; the destination holds everything before `position`. */
   readonly onSegment: (bytes: number, position: Position) => void;
 }
@@ -47,10 +49,12 @@ function endOf({ chain }: Cursor): LogEnd {
 export class Shipper {
   readonly #parts: ShipperParts;
   #lastUploadMs = Number.NEGATIVE_INFINITY;
+  readonly #segmentBytesMax: number;
   #buffer: Uint8Array | undefined;
 
   constructor(parts: ShipperParts) {
     this.#parts = parts;
+    this.#segmentBytesMax = parts.segmentBytesMax ?? SEGMENT_BYTES_MAX;
   }
 
   /** When the last upload began, in monotonic milliseconds. */
@@ -91,7 +95,7 @@ export class Shipper {
   #take(session: Session): Taken {
     const { primary } = this.#parts;
     const into = this.#bufferFor(session);
-    const taken = primary.take(session.cursor, SEGMENT_BYTES_MAX, into);
+    const taken = primary.take(session.cursor, this.#segmentBytesMax, into);
     if (taken.kind !== 'bytes') return taken;
     const end = this.#intendedAt(session, taken.from)?.end;
     if (end === undefined || end.offsetBytes >= positionOf(taken.cursor).offsetBytes) return taken;
@@ -107,7 +111,7 @@ export class Shipper {
   /** Segments of one destination are read one after another into the same memory; small ones get their own. */
   #bufferFor(session: Session): Uint8Array | undefined {
     if (this.backlogBytes(session) < LARGE_BACKLOG_BYTES) return undefined;
-    this.#buffer ??= new Uint8Array(SEGMENT_BYTES_MAX);
+    this.#buffer ??= new Uint8Array(this.#segmentBytesMax);
     return this.#buffer;
   }
 
@@ -177,7 +181,7 @@ export class Shipper {
       onCursor(taken.cursor);
       yield taken.bytes;
       if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
-      taken = this.#parts.primary.take(taken.cursor, SEGMENT_BYTES_MAX);
+      taken = this.#parts.primary.take(taken.cursor, this.#segmentBytesMax);
     }
     if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);
   }

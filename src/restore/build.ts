@@ -14,7 +14,8 @@ import { verifyChain } from './verify-chain.ts';
 
 export interface BuildContext {
   readonly store: ObjectStore;
-  readonly output: Output;
+  /** Where it is built: a temporary file, and a place for what is too large for memory. */
+  readonly output: Pick<Output, 'fd' | 'spoolPath'>;
   readonly parallelism: number;
   readonly signal: AbortSignal;
   readonly logger: Logger;

@@ -15,7 +15,8 @@ export function writeFully(fd: number, bytes: Uint8Array, length: number, positi
 export class PageFile {
   readonly #fd: number;
   readonly #pageSizeBytes: number;
-  readonly #run: Uint8Array;
+  /** Grows with the longest run, so that a small database does not take the most at once. */
+  #run: Uint8Array = new Uint8Array(0);
   #pending = new Map<number, Uint8Array>();
   /** Pages that the file on disk has, apart from what is pending. */
   #writtenPages: number;
@@ -25,7 +26,6 @@ export class PageFile {
   constructor(fd: number, pageSizeBytes: number, pageCount: number) {
     this.#fd = fd;
     this.#pageSizeBytes = pageSizeBytes;
-    this.#run = new Uint8Array(Math.max(RUN_BYTES_MAX, pageSizeBytes));
     this.#writtenPages = pageCount;
     this.#pageCount = pageCount;
   }
@@ -55,15 +55,19 @@ export class PageFile {
   #writeRun(numbers: Uint32Array, at: number): number {
     const size = this.#pageSizeBytes;
     const first = numbers[at] as number;
-    const most = Math.floor(this.#run.length / size);
-    let pages = 0;
-    while (pages < most && numbers[at + pages] === first + pages) {
-      this.#run.set(this.#pending.get(first + pages) as Uint8Array, pages * size);
-      pages += 1;
-    }
+    const most = Math.max(1, Math.floor(RUN_BYTES_MAX / size));
+    let pages = 1;
+    while (pages < most && numbers[at + pages] === first + pages) pages += 1;
+    this.#makeRoom(pages * size, most * size);
+    for (let i = 0; i < pages; i++) this.#run.set(this.#pending.get(first + i) as Uint8Array, i * size);
     writeFully(this.#fd, this.#run, pages * size, (first - 1) * size);
     this.#writtenPages = Math.max(this.#writtenPages, first - 1 + pages);
     return pages;
+  }
+
+  #makeRoom(neededBytes: number, mostBytes: number): void {
+    if (this.#run.length >= neededBytes) return;
+    this.#run = new Uint8Array(Math.min(mostBytes, 2 * neededBytes));
   }
 
   /**

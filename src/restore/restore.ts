@@ -97,6 +97,29 @@ export async function planOnly(
   return planRestore(await inventoryOf(options), options.target);
 }
 
+/**
+ * The middle of a restore: plans `target` and builds it in a file that is the caller's business, before and afterwards.
+ *
+ * @throws RivuletError as `restore` does for what the replica holds
+ */
+export async function buildInto(
+  output: BuildContext['output'],
+  options: Pick<RestoreOptions, 'store' | 'target' | 'inventory' | 'signal' | 'logger'>,
+): Promise<Built> {
+  const { store, target, logger = silentLogger, signal = new AbortController().signal } = options;
+  const inventory = await inventoryOf(options);
+  const plan = planRestore(inventory, target);
+  const meter = new ProgressMeter(undefined, systemClock);
+  return buildTarget(inventory, target, plan, {
+    store,
+    output,
+    parallelism: DEFAULT_PARALLELISM,
+    signal,
+    logger,
+    meter,
+  });
+}
+
 function chooseCheck(built: Built, wanted: IntegrityCheck | undefined): IntegrityCheck {
   return wanted ?? (built.unprovenReasons.length === 0 ? 'none' : 'quick');
 }
