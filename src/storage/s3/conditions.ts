@@ -2,7 +2,7 @@
 import { Mutex } from '../../base/mutex.ts';
 import type { CallOptions, Conditions, WriteOptions } from '../object-store.ts';
 import { objectExists, storageFailed } from '../storage-error.ts';
-import { isMissingObject, isNotImplemented, isRefusedCondition } from './failure.ts';
+import { isLostRace, isMissingObject, isNotImplemented, isRefusedCondition } from './failure.ts';
 import type { S3Failure } from './failure.ts';
 import { headObject } from './head-object.ts';
 import type { S3Requests } from './requests.ts';
@@ -26,6 +26,16 @@ class NotKnown extends Error {}
 
 /** The service says that the condition does not hold. */
 class Refused extends Error {}
+
+/** It says nothing of the kind, but another write came first. */
+class Overtaken extends Error {
+  readonly failure: S3Failure;
+
+  constructor(failure: S3Failure) {
+    super('overtaken', { cause: failure.cause });
+    this.failure = failure;
+  }
+}
 
 /**
  * What is learned of a service while it is used: whether it knows conditions at all, and how it compares ETags. The
@@ -77,6 +87,10 @@ export class S3Conditions {
       if (error instanceof NotKnown) {
         this.#learnThatThereAreNone();
         return this.#lookThenWrite(key, onlyIf, attempt, { signal });
+      }
+      if (error instanceof Overtaken) {
+        await this.look(key, onlyIf, { signal });
+        throw this.#requests.failed(`cannot write ${key} to`, error.failure);
       }
       if (!(error instanceof Refused)) throw error;
       const { location } = this.#requests.profile;
@@ -156,6 +170,7 @@ function meaningOf(failure: S3Failure, onlyIf: OnlyIf): Error | undefined {
   // What was to be replaced is gone.
   const isGone = onlyIf !== 'absent' && isMissingObject(failure);
   if (isRefusedCondition(failure) || isGone) return new Refused('refused', { cause: failure.cause });
+  if (isLostRace(failure)) return new Overtaken(failure);
   return isNotImplemented(failure) ? new NotKnown() : undefined;
 }
 

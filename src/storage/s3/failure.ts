@@ -21,6 +21,9 @@ export interface S3Failure {
   readonly cause: unknown;
 }
 
+/** What the SDK calls errors that the service gave no name. */
+const NAMELESS = new Set(['Error', 'Unknown', 'UnknownError']);
+
 /** What the SDK's errors hold beside a message, when there was an answer. */
 interface SdkError {
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
@@ -34,11 +37,11 @@ export function readFailure(error: unknown): S3Failure {
   const { $metadata: metadata = {}, $response: response } = fields;
   const headers = response?.headers ?? {};
   const status = metadata.httpStatusCode ?? response?.statusCode;
-  const name = error instanceof Error ? error.name : '';
-  const code = text(fields.Code) ?? (name === 'Error' ? '' : name);
+  const name = error instanceof Error && !NAMELESS.has(error.name) ? error.name : '';
+  const code = text(fields.Code) ?? name;
   return {
     status,
-    code: /^\d*$/.test(code) || code === 'UnknownError' || code === 'Unknown' ? '' : code,
+    code: /^\d*$/.test(code) ? '' : code,
     requestId: metadata.requestId ?? headers['x-amz-request-id'],
     headers,
     region: headers['x-amz-bucket-region'] ?? text(fields.Region),
@@ -97,6 +100,14 @@ export function otherRegion(failure: S3Failure, used: string): string | undefine
 
 export function isRefusedCondition({ status, code }: S3Failure): boolean {
   return status === 412 || code === 'PreconditionFailed';
+}
+
+/**
+ * Ceph's answer to writes that lost a race against another: what it was to be compared with has changed meanwhile, and
+ * it has no better name for that.
+ */
+export function isLostRace({ status, code }: S3Failure): boolean {
+  return status === 500 && code === 'UnknownError';
 }
 
 /** An object that is not there. A missing bucket is another matter, and so is a 404 of some proxy, which has no id. */
