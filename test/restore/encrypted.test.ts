@@ -66,6 +66,8 @@ describe('restore of an encrypted replica', () => {
       for (const bad of [
         bytes.subarray(0, bytes.length - 1),
         bytes.subarray(0, 30),
+        bytes.subarray(0, 21),
+        bytes.subarray(0, 5),
         changed,
         new Uint8Array(0),
       ]) {

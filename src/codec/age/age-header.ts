@@ -14,6 +14,12 @@ export function isAge(bytes: Uint8Array): boolean {
   return bytes.length >= AGE_MARK_BYTES && FIRST_LINE.equals(bytes.subarray(0, AGE_MARK_BYTES));
 }
 
+/** Whether an object that is shorter than the mark is what a cut left of one that was age. */
+export function isCutAge(bytes: Uint8Array): boolean {
+  const isShort = bytes.length > 0 && bytes.length < AGE_MARK_BYTES;
+  return isShort && FIRST_LINE.subarray(0, bytes.length).equals(bytes);
+}
+
 /**
  * The rest of the header, byte by byte up to its end and not further.
  *

@@ -9,7 +9,7 @@ import type { Decrypter, Encrypter, Identity, Recipient } from 'age-encryption';
 import { messageOf, RivuletError } from '../../base/errors.ts';
 import { ChunkReader } from '../chunk-reader.ts';
 import { ageDamaged, ageInvalid, ageKeyMissing, ageKeyWrong } from './age-error.ts';
-import { AGE_MARK_BYTES, isAge, readHeader } from './age-header.ts';
+import { AGE_MARK_BYTES, isAge, isCutAge, readHeader } from './age-header.ts';
 import { type KeyText, readKeyLines } from './age-keys.ts';
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts';
 import { openStream, PAYLOAD_NONCE_BYTES, payloadKey, sealBytes, sealStream } from './age-payload.ts';
@@ -121,6 +121,7 @@ export class Age {
   ): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       const mark = await copied(reader, AGE_MARK_BYTES);
+      if (isCutAge(mark)) throw ageDamaged('its header is cut off');
       if (!isAge(mark)) {
         if (plain === 'refuse') throw ageDamaged('it does not begin as age objects do');
         plain();
