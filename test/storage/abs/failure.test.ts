@@ -107,6 +107,27 @@ describe('an answer', () => {
     });
   }
 
+  it('is passed on without the request, which holds the signature', async () => {
+    await using server = await serving((request, response) => {
+      request.resume();
+      response.writeHead(403, { 'x-ms-error-code': 'AuthorizationFailure' }).end();
+    });
+    const store = storeOf({
+      endpoint: server.endpoint,
+      accountKey: undefined,
+      sasToken: 'sp=r&sig=verySecretSignature',
+    });
+    const error = await failureOf(store.readBytes('a'));
+    for (let at: unknown = error; at instanceof Error; at = at.cause) {
+      for (const name of Object.getOwnPropertyNames(at)) {
+        const value: unknown = Reflect.get(at, name);
+        const shown = typeof value === 'object' ? JSON.stringify(value) : String(value);
+        assert.ok(!shown.includes('verySecretSignature'), name);
+      }
+      assert.ok(!('request' in at));
+    }
+  });
+
   it('that breaks off is not a short object', async () => {
     await using server = await serving((request, response) => {
       request.resume();
