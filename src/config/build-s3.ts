@@ -52,7 +52,8 @@ function withScheme(endpoint: string | undefined): string | undefined {
   return endpoint === undefined || isUrl(endpoint) ? endpoint : `https://${endpoint}`;
 }
 
-function regionOfEndpoint(endpoint: string | undefined): string | undefined {
+/** The region of a service whose address is known; undefined for AWS itself. */
+export function regionOfEndpoint(endpoint: string | undefined): string | undefined {
   if (endpoint === undefined) return undefined;
   return parseS3Host(hostOf(endpoint)).region ?? DEFAULT_REGION;
 }
@@ -63,7 +64,12 @@ function forcePathStyle({ given, url, settled }: DestinationParts, endpoint: str
     return settled.forcePathStyle;
   if (url.forcePathStyle === true) return true;
   const isOwnService = endpoint !== undefined && endpoint !== url.endpoint;
-  return settled.forcePathStyle ?? (isOwnService && !wantsVirtualHost(hostOf(endpoint)));
+  return settled.forcePathStyle ?? (isOwnService && defaultPathStyle(endpoint));
+}
+
+/** Whether requests name the bucket in their path when nobody says how. */
+export function defaultPathStyle(endpoint: string | undefined): boolean {
+  return endpoint !== undefined && !wantsVirtualHost(hostOf(endpoint));
 }
 
 function hostOf(endpoint: string): string {

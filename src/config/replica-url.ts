@@ -7,7 +7,7 @@ import type { Given, ReplicaType } from './key-spec.ts';
 import { splitAccessPoint } from './s3-access-point.ts';
 import { parseS3Host } from './s3-host.ts';
 import { REPLICA_KEYS } from './schema.ts';
-import type { Destination, FileDestination, S3Destination } from './settings.ts';
+import type { Destination, FileDestination } from './settings.ts';
 import { readUrlQuery } from './url-query.ts';
 
 /** What a replica URL says; the same properties that the keys of a replica have. What it does not say is undefined. */
@@ -142,28 +142,21 @@ function unknownScheme(scheme: string): string {
 export function formatReplicaUrl(destination: Destination): string {
   const { type, path } = destination;
   if (type === 'file') return `file://${path}`;
-  return `${type}://${authorityOf(destination)}${path === '' ? '' : `/${path.replace(/^\//, '')}`}`;
-}
-
-/**
- * A URL that leads `restore` to the same place without a configuration, apart from credentials: the service's own address
- * is in its query, where the plain URL would mean the provider's.
- */
-export function restoreUrl(destination: Destination): string {
-  const url = formatReplicaUrl(destination);
-  const endpoint = 'endpoint' in destination ? destination.endpoint : undefined;
-  if (endpoint === undefined) return url;
-  const parameters = { endpoint, ...(destination.type === 's3' ? s3Parameters(destination) : {}) };
-  const query = Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  return `${url}?${query.join('&')}`;
-}
-
-function s3Parameters({ region, forcePathStyle }: S3Destination): Record<string, string> {
-  return { ...(region === undefined ? {} : { region }), 'force-path-style': String(forcePathStyle) };
+  return `${type}://${authorityOf(destination)}${pathInUrl(path)}`;
 }
 
 function authorityOf(destination: Exclude<Destination, FileDestination>): string {
   if (destination.type === 'sftp') return `${encodeURIComponent(destination.user)}@${destination.host}`;
   const hasAccount = destination.type === 'abs' && destination.accountName !== undefined;
   return `${hasAccount ? `${destination.accountName}@` : ''}${destination.bucket}`;
+}
+
+/** The path with a slash before it; what would end it, or be taken for an escape, is escaped. */
+export function pathInUrl(path: string): string {
+  return path === '' ? '' : `/${valueInUrl(path.replace(/^\//, ''))}`;
+}
+
+/** Escaped as far as it must be: people read it. */
+export function valueInUrl(text: string): string {
+  return encodeURIComponent(text).replace(/%(?:2F|3A|40|2C|3D)/g, decodeURIComponent);
 }

@@ -18,3 +18,7 @@ export function splitAccessPoint(
   const [, bucket = '', path = ''] = match ?? [];
   return ACCESS_POINT.test(bucket) ? { bucket, path } : undefined;
 }
+
+export function isAccessPoint(bucket: string): boolean {
+  return ACCESS_POINT.test(bucket);
+}

@@ -25,13 +25,19 @@ export function readUrlQuery(type: ReplicaType, suffix: string): UrlQuery {
     const found = keysInUrl(type).find(([, spec]) => plain(spec.key) === plain(unescape(name)));
     if (found === undefined) return { problem: unknownName(type, unescape(name)) };
     const [property, spec] = found;
-    if (property in options) return { problem: `has \`${spec.key}\` twice` };
+    const isList = spec.kind === 'texts';
+    if (property in options && !isList) return { problem: `has \`${spec.key}\` twice` };
     const value = readScalar(
       spec,
       unescape(rest.join('=').replaceAll('+', spec.secret === true ? '+' : ' ')),
     );
     if ('problem' in value) return { problem: `\`${spec.key}\` ${value.problem}` };
-    options[property] = value.value;
+    options[property] = isList
+      ? [
+          ...((options[property] as readonly string[] | undefined) ?? []),
+          ...(value.value as readonly string[]),
+        ]
+      : value.value;
   }
   return { options };
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { formatReplicaUrl, isUrl, parseReplicaUrl, restoreUrl } from '../../src/config/replica-url.ts';
+import { formatReplicaUrl, isUrl, parseReplicaUrl } from '../../src/config/replica-url.ts';
+import { restoreUrl } from '../../src/config/restore-url.ts';
 import { parseS3Host } from '../../src/config/s3-host.ts';
 import type { S3Destination } from '../../src/config/settings.ts';
 import { firstReplica, parse, withReplica } from './support.ts';
