@@ -8,10 +8,11 @@ import { Scratch } from '../support/scratch.ts';
 import { Application, assertShipped } from './support/application.ts';
 import { writeConfiguration } from './support/configuration.ts';
 import { contentsOf, type Contents } from './support/contents.ts';
-import { countObjects, generationsOf, urlOf } from './support/replica-files.ts';
+import { countObjects, generationsOf, objectsOf, urlOf } from './support/replica-files.ts';
 import { run, Running, skip, TOOLS, type Tool } from './support/tools.ts';
 
 const MARK = 'age-encryption.org/v1\n';
+const LZ4_MAGIC = 0x184d2204;
 
 class Scene {
   readonly scratch: Scratch = new Scratch();
@@ -191,6 +192,26 @@ describe('age', { skip }, () => {
         ['-age-identity-file', wrong, url],
         /wrong\.txt, line 2: this identity is not valid/,
       );
+    } finally {
+      scene.dispose();
+    }
+  });
+
+  test('identities only: v0.3.13 stores in the clear, rivulet refuses to start', async () => {
+    const scene = new Scene(keys);
+    try {
+      const { path, replicaPath } = scene;
+      const age = { identities: [keys.identity] };
+      const file = scene.scratch.file('identities.yml');
+      const config = writeConfiguration(file, [{ path, replicaPath, replica: { age } }]);
+      const { code, err } = await run('rivulet', ['replicate', '-config', config]);
+      assert.equal(code, 1);
+      assert.ok(err.includes('without recipients') && err.includes(keys.recipient), err);
+      assert.equal(countObjects(replicaPath), 0);
+      await scene.turn('litestream', config, 1);
+      for (const { key } of objectsOf(replicaPath)) {
+        assert.equal(readFileSync(join(replicaPath, key)).readUInt32LE(0), LZ4_MAGIC, key);
+      }
     } finally {
       scene.dispose();
     }
