@@ -120,8 +120,8 @@ describe('an answer', () => {
     const error = await failureOf(store.readBytes('a'));
     for (let at: unknown = error; at instanceof Error; at = at.cause) {
       for (const name of Object.getOwnPropertyNames(at)) {
-        const value: unknown = Reflect.get(at, name);
-        const shown = typeof value === 'object' ? JSON.stringify(value) : String(value);
+        const value = Reflect.get(at, name) as object | string;
+        const shown = typeof value === 'string' ? value : JSON.stringify(value);
         assert.ok(!shown.includes('verySecretSignature'), name);
       }
       assert.ok(!('request' in at));
