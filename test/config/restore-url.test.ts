@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { configFromCommandLine } from '../../src/config/from-command-line.ts';
 import { restoreUrl } from '../../src/config/restore-url.ts';
