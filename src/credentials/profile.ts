@@ -94,7 +94,9 @@ export class ProfileSource implements CredentialSource {
       configFilepath: this.#files.configFile,
       ignoreCache: true,
     };
-    return askSdk(this.describe(), { region: this.#settings.region }, signal, (providers, clientConfig) =>
+    // An SSO session has a region of its own, which the profile says.
+    const region = what === 'SSO' ? undefined : this.#settings.region;
+    return askSdk(this.describe(), { region }, signal, (providers, clientConfig) =>
       // `fromIni` hands a profile with SSO on without saying in which files it is.
       what === 'SSO'
         ? providers.fromSSO({ ...files, clientConfig })
