@@ -19,10 +19,7 @@ export class WriterProcess {
   constructor(settings: WriterSettings, onTold: (told: Told) => void) {
     const child = spawn(process.execPath, [SCRIPT, JSON.stringify(settings)], { stdio: 'pipe' });
     this.#child = child;
-    this.#exited = once(child, 'close').then(() => {
-      this.isAlive = false;
-      this.#onTold();
-    });
+    this.#exited = this.#untilClosed(child);
     child.stdin.on('error', () => undefined);
     child.stderr.on('data', (text: Buffer) => (this.#stderr += text.toString()));
     createInterface({ input: child.stdout }).on('line', (line) => {
@@ -31,6 +28,12 @@ export class WriterProcess {
       onTold(told);
       this.#onTold();
     });
+  }
+
+  async #untilClosed(child: ChildProcess): Promise<void> {
+    await once(child, 'close');
+    this.isAlive = false;
+    this.#onTold();
   }
 
   /** What the process has said that nobody expected. */

@@ -148,7 +148,7 @@ const replica = new Replica(
     store,
     clock: systemClock,
     logger,
-    observer: { ...noReplicaObserver, onSegment: () => void tellStored() },
+    observer: { ...noReplicaObserver, onSegment: () => tellStored() },
     lease,
   },
 );
@@ -174,20 +174,20 @@ function tellStored(): void {
 }
 
 let paceMs = 20;
-let isOver = false;
+const over = new AbortController();
 const stop = new AbortController();
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const [command, value] = line.split(' ');
   if (command === 'pace') paceMs = Number(value);
-  if (command === 'finish') isOver = true;
+  if (command === 'finish') over.abort();
 });
 process.stdin.on('end', () => process.exit(2));
 
 const running = replica.run(stop.signal);
 tell({ kind: 'ready' });
 let state = '';
-while (!isOver) {
+while (!over.signal.aborted) {
   if (paceMs > 0) {
     insert.run(settings.name, ++rows, random.chance(0.05) ? 60_000 : random.int(20, 1_500));
     await primary.refresh().catch(() => undefined);

@@ -1,0 +1,83 @@
+/** What arrived after its writer was superseded does not make its generation the live one. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readInventory } from '../../src/generations/inventory.ts';
+import { planRestore } from '../../src/generations/plan-restore.ts';
+import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
+import { readEndings, withEndings } from '../../src/generations/superseded.ts';
+import { encodeLease } from '../../src/generations/lease-record.ts';
+import { LEASE_KEY } from '../../src/storage/register.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+
+const OLD = '00000000000000aa';
+const NEW = '00000000000000bb';
+const EMPTY = new Uint8Array(0);
+
+function filled(): MemoryStore {
+  const store = new MemoryStore();
+  store.put(snapshotKey(OLD, 0), EMPTY, 1_000);
+  store.put(segmentKey(OLD, { index: 0, offsetBytes: 0 }), EMPTY, 2_000);
+  store.put(snapshotKey(NEW, 0), EMPTY, 4_000);
+  // On its way when its writer froze.
+  store.put(segmentKey(OLD, { index: 0, offsetBytes: 4152 }), EMPTY, 9_000);
+  return store;
+}
+
+function putLease(store: MemoryStore, atMs: number | undefined, storedAtMs: number): void {
+  const bytes = encodeLease({
+    epoch: 2,
+    state: 'held',
+    owner: 'o',
+    session: 's',
+    serial: 1,
+    host: 'h',
+    pid: 1,
+    database: 'd',
+    program: 'p',
+    acquiredAtMs: 0,
+    renewedAtMs: 0,
+    durationMs: 1,
+    generations: [NEW],
+    superseded: [{ generation: OLD, atMs }],
+  });
+  store.put(LEASE_KEY, bytes, storedAtMs);
+}
+
+async function chosen(store: MemoryStore, timestampMs?: number): Promise<string> {
+  const inventory = await withEndings(await readInventory(store), store);
+  return planRestore(inventory, timestampMs === undefined ? {} : { timestampMs }).generation;
+}
+
+describe('superseded generations', () => {
+  it('without a lease the newest object decides', async () => {
+    assert.equal(await chosen(filled()), OLD);
+  });
+
+  for (const [how, atMs, storedAtMs] of [
+    ['by the time in the record', 3_000, 8_500],
+    ['by the time of the record that did it', undefined, 3_000],
+  ] as const) {
+    it(`objects of the old one count until it was superseded, ${how}`, async () => {
+      const store = filled();
+      putLease(store, atMs, storedAtMs);
+      assert.equal(await chosen(store), NEW);
+      assert.equal(await chosen(store, 2_500), OLD, 'as of then');
+      assert.equal(await chosen(store, 10_000), NEW);
+    });
+  }
+
+  it('when nothing else is left, what there is counts', async () => {
+    const store = new MemoryStore();
+    store.put(snapshotKey(OLD, 0), EMPTY, 8_000);
+    store.put(snapshotKey('00000000000000cc', 0), EMPTY, 8_500);
+    putLease(store, 3_000, 3_000);
+    assert.equal(await chosen(store, 8_200), OLD);
+  });
+
+  it('a lease that cannot be understood, or read, says nothing', async () => {
+    const store = filled();
+    store.put(LEASE_KEY, Buffer.from('no lease'));
+    assert.equal((await readEndings(store)).size, 0);
+    assert.equal(await chosen(store), OLD);
+  });
+});
