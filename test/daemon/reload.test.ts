@@ -35,7 +35,7 @@ class Writer {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#database.close();
+    if (this.#database.isOpen) this.#database.close();
   }
 }
 
@@ -43,8 +43,17 @@ class Scene implements Disposable {
   readonly scratch = new Scratch();
   readonly config: string = this.scratch.file('rivulet.yml');
 
+  readonly #writers: Writer[] = [];
+  readonly #started: Started[] = [];
+
   path(name: string): string {
     return this.scratch.file(name);
+  }
+
+  writer(name: string): Writer {
+    const writer = new Writer(this.path(name));
+    this.#writers.push(writer);
+    return writer;
   }
 
   /** `extra` are lines at the top level; a database is its name with the lines of its replicas. */
@@ -60,8 +69,10 @@ class Scene implements Disposable {
     writeFileSync(this.config, ['shutdown-timeout: 5s', ...extra, 'dbs:', ...dbs, ''].join('\n'));
   }
 
-  start(): Started {
-    return startRivulet(['replicate', '-config', this.config]);
+  start(...more: string[]): Started {
+    const started = startRivulet(['replicate', '-config', this.config, ...more]);
+    this.#started.push(started);
+    return started;
   }
 
   async rowsOf(replica: string): Promise<number[]> {
@@ -97,7 +108,12 @@ class Scene implements Disposable {
       .sort((a, b) => a - b);
   }
 
+  /** Also after a failure: nothing goes on writing or replicating. */
   [Symbol.dispose](): void {
+    for (const writer of this.#writers) writer.stop();
+    for (const { process: child } of this.#started) {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    }
     this.scratch[Symbol.dispose]();
   }
 }
@@ -121,8 +137,8 @@ async function saidTimes(running: Started, text: string, times: number): Promise
 describe('SIGHUP', () => {
   it('changes replicas and databases under load; the untouched one has no gap, and no row is lost', async () => {
     using scene = new Scene();
-    const first = new Writer(scene.path('a'));
-    const second = new Writer(scene.path('b'));
+    const first = scene.writer('a');
+    const second = scene.writer('b');
     scene.configure({
       a: [`name: stays, path: ${scene.path('stays')}`, `name: changes, path: ${scene.path('changes')}`],
       b: [`path: ${scene.path('b-replica')}`],
@@ -145,7 +161,7 @@ describe('SIGHUP', () => {
     assert.match(running.text(), /replicasAdded=1.*replicasRestarted=2|replicasRestarted=2.*replicasAdded=1/);
     await delay(300);
 
-    const third = new Writer(scene.path('c'));
+    const third = scene.writer('c');
     scene.configure(
       {
         a: [`name: stays, path: ${scene.path('stays')}`, `name: new, path: ${scene.path('new')}`],
@@ -179,7 +195,7 @@ describe('SIGHUP', () => {
 
   it('a configuration with errors is refused, line by line, and everything goes on', async () => {
     using scene = new Scene();
-    const writer = new Writer(scene.path('a'));
+    const writer = scene.writer('a');
     scene.configure({ a: [`path: ${scene.path('r')}`] });
     const running = scene.start();
     await running.said('snapshot written');
@@ -199,7 +215,7 @@ describe('SIGHUP', () => {
 
   it('a database whose own settings change is restarted in the same generation; the address moves', async () => {
     using scene = new Scene();
-    const writer = new Writer(scene.path('a'));
+    const writer = scene.writer('a');
     const [one, two] = [await freePort(), await freePort()];
     scene.configure({ a: [`path: ${scene.path('r')}`] }, [`addr: 127.0.0.1:${one}`]);
     const running = scene.start();
@@ -224,11 +240,11 @@ describe('SIGHUP', () => {
 
   it('leaves the application of -exec alone', async () => {
     using scene = new Scene();
-    const writer = new Writer(scene.path('a'));
+    const writer = scene.writer('a');
     const done = scene.path('done');
     scene.configure({ a: [`path: ${scene.path('r')}`] });
     const app = `sh -c 'trap "exit 9" HUP; while [ ! -e ${done} ]; do sleep 0.05; done; exit 7'`;
-    const running = startRivulet(['replicate', '-config', scene.config, '-exec', app]);
+    const running = scene.start('-exec', app);
     await running.said('snapshot written');
     running.process.kill('SIGHUP');
     await running.said('changes=none');
