@@ -71,6 +71,8 @@ function makeClient(
     ...(profile.endpoint === undefined ? {} : { endpoint: profile.endpoint.href }),
     forcePathStyle: profile.forcePathStyle,
     requestHandler: handler as unknown as NonNullable<S3ClientConfig['requestHandler']>,
+    // An access point is where its ARN says.
+    useArnRegion: true,
     systemClockOffset,
     maxAttempts: 1,
     // Look-alikes refuse checksums that they do not know, and trailers altogether.

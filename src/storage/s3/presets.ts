@@ -169,9 +169,8 @@ const HOSTS: readonly HostPreset[] = [
     host: /(^|\.)storjshare\.io$/,
     preset: {
       name: 'Storj',
-      why: 'bills each segment of 64 MiB and is slow to start one: fewer, parts at once',
+      why: 'has one region, whatever gateway answers',
       regionOf: () => 'us-east-1',
-      concurrency: 2,
     },
   },
 ];

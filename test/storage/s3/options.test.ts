@@ -47,7 +47,7 @@ describe('S3 options', () => {
     ['https://s3.filebase.com', { region: 'us-east-1' }, 'Filebase'],
     ['https://ref.supabase.co/storage/v1/s3', { forcePathStyle: true }, 'Supabase'],
     ['https://storage.googleapis.com', { conditions: 'none' }, 'Google Cloud Storage (XML)'],
-    ['https://gateway.storjshare.io', { concurrency: 2 }, 'Storj'],
+    ['https://gateway.storjshare.io', { region: 'us-east-1' }, 'Storj'],
     ['https://s3.eu-west-3.amazonaws.com', { region: 'eu-west-3', forcePathStyle: false }, 'AWS'],
     ['https://bucket.vpce-1.s3.eu-west-3.vpce.amazonaws.com', { region: 'eu-west-3' }, 'AWS'],
     [

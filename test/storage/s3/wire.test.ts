@@ -152,4 +152,18 @@ describe('S3 on the wire', () => {
       assert.equal(connections, 1);
     });
   });
+
+  it('goes through a proxy that the environment names', async () => {
+    await using proxy = await LoopbackS3.start();
+    const before = process.env['HTTP_PROXY'];
+    process.env['HTTP_PROXY'] = proxy.endpoint;
+    try {
+      await using opened = openS3({ endpoint: 'http://s3.example.invalid' });
+      await opened.store.write('object', Buffer.from('x'));
+      assert.equal(proxy.last('PutObject')?.headers['host'], 's3.example.invalid');
+    } finally {
+      if (before === undefined) delete process.env['HTTP_PROXY'];
+      else process.env['HTTP_PROXY'] = before;
+    }
+  });
 });
