@@ -4,7 +4,7 @@
  * | code    | meaning                                                                                             |
  * |---------|-----------------------------------------------------------------------------------------------------|
  * | 0       | done; also: stopped by a signal after everything was stored                                         |
- * | 1       | failed, or the command line is not understood                                                       |
+ * | 1       | failed, or the command line is not understood; also: another process writes, and `when-held` is `exit` |
  * | 3       | `replicate` ended, but the last changes could not be stored at every destination                    |
  * | 4       | `replicate` ended because a destination refused its credentials, as `on-auth-failure: exit` asks    |
  * | 128 + n | stopped by signal n before the work was done (130: Ctrl-C), or by a second signal without a clean end |

@@ -1,5 +1,6 @@
 import type { Command, CommandContext } from '../command.ts';
-import { EXIT_CREDENTIALS_REFUSED, EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
+import { isRivuletError } from '../../base/errors.ts';
+import { EXIT_CREDENTIALS_REFUSED, EXIT_FAILED, EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -67,6 +68,9 @@ async function replicate(context: CommandContext): Promise<number> {
       setLogging: async (settings) => logging.set(settings),
     },
   });
-  if (refusal !== undefined) return EXIT_CREDENTIALS_REFUSED;
+  if (refusal !== undefined) {
+    const areCredentials = isRivuletError(refusal.error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED');
+    return areCredentials ? EXIT_CREDENTIALS_REFUSED : EXIT_FAILED;
+  }
   return unfinished > 0 ? EXIT_FINAL_SYNC_FAILED : (childCode ?? EXIT_OK);
 }

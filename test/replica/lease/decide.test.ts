@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { LeaseRecord } from '../../../src/generations/lease-record.ts';
 import { continuesHistory, judge, pollMs, type Seen, upkeep } from '../../../src/replica/lease/decide.ts';
 import { isInTime, isValid, observationMs } from '../../../src/replica/lease/validity.ts';
