@@ -16,6 +16,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { AlteredDatabase } from './config-changes.ts';
 import { leaseOf, writtenTo } from './leases.ts';
 import type { ReloadableKeys } from './network-backends.ts';
+import type { KeyStatus } from '../credentials/keeper.ts';
 import { openStore } from './stores.ts';
 
 const RETRY_FIRST_MS = 250;
@@ -39,7 +40,14 @@ export interface DatabaseStatus {
   readonly path: string;
   readonly state: 'waiting' | 'following' | 'failing';
   readonly lastError: string | undefined;
-  readonly replicas: readonly (ReplicaStatus & { readonly lagBytes: number; readonly lagMs: number })[];
+  readonly replicas: readonly ReplicaReport[];
+}
+
+export interface ReplicaReport extends ReplicaStatus {
+  readonly lagBytes: number;
+  readonly lagMs: number;
+  /** Where the keys of the destination come from and how long they hold; absent where there are none to renew. */
+  readonly credentials?: KeyStatus;
 }
 
 interface RunningReplica {
@@ -391,8 +399,13 @@ export class DatabaseRunner {
       path: this.settings.path,
       state,
       lastError: this.#failure,
-      replicas: this.#replicas.map(({ replica }) => ({ ...replica.status, ...this.#lagOf(replica) })),
+      replicas: this.#replicas.map((one) => this.#report(one)),
     };
+  }
+
+  #report({ replica, keys: [keys] }: RunningReplica): ReplicaReport {
+    const report = { ...replica.status, ...this.#lagOf(replica) };
+    return keys === undefined ? report : { ...report, credentials: keys.status };
   }
 
   #lagOf(replica: Replica): { lagBytes: number; lagMs: number } {

@@ -10,12 +10,15 @@ import type {
   S3Destination,
   SftpDestination,
 } from '../config/settings.ts';
+import type { KeyStatus } from '../credentials/keeper.ts';
 import type { BackendTools } from '../storage/backend.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { absOptions, gcsOptions, s3Options, sftpOptions } from './backend-options.ts';
 
 /** Credentials of an open destination. */
 export interface ReloadableKeys {
+  /** Their source, when they came and when they expire; never a secret. */
+  readonly status: KeyStatus;
   /** Asks their source anew; what is at hand stays in use meanwhile. Never rejects for what a source can do. */
   reload(): Promise<void>;
   close(): Promise<void>;

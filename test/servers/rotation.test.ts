@@ -60,8 +60,10 @@ async function rotate(way: Way, scratch: Scratch, ceph: CephRgw): Promise<void> 
 
   await sleep(ROTATING_MS);
   assertQuiet(replicator.log);
+  await assertStatus(port, way);
   const rotations = linesOf(replicator.log).filter(({ msg }) => msg === 'credentials rotated').length;
-  const lastedMs = ROTATING_MS / rotations;
+  // The first keys, and those of each rotation.
+  const lastedMs = ROTATING_MS / (rotations + 1);
   assert.ok(lastedMs < 5_000, `keys were used for ${lastedMs} ms each`);
 
   await way.goDown();
@@ -123,6 +125,20 @@ async function lagMs(port: number): Promise<number> {
   const answer = await fetch(`http://127.0.0.1:${port}/healthz`);
   const { databases } = (await answer.json()) as { databases: { replicas: { lagMs: number }[] }[] };
   return databases[0]?.replicas[0]?.lagMs ?? Number.POSITIVE_INFINITY;
+}
+
+/** The health page says where the keys come from, when they came and, where that is known, when they expire. */
+async function assertStatus(port: number, way: Way): Promise<void> {
+  const answer = await fetch(`http://127.0.0.1:${port}/healthz`);
+  const { databases } = (await answer.json()) as {
+    databases: { replicas: { credentials?: Record<string, unknown> }[] }[];
+  };
+  const shown = databases[0]?.replicas[0]?.credentials;
+  const { source, fetchedAtMs, expiresAtMs } = shown ?? {};
+  assert.match(String(source), /^the (AWS IoT endpoint|environment file|credential process) /);
+  assert.ok(Number(fetchedAtMs) > Date.now() - 6_000);
+  if (way.credentials['source'] !== 'env-file') assert.ok(Number(expiresAtMs) > Date.now() - 1_000);
+  assert.ok(Object.keys(shown ?? {}).every((key) => !/secret|token|accesskey/i.test(key)));
 }
 
 /** How long it took until everything from before this moment was stored. */
