@@ -423,12 +423,24 @@ export class Lease {
     const wasHeld = this.#phase === 'held' || this.#phase === 'parked';
     if (!wasHeld) return;
     try {
-      await this.#mutex.run(async () => this.#write('released', {}, AbortSignal.timeout(RELEASE_MS)));
+      await this.#within(RELEASE_MS, async (late) =>
+        this.#mutex.run(async () => this.#write('released', {}, late)),
+      );
     } catch (error) {
       this.#parts.logger.debug('the lease could not be released; it expires by itself', { error });
     }
     if (this.#phase !== 'lost') this.#phase = 'released';
     this.#stopUpkeep();
+  }
+
+  async #within(ms: number, work: (late: AbortSignal) => Promise<void>): Promise<void> {
+    const done = new AbortController();
+    const late = new AbortController();
+    void this.#parts.clock.sleep(ms, done.signal).then(
+      () => late.abort(),
+      () => undefined,
+    );
+    await work(late.signal).finally(() => done.abort());
   }
 
   #isGood(): boolean {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Clock } from '../../base/clock.ts';
+import { type Files, systemFiles } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { openRegister } from '../../storage/register.ts';
@@ -25,7 +26,8 @@ export interface LeaseSurroundings {
 
 export function openLease(settings: LeaseSettings, around: LeaseSurroundings): Lease {
   const { store, clock, logger, metaPath, name, database, program } = around;
-  const note = readOwnerNote(metaPath, name) ?? newNote(metaPath, name);
+  const files = systemFiles;
+  const note = readOwnerNote(files, metaPath, name) ?? newNote(files, metaPath, name);
   return new Lease(settings, {
     register: openRegister(store),
     location: store.location,
@@ -38,12 +40,12 @@ export function openLease(settings: LeaseSettings, around: LeaseSurroundings): L
     },
     about: { pid: process.pid, database, program },
     note,
-    writeNote: (changed) => writeOwnerNote(metaPath, name, changed),
+    writeNote: (changed) => writeOwnerNote(files, metaPath, name, changed),
   });
 }
 
-function newNote(metaPath: string, name: string): OwnerNote {
+function newNote(files: Files, metaPath: string, name: string): OwnerNote {
   const note = { owner: randomBytes(16).toString('hex'), generation: undefined, tried: undefined };
-  writeOwnerNote(metaPath, name, note);
+  writeOwnerNote(files, metaPath, name, note);
   return note;
 }

@@ -1,6 +1,6 @@
 /** What a process remembers of its lease over restarts, in a file in the database's state directory. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Files, readFileWhole, replaceFile } from '../../base/files.ts';
 import { type Generation, isGeneration } from '../../generations/names.ts';
 
 export interface OwnerNote {
@@ -24,10 +24,11 @@ function notePath(metaPath: string, name: string): string {
  *
  * @param name - the replica's
  */
-export function readOwnerNote(metaPath: string, name: string): OwnerNote | undefined {
+export function readOwnerNote(files: Files, metaPath: string, name: string): OwnerNote | undefined {
   let fields: Readonly<Record<string, unknown>>;
   try {
-    fields = JSON.parse(readFileSync(notePath(metaPath, name), 'utf8')) as Record<string, unknown>;
+    const bytes = readFileWhole(files, notePath(metaPath, name)) ?? new Uint8Array(0);
+    fields = (JSON.parse(Buffer.from(bytes).toString('utf8')) ?? {}) as Record<string, unknown>;
   } catch {
     return undefined;
   }
@@ -42,15 +43,13 @@ export function readOwnerNote(metaPath: string, name: string): OwnerNote | undef
 }
 
 /** Appears whole or not at all. Throws what the file system does. */
-export function writeOwnerNote(metaPath: string, name: string, note: OwnerNote): void {
-  mkdirSync(metaPath, { recursive: true, mode: 0o700 });
-  const path = notePath(metaPath, name);
+export function writeOwnerNote(files: Files, metaPath: string, name: string, note: OwnerNote): void {
+  files.makeDirectory(metaPath, 0o700);
   const text = JSON.stringify({
     owner: note.owner,
     generation: note.generation,
     location: note.tried?.location,
     triedAt: note.tried === undefined ? undefined : new Date(note.tried.atMs).toISOString(),
   });
-  writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  replaceFile(files, notePath(metaPath, name), Buffer.from(`${text}\n`, 'utf8'), { durable: false });
 }
