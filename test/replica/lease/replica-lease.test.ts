@@ -251,7 +251,8 @@ for (const kind of ['memory', 'directory'] as const) {
       add(b, 'from b');
       b.run();
       await b.refresh();
-      await b.until('b stands by', () => b.replica.status.state === 'standby');
+      const stoodBy = (): boolean => b.logger.matching('waiting as a standby').length > 0;
+      await b.until('b stands by', stoodBy);
       await b.until('b has taken over', () => b.replica.status.state === 'streaming');
       a.store.fault = () => undefined;
       add(a, 'too late');
