@@ -11,6 +11,7 @@ import type {
   SftpDestination,
 } from '../config/settings.ts';
 import type { KeyStatus } from '../credentials/keeper.ts';
+import type { AwsKeys } from '../storage/aws-keys.ts';
 import type { BackendTools } from '../storage/backend.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { absOptions, gcsOptions, s3Options, sftpOptions } from './backend-options.ts';
@@ -19,6 +20,8 @@ import { absOptions, gcsOptions, s3Options, sftpOptions } from './backend-option
 export interface ReloadableKeys {
   /** Their source, when they came and when they expire; never a secret. */
   readonly status: KeyStatus;
+  /** Keys that are valid now. @throws RivuletError `CREDENTIALS_FAILED` */
+  current(signal?: AbortSignal): Promise<AwsKeys>;
   /** Asks their source anew; what is at hand stays in use meanwhile. Never rejects for what a source can do. */
   reload(): Promise<void>;
   close(): Promise<void>;

@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import { checkCredentials } from '../../src/daemon/check/check-credentials.ts';
 import { checkDatabase } from '../../src/daemon/check/check-database.ts';
 import { checkDestination, skewOutcome } from '../../src/daemon/check/check-destination.ts';
 import type { Finding, Verdict } from '../../src/daemon/check/finding.ts';
 import { iamPolicy } from '../../src/daemon/check/iam-policy.ts';
+import type { ReloadableKeys } from '../../src/daemon/network-backends.ts';
+import type { AwsKeys } from '../../src/storage/aws-keys.ts';
+import type { NetworkDestination } from '../../src/config/settings.ts';
 import { configFromCommandLine } from '../../src/config/from-command-line.ts';
 import type { ObjectInfo, ObjectStore, WriteOptions, WrittenObject } from '../../src/storage/object-store.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
@@ -97,6 +101,20 @@ describe('check of a destination', () => {
     assert.equal(verdicts(await findingsOf(new Ignoring()))['conditional write'], 'warning');
   });
 
+  it('takes a refusal that looks like the work of an earlier attempt for a refusal', async () => {
+    class LosingAnswers extends PresentStore {
+      override async write(
+        key: string,
+        body: Uint8Array | AsyncIterable<Uint8Array>,
+        options: WriteOptions = {},
+      ): Promise<WrittenObject> {
+        const written = await super.write(key, body);
+        return options.onlyIf === undefined ? written : { ...written, foundWritten: true };
+      }
+    }
+    assert.deepEqual(verdicts(await findingsOf(new LosingAnswers())), ALL_WELL);
+  });
+
   it('notices listings that lag behind', async () => {
     class Lagging extends PresentStore {
       override async *list(prefix: string): AsyncGenerator<ObjectInfo> {
@@ -128,6 +146,60 @@ describe('check of a destination', () => {
     const behind = skewOutcome(0, 3_600_000, 3_600_100);
     assert.equal(behind.verdict, 'failed');
     assert.match(behind.detail, /behind/);
+  });
+});
+
+describe('check of credentials', () => {
+  const nowMs = Date.parse('2030-01-01T00:00:00Z');
+  const clock = { ...systemClock, now: () => nowMs, monotonicMs: () => 0 };
+  const { signal } = new AbortController();
+  const destinationAt = (url: string, environment: NodeJS.ProcessEnv = {}): NetworkDestination => {
+    const [database] = configFromCommandLine('none', [url], { environment }).databases;
+    const destination = database?.replicas[0]?.destination;
+    assert.ok(destination !== undefined && destination.type !== 'file');
+    return destination;
+  };
+  const detailOf = async (
+    url: string,
+    environment?: NodeJS.ProcessEnv,
+    given?: Partial<AwsKeys>,
+  ): Promise<string> => {
+    const keys: ReloadableKeys | undefined = given && {
+      status: {
+        source: 'the environment',
+        expiresAtMs: undefined,
+        fetchedAtMs: undefined,
+        lastError: undefined,
+      },
+      current: async () => ({ accessKeyId: 'AKIA', secretAccessKey: 'hunter2', ...given }),
+      reload: async () => undefined,
+      close: async () => undefined,
+    };
+    const destination = destinationAt(url, environment);
+    const { verdict, detail } = await checkCredentials({ destination, keys, clock, signal });
+    assert.equal(verdict, 'ok');
+    assert.doesNotMatch(detail, /hunter2/);
+    return detail;
+  };
+
+  it('says where they come from and how long they live, and no secret', async () => {
+    const s3 = 's3://b/x';
+    assert.equal(await detailOf(s3, {}, {}), 'from the environment; without an end');
+    const temporary = 'from the environment; temporary, and nobody says until when';
+    assert.equal(await detailOf(s3, {}, { sessionToken: 'hunter2' }), temporary);
+    const rotating = { sessionToken: 'hunter2', expiresAtMs: nowMs + 299_600 };
+    assert.equal(await detailOf(s3, {}, rotating), 'from the environment; good for another 5m');
+    const sas = { LITESTREAM_AZURE_SAS_TOKEN: '?sv=1&se=2030-01-01T01%3A00%3A00Z&sig=hunter2' };
+    assert.equal(await detailOf('abs://a@c/x', sas), 'from a shared access signature; good for another 1h');
+    const over = { LITESTREAM_AZURE_SAS_TOKEN: 'se=2029-01-01&sig=hunter2' };
+    assert.equal(await detailOf('abs://a@c/x', over), 'from a shared access signature; expired');
+    const key = { LITESTREAM_AZURE_ACCOUNT_KEY: 'aHVudGVyMg==' };
+    assert.equal(await detailOf('abs://a@c/x', key), 'from the account key');
+    assert.equal(await detailOf('abs://a@c/x'), 'from the default identity of this machine');
+    assert.equal(await detailOf('gcs://b/x'), 'from the application default credentials');
+    assert.equal(await detailOf('sftp://u:hunter2@h/x'), 'from a password');
+    assert.equal(await detailOf('sftp://u@h/x?key-path=/k'), 'from the key /k');
+    assert.equal(await detailOf('sftp://u@h/x'), 'from an ssh-agent');
   });
 });
 

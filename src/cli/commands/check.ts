@@ -40,6 +40,9 @@ export const command: Command = {
   run,
 };
 
+/** A connection may break once; what fails three times within seconds is worth a line. */
+const ATTEMPTS_MAX = 3;
+
 interface Checked {
   readonly databases: readonly DatabaseSettings[];
   readonly replicas: readonly ReplicaSettings[];
@@ -79,7 +82,7 @@ async function* findingsOf(
   const { openStore } = await import('../../daemon/stores.ts');
   yield* check({
     ...what,
-    openStore: async (replica) => openStore(replica, { clock, attemptsMax: 1 }),
+    openStore: async (replica, onKeys) => openStore(replica, { clock, onKeys, attemptsMax: ATTEMPTS_MAX }),
     clock,
     logger: silentLogger,
     signal: signals.graceful,

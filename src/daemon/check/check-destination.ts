@@ -4,14 +4,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
-import { isRivuletError, RivuletError } from '../../base/errors.ts';
+import { isRivuletError } from '../../base/errors.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { GENERATIONS_PREFIX } from '../../generations/names.ts';
 import type { ObjectInfo, ObjectStore } from '../../storage/object-store.ts';
-import { failureOf, type Finding } from './finding.ts';
+import { failureOf, type Finding, type Outcome } from './finding.ts';
+import { STEP_MS, withinTime } from './within-time.ts';
 
-/** No step may take longer; a person is waiting. */
-const STEP_MS = 10_000;
 /** From here on the times of a listing are no guide to what "an hour ago" means. */
 const SKEW_WARNING_MS = 5_000;
 /** S3 refuses signatures that are further off, and the lease is not safe. */
@@ -26,9 +25,6 @@ export interface DestinationCheck {
   readonly readable: boolean;
   readonly signal: AbortSignal;
 }
-
-/** What a step found out; it failed when it throws. */
-type Outcome = Pick<Finding, 'verdict' | 'detail' | 'hint'>;
 
 export async function* checkDestination(check: DestinationCheck): AsyncGenerator<Finding, void, undefined> {
   const probe = new Probe(check);
@@ -61,29 +57,14 @@ async function* inTurn(
   }
 }
 
-async function withinTime(
-  run: (signal: AbortSignal) => Promise<Outcome>,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const late = AbortSignal.timeout(STEP_MS);
-  try {
-    return await run(AbortSignal.any([signal, late]));
-  } catch (error) {
-    if (!late.aborted || signal.aborted || isRivuletError(error)) throw error;
-    throw new RivuletError('STORAGE_FAILED', `no answer within ${formatDuration(STEP_MS)}`, {
-      cause: error,
-      hint: 'Is the destination reachable from here (address, firewall, proxy)?',
-    });
-  }
-}
-
 /** The object that is written, read and removed. */
 class Probe {
   readonly #check: DestinationCheck;
   readonly #folder = `rivulet-check-${randomBytes(8).toString('hex')}/`;
   readonly #key = `${this.#folder}probe`;
   readonly #content = randomBytes(CONTENT_BYTES);
-  #isThere = false;
+  /** What has to be removed in the end. */
+  #written: string[] = [];
 
   constructor(check: DestinationCheck) {
     this.#check = check;
@@ -98,7 +79,7 @@ class Probe {
 
   async write(signal: AbortSignal): Promise<Outcome> {
     await this.#check.store.write(this.#key, this.#content, { signal });
-    this.#isThere = true;
+    this.#written.push(this.#key);
     return { verdict: 'ok', detail: 'an object was stored' };
   }
 
@@ -121,12 +102,13 @@ class Probe {
     if (!this.#isThere) return NOTHING_WRITTEN;
     if (store.conditions === 'none') return NO_CONDITIONS;
     try {
-      await store.write(this.#key, this.#content, { signal, onlyIf: 'absent' });
+      const written = await store.write(this.#key, this.#content, { signal, onlyIf: 'absent' });
+      // Refused, and then taken for the work of an attempt before it, since the bytes are the same.
+      return written.foundWritten === true ? CONDITIONS_WORK : NO_CONDITIONS;
     } catch (error) {
       if (isRivuletError(error, 'STORAGE_EXISTS')) return CONDITIONS_WORK;
       throw error;
     }
-    return NO_CONDITIONS;
   }
 
   async clock(signal: AbortSignal): Promise<Outcome> {
@@ -136,9 +118,9 @@ class Probe {
     const key = `${this.#folder}clock`;
     const beforeMs = clock.now();
     await store.write(key, this.#content, { signal });
+    this.#written.push(key);
     const afterMs = clock.now();
     const found = await firstOf(store.list(this.#folder, { signal }), (info) => info.key === key);
-    await store.remove([key], { signal });
     if (found === undefined) {
       const detail = 'an object that was just written is not in the listing';
       return {
@@ -153,18 +135,23 @@ class Probe {
   async remove(signal: AbortSignal): Promise<Outcome> {
     if (!this.#isThere) return NOTHING_WRITTEN;
     const { store } = this.#check;
-    await store.remove([this.#key], { signal });
-    const left = await firstOf(store.list(this.#folder, { signal }), (info) => info.key === this.#key);
+    await store.remove(this.#written, { signal });
+    const left = await firstOf(store.list(this.#folder, { signal }), () => true);
     if (left !== undefined) return { verdict: 'failed', detail: `the object is still there: ${left.key}` };
-    this.#isThere = false;
+    this.#written = [];
     return { verdict: 'ok', detail: 'it is gone again' };
+  }
+
+  get #isThere(): boolean {
+    return this.#written.length > 0;
   }
 
   /** Leaves nothing behind, whatever happened before. */
   async cleanUp(): Promise<void> {
     if (!this.#isThere) return;
-    const keys = [this.#key, `${this.#folder}clock`];
-    await this.#check.store.remove(keys, { signal: AbortSignal.timeout(STEP_MS) }).catch(() => undefined);
+    await this.#check.store
+      .remove(this.#written, { signal: AbortSignal.timeout(STEP_MS) })
+      .catch(() => undefined);
   }
 }
 

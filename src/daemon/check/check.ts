@@ -5,6 +5,8 @@ import { mayDecrypt } from '../../config/age-section.ts';
 import { formatReplicaUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
+import type { ReloadableKeys } from '../network-backends.ts';
+import { checkCredentials } from './check-credentials.ts';
 import { checkDatabase } from './check-database.ts';
 import { checkDestination } from './check-destination.ts';
 import { failureOf, type Finding } from './finding.ts';
@@ -13,8 +15,11 @@ export interface CheckOptions {
   /** Empty when a replica URL is checked. */
   readonly databases: readonly DatabaseSettings[];
   readonly replicas: readonly ReplicaSettings[];
-  /** Opens a destination for one attempt at each step: a person wants to see the first answer, not the tenth. */
-  readonly openStore: (replica: ReplicaSettings) => Promise<ObjectStore>;
+  /** Opens a destination for a few attempts at each step: a person wants an answer in seconds. */
+  readonly openStore: (
+    replica: ReplicaSettings,
+    onKeys: (keys: ReloadableKeys) => void,
+  ) => Promise<ObjectStore>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -32,13 +37,24 @@ async function* checkReplica(
 ): AsyncGenerator<Finding, void, undefined> {
   const subject = formatReplicaUrl(replica.destination);
   let store: ObjectStore;
+  let keys: ReloadableKeys | undefined;
   try {
-    store = await openStore(replica);
+    store = await openStore(replica, (one) => (keys = one));
   } catch (error) {
     yield { subject, step: 'open', ...failureOf(error) };
     return;
   }
   try {
+    const { destination } = replica;
+    if (destination.type !== 'file') {
+      const outcome = await checkCredentials({ destination, keys, clock, signal }).catch((error: unknown) => {
+        signal.throwIfAborted();
+        return failureOf(error);
+      });
+      yield { subject, step: 'credentials', ...outcome };
+      // Each of the other steps would say the same.
+      if (outcome.verdict === 'failed') return;
+    }
     yield* checkDestination({ store, subject, clock, signal, readable: canRead(replica) });
   } finally {
     await store.close();

@@ -18,6 +18,9 @@ export interface Finding {
   readonly elapsedMs?: number | undefined;
 }
 
+/** What a step found out; it failed when it throws. */
+export type Outcome = Pick<Finding, 'verdict' | 'detail' | 'hint'>;
+
 /** What an error says, as parts of a finding. */
 export function failureOf(error: unknown): Pick<Finding, 'verdict' | 'detail' | 'hint' | 'code'> {
   const detail = messageOf(error);

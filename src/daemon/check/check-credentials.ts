@@ -1,0 +1,60 @@
+/** Whom does the destination see, and for how long? Says where the credentials come from, never what they are. */
+import type { Clock } from '../../base/clock.ts';
+import { formatDuration } from '../../base/duration.ts';
+import type { AbsDestination, NetworkDestination, SftpDestination } from '../../config/settings.ts';
+import type { ReloadableKeys } from '../network-backends.ts';
+import type { Outcome } from './finding.ts';
+import { withinTime } from './within-time.ts';
+
+export interface CredentialsCheck {
+  readonly destination: NetworkDestination;
+  /** What the open store asks for keys; undefined where the backend sees to its credentials by itself. */
+  readonly keys: ReloadableKeys | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** @throws RivuletError `CREDENTIALS_FAILED` when their source gives none */
+export async function checkCredentials(check: CredentialsCheck): Promise<Outcome> {
+  const { destination, keys, clock } = check;
+  if (keys === undefined) return { verdict: 'ok', detail: `from ${identityOf(destination, clock.now())}` };
+  const got = await withinTime(async (signal) => keys.current(signal), check.signal);
+  const life =
+    got.expiresAtMs !== undefined
+      ? lifeOf(got.expiresAtMs, clock.now())
+      : got.sessionToken === undefined
+        ? 'without an end'
+        : 'temporary, and nobody says until when';
+  return { verdict: 'ok', detail: `from ${keys.status.source}; ${life}` };
+}
+
+function lifeOf(expiresAtMs: number, nowMs: number): string {
+  const leftMs = Math.round((expiresAtMs - nowMs) / 1_000) * 1_000;
+  return leftMs > 0 ? `good for another ${formatDuration(leftMs)}` : 'expired';
+}
+
+function identityOf(destination: NetworkDestination, nowMs: number): string {
+  if (destination.type === 'abs') return absIdentity(destination, nowMs);
+  if (destination.type === 'sftp') return sftpIdentity(destination);
+  const file = destination.type === 'gcs' ? destination.credentialsFile : undefined;
+  return file ?? 'the application default credentials';
+}
+
+function absIdentity(
+  { sasToken, sasTokenFile, accountKey, accountKeyFile }: AbsDestination,
+  nowMs: number,
+): string {
+  if (sasToken !== undefined) {
+    const expiresAtMs = Date.parse(new URLSearchParams(sasToken).get('se') ?? '');
+    const life = Number.isNaN(expiresAtMs) ? '' : `; ${lifeOf(expiresAtMs, nowMs)}`;
+    return `${sasTokenFile ?? 'a shared access signature'}${life}`;
+  }
+  if (accountKey !== undefined) return accountKeyFile ?? 'the account key';
+  return 'the default identity of this machine';
+}
+
+function sftpIdentity({ keyPath, password, passwordFile, agent }: SftpDestination): string {
+  if (keyPath !== undefined) return `the key ${keyPath}`;
+  if (password !== undefined) return passwordFile ?? 'a password';
+  return agent === undefined ? 'an ssh-agent' : `the ssh-agent at ${agent}`;
+}
