@@ -4,7 +4,7 @@ import type { KeySpec, KeySpecs, ScalarKind } from './key-spec.ts';
 import { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { ScalarKindRules } from './scalar-kinds.ts';
 import { CREDENTIALS_KEYS } from './schema-credentials.ts';
-import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
+import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS, SOCKET_KEYS } from './schema.ts';
 import type { Config, CredentialsSection, DatabaseSettings, ReplicaSettings } from './settings.ts';
 
 /** Stands for every secret. */
@@ -20,6 +20,7 @@ type FileSection = Record<string, unknown>;
 export function effectiveConfig(config: Config): FileSection {
   return {
     ...scalars(ROOT_KEYS, config),
+    socket: scalars(SOCKET_KEYS, config.socket),
     logging: scalars(LOGGING_KEYS, config.logging),
     dbs: config.databases.map(databaseSection),
   };

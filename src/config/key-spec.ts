@@ -1,12 +1,28 @@
 import type { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { CREDENTIALS_KEYS } from './schema-credentials.ts';
-import type { AGE_KEYS, DATABASE_KEYS, LEASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS } from './schema.ts';
+import type {
+  AGE_KEYS,
+  DATABASE_KEYS,
+  LEASE_KEYS,
+  LOGGING_KEYS,
+  REPLICA_KEYS,
+  ROOT_KEYS,
+  SOCKET_KEYS,
+} from './schema.ts';
 
 /** The kinds of destination that a replica can have. */
 export type ReplicaType = 'file' | 's3' | 'gcs' | 'abs' | 'sftp';
 
 /** The groups of keys of a configuration file; the text says where each is written. */
-export type SectionName = 'root' | 'logging' | 'database' | 'replica' | 'credentials' | 'age' | 'lease';
+export type SectionName =
+  | 'root'
+  | 'socket'
+  | 'logging'
+  | 'database'
+  | 'replica'
+  | 'credentials'
+  | 'age'
+  | 'lease';
 
 /** Everything there is to say about one key of the file. Types, checks, documentation and masking all come from it. */
 export interface KeySpec {
@@ -58,6 +74,7 @@ export type ScalarKind = keyof typeof SCALAR_KINDS;
 
 interface KeysOf {
   readonly root: typeof ROOT_KEYS;
+  readonly socket: typeof SOCKET_KEYS;
   readonly logging: typeof LOGGING_KEYS;
   readonly database: typeof DATABASE_KEYS;
   readonly replica: typeof REPLICA_KEYS;

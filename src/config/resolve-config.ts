@@ -25,7 +25,7 @@ export interface ResolvedDatabase {
  * reported through `settling`; the result means something only when there were none.
  */
 export function resolveConfig(given: Given<'root'>, settling: Settling): Config {
-  const { addr, exec, shutdownTimeoutMs, logging } = settle('root', given);
+  const { addr, exec, shutdownTimeoutMs, socket, logging } = settle('root', given);
   const shared = resolveSharedKeys(given, settling);
   const databases = (given.databases ?? [])
     .map((database) => resolveDatabase(database, shared, settling))
@@ -34,7 +34,19 @@ export function resolveConfig(given: Given<'root'>, settling: Settling): Config 
   if (addr !== undefined && parseAddress(addr) === undefined) {
     settling.problem(given, 'addr', `expected host:port or :port, not ${JSON.stringify(addr)}`);
   }
-  return { addr, exec, shutdownTimeoutMs, logging, databases: databases.map(({ settings }) => settings) };
+  return {
+    addr,
+    exec,
+    shutdownTimeoutMs,
+    socket: { ...socket, path: socketPath(socket.path, settling) },
+    logging,
+    databases: databases.map(({ settings }) => settings),
+  };
+}
+
+/** The name of a pipe of Windows is no path. */
+function socketPath(path: string | undefined, settling: Settling): string | undefined {
+  return path === undefined || path.startsWith('\\\\.\\pipe\\') ? path : absolutePath(path, settling);
 }
 
 function resolveDatabase(

@@ -22,6 +22,8 @@ export function resolveReplica(
     syncIntervalMs: settled.syncIntervalMs,
     snapshotIntervalMs: settled.snapshotIntervalMs,
     validationIntervalMs: settled.validationIntervalMs,
+    stallAfterMs: settled.stallAfterMs,
+    onStall: settled.onStall,
     age: ageSettings(given, settling),
     destination,
     lease: settled.lease,

@@ -69,6 +69,14 @@ const SIZE: ScalarKindRules<number> = {
   },
 };
 
+/** Permission bits, always read as octal: a YAML reader would take 0600 for six hundred. */
+const MODE: ScalarKindRules<number> = {
+  expected: 'permission bits in octal, for example 0600',
+  parse: (text) => (/^(0o?)?[0-7]{3}$/.test(text) ? Number.parseInt(text.slice(-3), 8) : undefined),
+  format: (value) => `0${value.toString(8).padStart(3, '0')}`,
+  jsonSchema: { anyOf: [{ type: 'string', pattern: '^(0o?)?[0-7]{3}$' }, { type: 'integer' }] },
+};
+
 /** A list in the file; each element is a text. */
 const TEXTS: ScalarKindRules<readonly string[]> = {
   expected: 'a list of texts',
@@ -85,6 +93,7 @@ export const SCALAR_KINDS: {
   readonly count: ScalarKindRules<number>;
   readonly duration: ScalarKindRules<number>;
   readonly size: ScalarKindRules<number>;
+  readonly mode: ScalarKindRules<number>;
   readonly texts: ScalarKindRules<readonly string[]>;
 } = {
   text: TEXT,
@@ -93,5 +102,6 @@ export const SCALAR_KINDS: {
   count: COUNT,
   duration: DURATION,
   size: SIZE,
+  mode: MODE,
   texts: TEXTS,
 };

@@ -88,8 +88,37 @@ export const ROOT_KEYS = {
     defaultNote: '`source: auto`',
     compat: 'Rivulet only.',
   },
+  socket: {
+    key: 'socket',
+    kind: 'section',
+    of: 'socket',
+    help: 'The socket through which `rivulet status` asks; see [monitoring](monitoring.md#rivulet-status).',
+    compat: 'As in Litestream v0.5, but on.',
+  },
   logging: { key: 'logging', kind: 'section', of: 'logging', help: 'What is logged, how and where.' },
   databases: { key: 'dbs', kind: 'sections', of: 'database', help: 'The databases to replicate.' },
+} as const;
+
+export const SOCKET_KEYS = {
+  enabled: {
+    key: 'enabled',
+    kind: 'boolean',
+    default: 'true',
+    help: 'Whether there is a socket.',
+  },
+  path: {
+    key: 'path',
+    kind: 'text',
+    help: 'The socket’s file; on Windows the name of a pipe.',
+    defaultNote: '`control.sock` in the local state of the first database',
+    compat: 'Litestream: `/var/run/litestream.sock`.',
+  },
+  permissions: {
+    key: 'permissions',
+    kind: 'mode',
+    default: '0600',
+    help: 'Who may ask: permission bits in octal. Whoever may write to the file may ask.',
+  },
 } as const;
 
 export const LOGGING_KEYS = {
@@ -257,6 +286,22 @@ const COMMON_REPLICA_KEYS = {
     zero: 'off',
     help: 'How often to restore the replica and compare it with the database.',
   },
+  stallAfterMs: {
+    key: 'stall-after',
+    kind: 'duration',
+    default: '5m',
+    zero: 'never',
+    help: 'A replica that stores nothing for so long although there is something to store counts as stalled: an error in the log, bad health, a metric.',
+    compat: 'Rivulet only.',
+  },
+  onStall: {
+    key: 'on-stall',
+    kind: 'choice',
+    choices: ['continue', 'exit'],
+    default: 'continue',
+    help: 'What `replicate` does then: go on trying, or send what it can and end, for a supervisor to start it anew.',
+    compat: 'Rivulet only.',
+  },
   age: {
     key: 'age',
     kind: 'section',
@@ -360,6 +405,7 @@ export const LEASE_KEYS = {
 /** The sections by name, for code that walks all keys. */
 export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   root: ROOT_KEYS,
+  socket: SOCKET_KEYS,
   logging: LOGGING_KEYS,
   database: DATABASE_KEYS,
   replica: REPLICA_KEYS,
@@ -371,6 +417,7 @@ export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
 /** Where each section is written in the file. */
 export const SECTION_PLACES: Readonly<Record<SectionName, string>> = {
   root: '',
+  socket: 'socket',
   logging: 'logging',
   database: 'dbs[]',
   replica: 'dbs[].replicas[]',

@@ -4,9 +4,15 @@
  */
 import type { Settled } from './key-spec.ts';
 
-export interface Config extends Pick<Settled<'root'>, 'addr' | 'exec' | 'shutdownTimeoutMs' | 'logging'> {
+export interface Config extends Pick<
+  Settled<'root'>,
+  'addr' | 'exec' | 'shutdownTimeoutMs' | 'socket' | 'logging'
+> {
   readonly databases: readonly DatabaseSettings[];
 }
+
+/** The path is absolute, or undefined for the default; `permissions` are bits. */
+export type SocketSettings = Settled<'socket'>;
 
 export type LoggingSettings = Settled<'logging'>;
 
@@ -23,6 +29,8 @@ type ReplicaTimers = Pick<
   | 'syncIntervalMs'
   | 'snapshotIntervalMs'
   | 'validationIntervalMs'
+  | 'stallAfterMs'
+  | 'onStall'
 >;
 
 export interface ReplicaSettings extends ReplicaTimers {

@@ -15,7 +15,6 @@ const V05_KEYS: ReadonlySet<string> = new Set([
   'pattern',
   'recursive',
   'snapshot',
-  'socket',
   'truncate-page-n',
   'validation',
   'watch',
@@ -47,8 +46,8 @@ function keyNames(specs: (typeof SECTIONS)[SectionName]): string[] {
 /** Where a key that exists belongs, in words; undefined when no section has it. */
 function placesOf(key: string): string | undefined {
   const all = (Object.keys(SECTIONS) as SectionName[]).filter((name) => keysOf(name).includes(key));
-  // Its keys have everyday names: who writes one elsewhere mostly means another section's.
-  const others = all.filter((name) => name !== 'credentials');
+  // Their keys have everyday names: who writes one elsewhere mostly means another section's.
+  const others = all.filter((name) => name !== 'credentials' && name !== 'socket');
   const sections = others.length > 0 ? others : all;
   return sections.length === 0 ? undefined : sections.map(placeText).join(' or ');
 }
@@ -56,6 +55,7 @@ function placesOf(key: string): string | undefined {
 function placeText(section: SectionName): string {
   const words: Record<SectionName, string> = {
     root: 'at the top level',
+    socket: 'under `socket`',
     logging: 'under `logging`',
     database: 'under a database',
     replica: 'under a replica',
@@ -63,7 +63,7 @@ function placeText(section: SectionName): string {
     age: 'under `age` of a replica',
     lease: 'under `lease` of a replica',
   };
-  return section === 'root' || section === 'logging'
+  return section === 'root' || section === 'socket' || section === 'logging'
     ? words[section]
     : `${words[section]}: ${SECTION_PLACES[section]}`;
 }

@@ -26,6 +26,7 @@ export interface ConfigChanges {
   readonly altered: readonly AlteredDatabase[];
   readonly removed: readonly string[];
   readonly addr: boolean;
+  readonly socket: boolean;
   readonly logging: boolean;
   readonly exec: boolean;
   readonly shutdownTimeout: boolean;
@@ -46,6 +47,7 @@ export function compareConfigs(present: Config, next: Config): ConfigChanges {
       .flatMap(({ old, settings }) => alteredDatabase(old, settings)),
     removed: [...before.keys()].filter((path) => !after.has(path)),
     addr: present.addr !== next.addr,
+    socket: !isDeepStrictEqual(present.socket, next.socket),
     logging: !isDeepStrictEqual(present.logging, next.logging),
     exec: present.exec !== next.exec,
     shutdownTimeout: present.shutdownTimeoutMs !== next.shutdownTimeoutMs,
@@ -98,6 +100,7 @@ export function summaryOf(changes: ConfigChanges): Readonly<Record<string, numbe
     replicasRemoved: count(({ removed }) => removed),
     replicasRestarted: count(({ changed }) => changed),
     addr: changes.addr,
+    socket: changes.socket,
     logging: changes.logging,
     shutdownTimeout: changes.shutdownTimeout,
   };

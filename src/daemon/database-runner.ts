@@ -10,7 +10,8 @@ import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import { assertUsable } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
-import { Replica, type ReplicaStatus } from '../replica/replica.ts';
+import { Replica } from '../replica/replica.ts';
+import type { ReplicaStatus } from '../replica/replica-status.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { AlteredDatabase } from './config-changes.ts';
@@ -345,7 +346,7 @@ export class DatabaseRunner {
     if (!isRivuletError(error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED')) return;
     // What only a duty is refused, such as deleting, does not stop the shipping: then the replica does not fail.
     queueMicrotask(() => {
-      if (this.#running(name)?.replica.status.lastError !== messageOf(error)) return;
+      if (this.#running(name)?.replica.status.lastError?.message !== messageOf(error)) return;
       this.#refused.add(name);
       this.#tools.onRefused?.({ db: this.settings.path, replica: name, error });
     });

@@ -81,6 +81,11 @@ export function segmentKey(generation: Generation, position: Position): string {
   return `${segmentPrefix(generation)}${hex8(position.index)}_${hex8(position.offsetBytes)}.wal.lz4`;
 }
 
+/** Whether a key is that of a snapshot, of whatever generation. */
+export function isSnapshotKey(key: string): boolean {
+  return key.endsWith('.snapshot.lz4');
+}
+
 /** The index in a snapshot's file name, or undefined when the name is not a snapshot's. */
 export function parseSnapshotName(name: string): number | undefined {
   const match = SNAPSHOT.exec(name);

@@ -14,7 +14,7 @@ import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { enforceRetention } from './retention.ts';
-import { type Duty, nextDuty, type Schedule, type ScheduleSettings } from './schedule.ts';
+import { type Duty, nextDuty, type Schedule, type ScheduleSettings, snapshotDueAtMs } from './schedule.ts';
 import type { Session } from './session.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { readValidatedAt, validateReplica, validationPath, writeValidatedAt } from './validation.ts';
@@ -88,6 +88,11 @@ export class Duties {
   /** When the next duty is due, in milliseconds since 1970; undefined while one is under way or none will be. */
   nextAtMs(): number | undefined {
     return this.#next()?.atMs;
+  }
+
+  /** When the next snapshot is due, if anything new was written by then; undefined when none will be. */
+  get snapshotDueAtMs(): number | undefined {
+    return snapshotDueAtMs(this.#schedule, this.#settings);
   }
 
   #next(): Duty | undefined {

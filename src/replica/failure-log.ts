@@ -3,6 +3,7 @@ import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { type NotedError, noteError } from './replica-status.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 30_000;
@@ -18,6 +19,7 @@ export interface FailureParts {
 export class FailureLog {
   readonly #parts: FailureParts;
   readonly #backoff: Backoff = exponentialBackoff(RETRY_FIRST_MS, RETRY_MAX_MS);
+  #last: Omit<NotedError, 'isOver'> | undefined;
   #failure: { sinceMs: number; remindedMs: number; message: string } | undefined;
 
   constructor(parts: FailureParts) {
@@ -29,6 +31,11 @@ export class FailureLog {
     return this.#failure?.message;
   }
 
+  /** What went wrong last, also when it is over. */
+  get last(): NotedError | undefined {
+    return this.#last && { ...this.#last, isOver: this.#failure === undefined };
+  }
+
   /** Notes a failure and answers how long to wait, in milliseconds. */
   failed(error: unknown): number {
     const { clock, logger, observer } = this.#parts;
@@ -38,6 +45,7 @@ export class FailureLog {
     const isFirst = this.#failure === undefined;
     this.#failure ??= { sinceMs: nowMs, remindedMs: nowMs, message: '' };
     this.#failure.message = messageOf(error);
+    this.#last = noteError(error, nowMs);
     const isReminder = nowMs - this.#failure.remindedMs >= REMIND_MS;
     if (isReminder) this.#failure.remindedMs = nowMs;
     const fields = {

@@ -13,7 +13,7 @@ import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { encodeEnd, endKey } from '../generations/ends.ts';
-import type { Generation, Position } from '../generations/names.ts';
+import { type Generation, isSnapshotKey, type Position } from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
@@ -22,10 +22,12 @@ import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
 import { fencedStore } from './lease/fenced-store.ts';
-import type { Lease, LeaseStatus } from './lease/lease.ts';
+import type { Lease } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
+import type { ReplicaStatus } from './replica-status.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
+import { UploadProgress } from './upload-progress.ts';
 import { UploadRecord } from './upload-record.ts';
 
 /** A backlog of this size ships without waiting for the sync interval, so that the log does not grow. */
@@ -58,19 +60,6 @@ export interface ReplicaParts {
   readonly lease?: Lease | undefined;
 }
 
-export interface ReplicaStatus {
-  readonly name: string;
-  readonly state: 'starting' | 'snapshotting' | 'streaming' | 'failing' | 'standby' | 'lost';
-  readonly generation: Generation | undefined;
-  /** Everything before this is stored at the destination. */
-  readonly confirmed: Position | undefined;
-  /** When the destination last held everything that was committed, in milliseconds since 1970. */
-  readonly caughtUpAtMs: number | undefined;
-  readonly lastError: string | undefined;
-  /** Undefined without a lease. */
-  readonly lease: LeaseStatus | undefined;
-}
-
 export class Replica {
   readonly settings: ReplicaSettings;
   /** When this object was made, in milliseconds since 1970. */
@@ -80,15 +69,22 @@ export class Replica {
   readonly #duties: Duties;
   readonly #failures: FailureLog;
   readonly #record: UploadRecord | undefined;
+  readonly #progress = new UploadProgress();
   #session: Session | undefined;
   /** Of the hold whose loss is being watched. */
   #heldSignal: AbortSignal | undefined;
   #state: ReplicaStatus['state'] = 'starting';
   #caughtUpAtMs: number | undefined;
+  #syncedAtMs: number | undefined;
 
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
     this.settings = settings;
-    const { store, lease } = parts;
+    const { lease } = parts;
+    const store = this.#progress.watched(
+      parts.store,
+      // Shipping goes on beside later snapshots, so how they get on says nothing about it.
+      (key) => this.#session === undefined || !isSnapshotKey(key),
+    );
     this.#parts = {
       ...parts,
       store: lease === undefined ? store : fencedStore(store, lease),
@@ -119,10 +115,20 @@ export class Replica {
       state: this.#stateNow(),
       generation: this.#session?.generation,
       confirmed: this.#session === undefined ? undefined : positionOf(this.#session.cursor),
+      syncedAtMs: this.#syncedAtMs,
       caughtUpAtMs: this.#caughtUpAtMs,
-      lastError: this.#failures.message,
+      lastError: this.#failures.last,
+      snapshotDueAtMs: this.#duties.snapshotDueAtMs,
       lease: this.#parts.lease?.status,
+      proof: undefined,
     };
+  }
+
+  /** What tells whether this destination stands still; see `stall.ts`. */
+  get progress(): { readonly steps: number; readonly unseenBytes: number } {
+    const { steps } = this.#progress;
+    // Who fails has time to try again, but not that of a slow way.
+    return { steps, unseenBytes: this.#failures.message === undefined ? this.#progress.unseenBytes : 0 };
   }
 
   #stateNow(): ReplicaStatus['state'] {
@@ -237,6 +243,7 @@ export class Replica {
     const upload = async (snapshot: Snapshot): Promise<void> => {
       this.#state = 'snapshotting';
       await this.#duties.upload(generation, snapshot, async () => undefined, signal);
+      this.#stored();
     };
     const onSnapshotFound = (createdAtMs: number): void => this.#duties.snapshotIsFrom(createdAtMs);
     const { name } = this.settings;
@@ -282,7 +289,13 @@ export class Replica {
     this.#duties.sessionEnded();
   }
 
+  #stored(): void {
+    this.#syncedAtMs = this.#parts.clock.now();
+    this.#progress.stored();
+  }
+
   #segmentStored(bytes: number, position: Position): void {
+    this.#stored();
     this.#parts.primary.confirm(this.settings.name, position);
     this.#parts.observer.onSegment(bytes, position);
     this.#duties.segmentStored();

@@ -26,6 +26,12 @@ export interface Duty {
   readonly atMs: number;
 }
 
+/** When the newest snapshot is old enough for another one; undefined when there will be none, or none is there yet. */
+export function snapshotDueAtMs(schedule: Schedule, settings: ScheduleSettings): number | undefined {
+  const everyMs = settings.snapshotIntervalMs || settings.retentionMs;
+  return everyMs > 0 && schedule.snapshotAtMs !== undefined ? schedule.snapshotAtMs + everyMs : undefined;
+}
+
 /** @param hasNews - whether a snapshot taken now would hold anything that the newest one does not */
 export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews: boolean): Duty | undefined {
   const duties: Duty[] = [];

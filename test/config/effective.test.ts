@@ -49,6 +49,8 @@ test('shows every setting in the keys of the file, and no secret', () => {
     'sync-interval': '500ms',
     'snapshot-interval': '0s',
     'validation-interval': '0s',
+    'stall-after': '5m',
+    'on-stall': 'continue',
     bucket: 'b',
     region: 'fr-par',
     endpoint: 'https://s3.fr-par.scw.cloud',

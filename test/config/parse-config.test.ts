@@ -12,6 +12,7 @@ test('the defaults are those of Litestream v0.3.13', () => {
       addr: undefined,
       exec: undefined,
       shutdownTimeoutMs: 30_000,
+      socket: { enabled: true, path: undefined, permissions: 0o600 },
       logging: { level: 'info', type: 'text', stderr: false },
       databases: [
         {
@@ -32,6 +33,8 @@ test('the defaults are those of Litestream v0.3.13', () => {
               syncIntervalMs: 1_000,
               snapshotIntervalMs: 0,
               validationIntervalMs: 0,
+              stallAfterMs: 300_000,
+              onStall: 'continue',
               age: undefined,
               lease: LEASE,
               destination: { type: 'file', path: '/r' },
@@ -55,6 +58,7 @@ test('reads every value that differs from its default', () => {
 addr: ":9090"
 exec: "myapp --flag"
 shutdown-timeout: 1m
+socket: {enabled: no, path: run/r.sock, permissions: 0660}
 logging: {level: WARNING, type: JSON, stderr: yes}
 dbs:
   - path: a.db
@@ -74,6 +78,8 @@ dbs:
       sync-interval: 1m30s
       snapshot-interval: 720h
       validation-interval: 6h
+      stall-after: 0
+      on-stall: exit
       age:
         identities: ["AGE-SECRET-KEY-1\\nAGE-SECRET-KEY-2"]
         recipients: [age1a, age1b]
@@ -82,6 +88,7 @@ dbs:
   assert.equal(config.addr, ':9090');
   assert.equal(config.exec, 'myapp --flag');
   assert.equal(config.shutdownTimeoutMs, 60_000);
+  assert.deepEqual(config.socket, { enabled: false, path: '/srv/dir/run/r.sock', permissions: 0o660 });
   assert.deepEqual(config.logging, { level: 'warn', type: 'json', stderr: true });
   assert.deepEqual(config.databases, [
     {
@@ -102,6 +109,8 @@ dbs:
           syncIntervalMs: 90_000,
           snapshotIntervalMs: 2_592_000_000,
           validationIntervalMs: 21_600_000,
+          stallAfterMs: 0,
+          onStall: 'exit',
           age: {
             identities: ['AGE-SECRET-KEY-1\nAGE-SECRET-KEY-2'],
             identitiesFile: [],

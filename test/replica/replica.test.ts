@@ -106,7 +106,7 @@ describe('a destination that fails', { timeout: 60_000 }, () => {
     await scene.refresh();
     scene.run();
     await scene.until('a failure', () => scene.replica.status.state === 'failing');
-    assert.match(scene.replica.status.lastError ?? '', /failed on purpose/);
+    assert.match(scene.replica.status.lastError?.message ?? '', /failed on purpose/);
     assert.equal(scene.replica.isCaughtUp, false);
     await scene.until('the recovery', () => scene.facts.includes('recovery'));
     await scene.stop();

@@ -1,0 +1,84 @@
+/**
+ * How far uploads get. Bytes count when the destination's side asks for them, and only where an attempt comes further
+ * than all before it: an upload that breaks off at the same place again and again is no progress, however much it sends.
+ */
+import type { ObjectStore, WriteOptions, WrittenObject } from '../storage/object-store.ts';
+
+/** Of a stream so much may be in buffers and parts that are on their way. */
+const STREAM_AHEAD_BYTES = 8 * 1024 * 1024;
+
+export class UploadProgress {
+  #steps = 0;
+  /** The furthest that any attempt came since something was last stored. */
+  #furthestBytes = 0;
+  readonly #underWay = new Set<{ unseenBytes: number }>();
+
+  /** Changes with everything that is a step forward. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Bytes that were handed over and may be moving without anybody seeing it. */
+  get unseenBytes(): number {
+    return [...this.#underWay].reduce((sum, { unseenBytes }) => sum + unseenBytes, 0);
+  }
+
+  /** The destination holds more than before. */
+  stored(): void {
+    this.#steps++;
+    this.#furthestBytes = 0;
+  }
+
+  /**
+   * `store`, whose writes are watched.
+   *
+   * @param counts - whether the write of a key that begins now is one that everything else waits for
+   */
+  watched(store: ObjectStore, counts: (key: string) => boolean): ObjectStore {
+    return {
+      type: store.type,
+      location: store.location,
+      conditions: store.conditions,
+      list: (prefix, options) => store.list(prefix, options),
+      listFolders: async (prefix, options) => store.listFolders(prefix, options),
+      read: (key, options) => store.read(key, options),
+      readBytes: async (key, options) => store.readBytes(key, options),
+      readVersioned: async (key, options) => store.readVersioned(key, options),
+      write: async (key, body, options) =>
+        counts(key) ? this.#write(store, key, body, options) : store.write(key, body, options),
+      remove: async (keys, options) => store.remove(keys, options),
+      close: async () => store.close(),
+    };
+  }
+
+  async #write(
+    store: ObjectStore,
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options: WriteOptions | undefined,
+  ): Promise<WrittenObject> {
+    const write = { unseenBytes: body instanceof Uint8Array ? body.length : 0 };
+    this.#underWay.add(write);
+    try {
+      return await store.write(key, body instanceof Uint8Array ? body : this.#counted(body, write), options);
+    } finally {
+      this.#underWay.delete(write);
+    }
+  }
+
+  async *#counted(
+    chunks: AsyncIterable<Uint8Array>,
+    write: { unseenBytes: number },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      write.unseenBytes = Math.min(bytes, STREAM_AHEAD_BYTES);
+      if (bytes > this.#furthestBytes) {
+        this.#furthestBytes = bytes;
+        this.#steps++;
+      }
+      yield chunk;
+    }
+  }
+}
