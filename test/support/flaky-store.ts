@@ -50,7 +50,8 @@ export class FlakyStore implements ObjectStore {
   }
 
   read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array> {
-    const source = bytewise(this.#inner.read(key, options));
+    // Asked only when the call gets there.
+    const source = bytewise(() => this.#inner.read(key, options));
     return this.#troubled(this.#next('read'), source, (chunk) => chunk.length);
   }
 
@@ -111,8 +112,8 @@ export class FlakyStore implements ObjectStore {
 }
 
 /** Small and uneven chunks, so that a break can come anywhere. */
-async function* bytewise(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
+async function* bytewise(read: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of read()) {
     const size = Math.max(1, Math.ceil(chunk.length / 7));
     for (let at = 0; at < chunk.length; at += size) yield chunk.subarray(at, at + size);
   }

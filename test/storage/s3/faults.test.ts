@@ -160,11 +160,11 @@ describe('S3 faults', () => {
         server.put('a', bytes);
         server.misbehave({ on: 'GetObject', fault });
         for (const call of [
-          store.readBytes('a'),
-          gather(store.read('a')),
-          gather(store.read('a', { offsetBytes: 5 })),
+          async () => store.readBytes('a'),
+          async () => gather(store.read('a')),
+          async () => gather(store.read('a', { offsetBytes: 5 })),
         ]) {
-          const error = await errorOf(call);
+          const error = await errorOf(call());
           assert.equal(mayRetry(error), true);
           assert.match(error.message, /broke off after|ended after/);
         }
