@@ -10,6 +10,7 @@ import { restore } from '../../../src/restore/restore.ts';
 import { FileObjectStore } from '../../../src/storage/file/file-object-store.ts';
 import type { ObjectStore } from '../../../src/storage/object-store.ts';
 import { openRegister } from '../../../src/storage/register.ts';
+import { isRivuletError } from '../../../src/base/errors.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { ReplicaScene } from '../../support/replica-scene.ts';
@@ -188,7 +189,9 @@ for (const kind of ['memory', 'directory'] as const) {
       a.store.fault = () => undefined;
       add(a, 'too late');
       await a.refresh();
-      await assert.rejects(a.replica.run(new AbortController().signal), { code: 'LEASE_LOST' });
+      // Its upkeep may have noticed before it runs: then it finds the lease held.
+      const ends = async (): Promise<void> => a.replica.run(new AbortController().signal);
+      await assert.rejects(ends, (error) => isRivuletError(error, 'LEASE_LOST', 'LEASE_HELD'));
       await assert.rejects(a.replica.run(new AbortController().signal), { code: HELD });
     });
 
