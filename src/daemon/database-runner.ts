@@ -14,11 +14,13 @@ import { Replica } from '../replica/replica.ts';
 import type { ReplicaStatus } from '../replica/replica-status.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { LeavesTemporaries } from '../storage/temporaries.ts';
 import type { AlteredDatabase } from './config-changes.ts';
 import { leaseOf, writtenTo } from './leases.ts';
 import type { ReloadableKeys } from './network-backends.ts';
 import type { KeyStatus } from '../credentials/keeper.ts';
 import { openStore } from './stores.ts';
+import { sweepTemporaries } from './sweep-temporaries.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
@@ -58,6 +60,7 @@ interface RunningReplica {
   readonly metrics: ReplicaMetrics;
   /** What can be asked for credentials anew. */
   readonly keys: readonly ReloadableKeys[];
+  readonly temporaries: readonly LeavesTemporaries[];
   readonly stop: AbortController;
   /** Undefined until it runs. */
   running: Promise<void> | undefined;
@@ -67,6 +70,7 @@ interface RunningReplica {
 interface OpenedStore {
   readonly store: ObjectStore;
   readonly keys: readonly ReloadableKeys[];
+  readonly temporaries: readonly LeavesTemporaries[];
 }
 
 /** What stored files inherit from the database file; nothing when it is not there yet. */
@@ -162,6 +166,7 @@ export class DatabaseRunner {
     const { clock, metrics, logger } = this.#tools;
     const { type } = settings.destination;
     const keys: ReloadableKeys[] = [];
+    const temporaries: LeavesTemporaries[] = [];
     const store = await openStore(settings, {
       clock,
       logger: logger.child({ replica: settings.name }),
@@ -173,11 +178,13 @@ export class DatabaseRunner {
         bytes: (kind, count) => metrics.addOperationBytes(type, kind, count),
       },
       onKeys: (one) => keys.push(one),
+      onTemporaries: (one) => temporaries.push(one),
     });
-    return { store, keys };
+    return { store, keys, temporaries };
   }
 
-  #makeReplica(primary: Primary, settings: ReplicaSettings, { store, keys }: OpenedStore): RunningReplica {
+  #makeReplica(primary: Primary, settings: ReplicaSettings, opened: OpenedStore): RunningReplica {
+    const { store } = opened;
     const { clock, metrics, logger } = this.#tools;
     const own = metrics.replica(this.settings.path, settings.name);
     const leaseTools = { store, clock, logger: logger.child({ replica: settings.name }) };
@@ -211,7 +218,7 @@ export class DatabaseRunner {
         lease,
       },
     );
-    return { settings, replica, store, keys, metrics: own, stop: new AbortController(), running: undefined };
+    return { ...opened, settings, replica, metrics: own, stop: new AbortController(), running: undefined };
   }
 
   /** Runs until `signal` aborts. */
@@ -241,7 +248,15 @@ export class DatabaseRunner {
         once: true,
         signal: one.stop.signal,
       });
-    one.running = one.replica.run(one.stop.signal).catch((error: unknown) => this.#ended(one, error));
+    const replicating = one.replica.run(one.stop.signal).catch((error: unknown) => this.#ended(one, error));
+    one.running = Promise.all([replicating, this.#sweep(one)]).then(() => undefined);
+  }
+
+  async #sweep({ settings, temporaries, stop }: RunningReplica): Promise<void> {
+    const { clock } = this.#tools;
+    const logger = this.#tools.logger.child({ replica: settings.name });
+    const { signal } = stop;
+    await Promise.all(temporaries.map(async (store) => sweepTemporaries({ store, clock, logger, signal })));
   }
 
   /** A database that could not be opened at the start is tried again for ever. */

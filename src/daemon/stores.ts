@@ -6,6 +6,7 @@ import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
 import { meteredStore, type StoreMeter } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { type LeavesTemporaries, leavesTemporaries } from '../storage/temporaries.ts';
 import { networkLimits } from './backend-options.ts';
 import { withEncryption } from './encryption.ts';
 import { networkBackend, type ReloadableKeys } from './network-backends.ts';
@@ -21,6 +22,8 @@ export interface StoreTools {
   readonly attemptsMax?: number;
   /** Told of credentials that can be asked for anew. The store closes them. */
   readonly onKeys?: (keys: ReloadableKeys) => void;
+  /** Told of a backend in which killed processes leave files behind; it is usable until the store is closed. */
+  readonly onTemporaries?: (store: LeavesTemporaries) => void;
   /** Nothing but names is looked at, so keys of encryption are not asked for. */
   readonly namesOnly?: boolean;
 }
@@ -49,6 +52,7 @@ async function openPlainStore(destination: Destination, tools: StoreTools): Prom
   if (destination.type !== 'file') return openNetworkStore(destination, tools);
   const { FileObjectStore } = await import('../storage/file/file-object-store.ts');
   const store = new FileObjectStore(destination.path, tools.file);
+  tools.onTemporaries?.(store);
   return tools.meter === undefined ? store : meteredStore(store, tools.meter);
 }
 
@@ -57,7 +61,12 @@ async function openNetworkStore(destination: NetworkDestination, tools: StoreToo
   const { networkStore } = await import('../storage/network-store.ts');
   const backend = await networkBackend(destination, { clock, logger });
   if (backend.keys !== undefined) tools.onKeys?.(backend.keys);
-  const store = networkStore(backend.make, {
+  const make: typeof backend.make = (backendTools) => {
+    const made = backend.make(backendTools);
+    if (leavesTemporaries(made)) tools.onTemporaries?.(made);
+    return made;
+  };
+  const store = networkStore(make, {
     clock,
     logger,
     meter,

@@ -1,0 +1,34 @@
+/** Removes what killed processes left half-written at a destination: soon after it was opened, and then once a day. */
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { LeavesTemporaries } from '../storage/temporaries.ts';
+
+const INTERVAL_MS = 24 * 3_600_000;
+/** No upload takes that long, and clocks differ by less. */
+const STALE_MS = 24 * 3_600_000;
+/** A destination that cannot be reached now is asked again before the next day. */
+const RETRY_MS = 3_600_000;
+
+export interface SweepParts {
+  readonly store: LeavesTemporaries;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Until `signal` aborts. Never rejects: replication does not depend on it. */
+export async function sweepTemporaries({ store, clock, logger, signal }: SweepParts): Promise<void> {
+  while (!signal.aborted) {
+    let waitMs = INTERVAL_MS;
+    try {
+      const removed = await store.removeStaleTemporaries(STALE_MS, { signal });
+      if (removed > 0) logger.info('removed half-written files of processes that were killed', { removed });
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.debug(`half-written files were not looked for: ${messageOf(error)}`);
+      waitMs = RETRY_MS;
+    }
+    await clock.sleep(waitMs, signal).catch(() => undefined);
+  }
+}
