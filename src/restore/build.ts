@@ -1,4 +1,7 @@
-/** One attempt to build the database from a plan: snapshot, segments, and the checks on where the chain ended. */
+/**
+ * One attempt to build the database from a plan: snapshot, segments, and the checks on where the chain ended. Without
+ * an output everything is read and checked in the same way, and nothing written.
+ */
 import { ftruncateSync } from 'node:fs';
 import type { Logger } from '../base/log.ts';
 import type { Position } from '../generations/names.ts';
@@ -9,17 +12,20 @@ import { ChainApplier } from './chain-applier.ts';
 import { SnapshotAhead } from './faults.ts';
 import { type LoadedSnapshot, loadSnapshot } from './load-snapshot.ts';
 import type { Output } from './output.ts';
+import { DatabaseSink, NoPages, type PageSink } from './page-sink.ts';
 import type { ProgressMeter } from './progress.ts';
 import { verifyChain } from './verify-chain.ts';
 
 export interface BuildContext {
   readonly store: ObjectStore;
-  /** Where it is built: a temporary file, and a place for what is too large for memory. */
-  readonly output: Pick<Output, 'fd' | 'spoolPath'>;
+  /** Where it is built: a temporary file, and a place for what is too large for memory. Undefined: nowhere. */
+  readonly output: Pick<Output, 'fd' | 'spoolPath'> | undefined;
   readonly parallelism: number;
   readonly signal: AbortSignal;
   readonly logger: Logger;
   readonly meter: ProgressMeter;
+  /** Told of a damaged snapshot in whose place an older one is taken. */
+  readonly onPassedOver?: (key: string) => void;
 }
 
 export interface Built {
@@ -35,19 +41,24 @@ function positionOf(applier: ChainApplier, snapshot: LoadedSnapshot): Position |
   return annotation === undefined ? undefined : { index: entry.index, offsetBytes: annotation.offsetBytes };
 }
 
+function sinkFor(output: BuildContext['output'], { pageSizeBytes, pageCount }: LoadedSnapshot): PageSink {
+  if (output === undefined) return new NoPages(pageSizeBytes, pageCount);
+  return new DatabaseSink(output, pageSizeBytes, pageCount);
+}
+
 async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Built> {
   const { store, output, signal, logger, meter } = context;
-  ftruncateSync(output.fd, 0);
+  if (output !== undefined) ftruncateSync(output.fd, 0);
   meter.begin(plan);
   meter.enter('snapshot');
   const snapshot = await loadSnapshot(store, plan.generation, plan.snapshot, {
-    fd: output.fd,
+    fd: output?.fd,
     signal,
     onBytes: (bytes) => meter.add(bytes, 0),
   });
   meter.add(0, 1);
   meter.enter('segments');
-  using applier = new ChainApplier(plan, snapshot, output);
+  using applier = new ChainApplier(plan, snapshot, sinkFor(output, snapshot));
   await applySegments(applier, plan.segments, {
     store,
     parallelism: context.parallelism,

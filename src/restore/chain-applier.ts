@@ -1,7 +1,7 @@
 /**
- * Applies the chain of segments to the database file, strictly in order. Nothing is taken on trust: each segment must
+ * Follows the chain of segments, strictly in order, and hands its pages to a sink. Nothing is taken on trust: each segment must
  * begin where the one before ended, each log must follow the one before, and each frame must have its log's salts
- * and continue its checksum. Only whole transactions reach the file.
+ * and continue its checksum. Only whole transactions reach the database.
  */
 import type { Annotation, SegmentAnnotation } from '../generations/annotation.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
@@ -29,14 +29,7 @@ import {
   checkSegmentAnnotation,
 } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
-import { PageFile } from './page-file.ts';
-import { TransactionStage } from './transaction-stage.ts';
-
-/**
- * Decoded bytes that pages may be held in before they are written, counting whole segments: a page keeps its
- * segment's memory alive. More saves writes of pages that change often, but the processor's caches like less.
- */
-const HELD_BYTES_MAX = 8 * 1024 * 1024;
+import type { PageSink } from './page-sink.ts';
 
 /** The segment that is being applied. */
 interface Current {
@@ -48,13 +41,22 @@ interface Current {
   carry: Uint8Array;
 }
 
+/** How far a chain was followed: enough to go on from there without what came before. */
+export interface ChainPlace {
+  readonly index: number;
+  /** Of the log `index`; undefined before its first segment. */
+  readonly chain: Chain | undefined;
+  readonly previous: PreviousLog | undefined;
+  /** Behind the last commit. */
+  readonly committed: Position | undefined;
+}
+
 const NOTHING = new Uint8Array(0);
 
 export class ChainApplier implements Disposable {
   readonly #generation: Generation;
   readonly #snapshot: LoadedSnapshot;
-  readonly #file: PageFile;
-  readonly #stage: TransactionStage;
+  readonly #pages: PageSink;
   readonly #until: Position | undefined;
   readonly #unproven: string[] = [];
   readonly #seenSalts = new Set<string>();
@@ -63,20 +65,35 @@ export class ChainApplier implements Disposable {
   #chain: Chain | undefined;
   #committed: Position | undefined;
   #current: Current | undefined;
-  #heldBytes = 0;
 
-  /** @param plan - whose segments will come; bytes behind its `until` are left out */
+  /**
+   * @param plan - whose segments will come; bytes behind its `until` are left out
+   * @param from - where another one that began at the same snapshot got; its start when absent
+   */
   constructor(
     plan: Pick<RestorePlan, 'generation' | 'until'>,
     snapshot: LoadedSnapshot,
-    output: { fd: number; spoolPath: string },
+    pages: PageSink,
+    from?: ChainPlace,
   ) {
     this.#generation = plan.generation;
     this.#until = plan.until;
     this.#snapshot = snapshot;
-    this.#index = snapshot.entry.index;
-    this.#file = new PageFile(output.fd, snapshot.pageSizeBytes, snapshot.pageCount);
-    this.#stage = new TransactionStage(output.spoolPath, snapshot.pageSizeBytes);
+    this.#pages = pages;
+    this.#index = from?.index ?? snapshot.entry.index;
+    this.#chain = from?.chain;
+    this.#previous = from?.previous;
+    this.#committed = from?.committed;
+  }
+
+  /** What another one needs to go on from here. A log that came before is known again only by who saw it. */
+  get place(): ChainPlace {
+    return {
+      index: this.#index,
+      chain: this.#chain,
+      previous: this.#previous,
+      committed: this.#committed,
+    };
   }
 
   /** Where the chain ends so far, with frames of a transaction that is not complete. */
@@ -95,7 +112,7 @@ export class ChainApplier implements Disposable {
   }
 
   get sizeBytes(): number {
-    return this.#file.sizeBytes;
+    return this.#pages.sizeBytes;
   }
 
   /** Starts a segment. Throws `ChainFault` when it cannot be the next one. */
@@ -116,7 +133,7 @@ export class ChainApplier implements Disposable {
     const at = current.carry.length === 0 ? 0 : this.#completeCarry(current, bytes);
     // A copy: what is left of a frame must not keep the whole piece alive.
     if (current.carry.length === 0) current.carry = this.#apply(current, bytes.subarray(at)).slice();
-    this.#hold(bytes.length);
+    this.#pages.pieceTaken(bytes.length);
   }
 
   /** Ends the segment. Throws `ChainFault` when it stops inside a frame. */
@@ -136,14 +153,13 @@ export class ChainApplier implements Disposable {
     throw new ChainFault(segment.key, segment, `${segment.key} ends inside a frame, at ${at}`);
   }
 
-  /** Writes what is held and gives the file its final size; frames without a commit are left out. */
+  /** Nothing follows; frames without a commit are left out. */
   finish(): void {
-    this.#stage.drop();
-    this.#file.finish();
+    this.#pages.finish();
   }
 
   [Symbol.dispose](): void {
-    this.#stage[Symbol.dispose]();
+    this.#pages[Symbol.dispose]();
   }
 
   /** Fills up the header or frame that was cut by the end of the piece before; returns how many bytes that took. */
@@ -188,8 +204,7 @@ export class ChainApplier implements Disposable {
     }
     const { header, checksum } = this.#chain;
     this.#previous = { end: this.reached, header, checksum };
-    this.#stage.drop();
-    this.#file.trim();
+    this.#pages.logEnded();
     this.#index = segment.index;
     this.#chain = undefined;
   }
@@ -246,13 +261,13 @@ export class ChainApplier implements Disposable {
     const view = viewOf(bytes);
     const size = frameBytes(this.#snapshot.pageSizeBytes);
     const committedEnd = start + scan.committedBytes;
-    if (scan.commitPageCount !== 0) this.#stage.commit(this.#file);
+    if (scan.commitPageCount !== 0) this.#pages.commitStaged();
     for (let at = start; at < start + scan.validBytes; at += size) {
       const page = bytes.subarray(at + FRAME_HEADER_BYTES, at + size);
-      if (at < committedEnd) this.#file.put(framePage(view, at), page);
-      else this.#stage.add(framePage(view, at), page);
+      if (at < committedEnd) this.#pages.put(framePage(view, at), page);
+      else this.#pages.stage(framePage(view, at), page);
     }
-    if (scan.commitPageCount !== 0) this.#file.setPageCount(scan.commitPageCount);
+    if (scan.commitPageCount !== 0) this.#pages.setPageCount(scan.commitPageCount);
   }
 
   #badFrame(segment: SegmentEntry, scan: FrameScan): ChainFault {
@@ -268,14 +283,6 @@ export class ChainApplier implements Disposable {
       segment,
       `${segment.key} is wrong: its frame at ${formatPosition(at)} ${problem}`,
     );
-  }
-
-  #hold(bytes: number): void {
-    this.#heldBytes += bytes;
-    if (this.#heldBytes < HELD_BYTES_MAX) return;
-    this.#file.flush();
-    this.#stage.spill();
-    this.#heldBytes = 0;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Puts a snapshot into the temporary file as it is decoded, and finds out what it is. */
+/** Puts a snapshot into the temporary file as it is decoded, if there is one, and finds out what it is. */
 import { isRivuletError } from '../base/errors.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { type SnapshotAnnotation, findAnnotation } from '../generations/annotation.ts';
@@ -34,7 +34,7 @@ async function* counted(
   }
 }
 
-async function copyContent(source: AsyncIterable<Uint8Array>, fd: number): Promise<Content> {
+async function copyContent(source: AsyncIterable<Uint8Array>, fd: number | undefined): Promise<Content> {
   const payloads: Uint8Array[] = [];
   const head = Buffer.alloc(DATABASE_HEADER_BYTES);
   let sizeBytes = 0;
@@ -43,7 +43,7 @@ async function copyContent(source: AsyncIterable<Uint8Array>, fd: number): Promi
     passingChunks: true,
   })) {
     if (sizeBytes < head.length) head.set(chunk.subarray(0, head.length - sizeBytes), sizeBytes);
-    writeFully(fd, chunk, chunk.length, sizeBytes);
+    if (fd !== undefined) writeFully(fd, chunk, chunk.length, sizeBytes);
     sizeBytes += chunk.length;
   }
   return { payloads, head: head.subarray(0, Math.min(sizeBytes, head.length)), sizeBytes };
@@ -103,7 +103,7 @@ function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
 }
 
 /**
- * Streams the snapshot into the file behind `fd`, from its start.
+ * Streams the snapshot into the file behind `fd`, from its start; without one it is only checked.
  *
  * @throws SnapshotFault when it is damaged, is no database, or belongs to another name
  */
@@ -111,7 +111,11 @@ export async function loadSnapshot(
   store: Pick<ObjectStore, 'read'>,
   generation: Generation,
   entry: SnapshotEntry,
-  into: { readonly fd: number; readonly signal: AbortSignal; readonly onBytes: (bytes: number) => void },
+  into: {
+    readonly fd: number | undefined;
+    readonly signal: AbortSignal;
+    readonly onBytes: (bytes: number) => void;
+  },
 ): Promise<LoadedSnapshot> {
   try {
     const source = counted(

@@ -53,6 +53,8 @@ export interface RestoreSummary {
   readonly proven: boolean;
   /** Why not, one sentence each. */
   readonly unprovenReasons: readonly string[];
+  /** Snapshots that could not be used, although older ones led to the same point. */
+  readonly damagedSnapshots: readonly string[];
   /** The check that was made. */
   readonly integrityCheck: IntegrityCheck;
   readonly elapsedMs: number;

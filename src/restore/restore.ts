@@ -1,6 +1,7 @@
 /** Restores a database: plan, fetch, apply, verify, and only then the name. */
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import { brokenChain } from '../generations/broken-chain.ts';
 import { type Inventory, readInventory } from '../generations/inventory.ts';
@@ -19,8 +20,11 @@ import { ProgressMeter } from './progress.ts';
 
 /** As Litestream's flag. */
 const DEFAULT_PARALLELISM = 8;
+/** A retention that runs meanwhile is over, or far ahead, by the third look. */
+const LISTINGS_MAX = 3;
 
-function chainError(inventory: Inventory, plan: RestorePlan, fault: ChainFault): RivuletError {
+/** The error that people see for a chain that does not hold. */
+export function chainError(inventory: Inventory, plan: RestorePlan, fault: ChainFault): RivuletError {
   // Whatever claims more than the chain can keep must not be part of a suggestion.
   const claims = [fault.key, fault.claimantKey].filter((key) => key !== undefined);
   return brokenChain(inventory, {
@@ -33,7 +37,8 @@ function chainError(inventory: Inventory, plan: RestorePlan, fault: ChainFault):
   });
 }
 
-function snapshotError(inventory: Inventory, plan: RestorePlan, fault: SnapshotFault): RivuletError {
+/** The error that people see for a snapshot that nothing can stand in for. */
+export function snapshotError(inventory: Inventory, plan: RestorePlan, fault: SnapshotFault): RivuletError {
   const { generation } = plan;
   const broken = { generation, keys: new Set([fault.key]), key: fault.key, reason: fault.message };
   return brokenChain(inventory, { ...broken, cause: fault.cause });
@@ -72,9 +77,45 @@ async function buildTarget(
         reason: error.message,
         instead: other.snapshot.key,
       });
+      context.onPassedOver?.(error.key);
       plan = other;
     }
   }
+}
+
+/** An object was gone when it was asked for: the retention of a running process removes what it was still needed for. */
+function isVanished(error: unknown): boolean {
+  return isRivuletError(error, 'CHAIN_BROKEN') && isRivuletError(error.cause, 'STORAGE_NOT_FOUND');
+}
+
+/**
+ * Plans and builds, and again with what is there then when something went away meanwhile. What is missing from one listing
+ * may be on its way out, or in: only the next one tells a hole.
+ */
+async function buildPresent(
+  options: Pick<RestoreOptions, 'store' | 'target' | 'inventory' | 'signal' | 'logger'>,
+  context: BuildContext,
+): Promise<Built> {
+  const { store, target, signal } = options;
+  let inventory = await inventoryOf(options);
+  for (let listings = 1; ; listings += 1) {
+    try {
+      return await buildTarget(inventory, target, planRestore(inventory, target), context);
+    } catch (error) {
+      if (listings >= LISTINGS_MAX || !isRivuletError(error, 'CHAIN_BROKEN')) throw error;
+      const present = await inventoryOf({ store, signal, logger: options.logger });
+      // Unless something vanished under the eyes, the same listing comes to the same end.
+      if (!isVanished(error) && isSameListing(present, inventory)) throw error;
+      context.logger.warn('the replica has changed meanwhile; trying again with what it holds now', {
+        error,
+      });
+      inventory = present;
+    }
+  }
+}
+
+function isSameListing(a: Inventory, b: Inventory): boolean {
+  return isDeepStrictEqual(a.generations, b.generations);
 }
 
 async function inventoryOf(
@@ -106,11 +147,9 @@ export async function buildInto(
   output: BuildContext['output'],
   options: Pick<RestoreOptions, 'store' | 'target' | 'inventory' | 'signal' | 'logger'>,
 ): Promise<Built> {
-  const { store, target, logger = silentLogger, signal = new AbortController().signal } = options;
-  const inventory = await inventoryOf(options);
-  const plan = planRestore(inventory, target);
+  const { store, logger = silentLogger, signal = new AbortController().signal } = options;
   const meter = new ProgressMeter(undefined, systemClock);
-  return buildTarget(inventory, target, plan, {
+  return buildPresent(options, {
     store,
     output,
     parallelism: DEFAULT_PARALLELISM,
@@ -131,12 +170,14 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
   meter.enter('plan');
   assertAbsent(outputPath);
   const inventory = await inventoryOf({ store, inventory: options.inventory, signal, logger });
-  const plan = planRestore(inventory, target);
   await using stack = new AsyncDisposableStack();
   const output = stack.adopt(await openOutput(outputPath, options.mode), (opened) => opened.close());
   const parallelism = Math.max(1, options.parallelism ?? DEFAULT_PARALLELISM);
+  const passedOver: string[] = [];
+  const onPassedOver = (key: string): void => void passedOver.push(key);
+  const context = { store, output, parallelism, signal, logger, meter, onPassedOver };
   const built = await orUnwritable(outputPath, () =>
-    buildTarget(inventory, target, plan, { store, output, parallelism, signal, logger, meter }),
+    buildPresent({ store, target, inventory, signal, logger }, context),
   );
   const integrityCheck = chooseCheck(built, options.integrityCheck);
   meter.enter('verify');
@@ -154,6 +195,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
     resultingTimeMs: built.plan.resultingTimeMs,
     proven: built.unprovenReasons.length === 0,
     unprovenReasons: built.unprovenReasons,
+    damagedSnapshots: passedOver,
     integrityCheck,
     elapsedMs: clock.monotonicMs() - startedMs,
   };
