@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
+import { otherWriters } from '../generations/other-writers.ts';
 import { comparePositions, formatIndex, type Generation, type Position } from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -46,6 +47,7 @@ export class Duties {
   #schedule: Schedule;
   #underWay: Promise<void> | undefined;
   #lastFailure: unknown;
+  readonly #othersTold = new Set<Generation>();
 
   constructor(settings: DutySettings, parts: DutyParts) {
     this.#settings = settings;
@@ -117,7 +119,7 @@ export class Duties {
 
   async #perform(kind: Duty['kind'], session: Session, signal: AbortSignal | undefined): Promise<void> {
     if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
-    else if (kind === 'retention') await this.#enforceRetention(signal);
+    else if (kind === 'retention') await this.#enforceRetention(session, signal);
     else await this.#validate(session, signal);
     this.#lastFailure = undefined;
     this.#backoff.reset();
@@ -187,11 +189,27 @@ export class Duties {
     throw new RivuletError('CANCELLED', 'the generation changed meanwhile');
   }
 
-  async #enforceRetention(signal: AbortSignal | undefined): Promise<void> {
+  async #enforceRetention({ generation }: Session, signal: AbortSignal | undefined): Promise<void> {
     const { store, clock, logger } = this.#parts;
     const { retentionMs } = this.#settings;
-    const { isIdle } = await enforceRetention({ store, retentionMs, nowMs: clock.now(), logger, signal });
+    const nowMs = clock.now();
+    const { isIdle, inventory } = await enforceRetention({ store, retentionMs, nowMs, logger, signal });
     this.#schedule = { ...this.#schedule, retentionCheckedAtMs: clock.now(), retentionIsIdle: isIdle };
+    this.#tellOfOthers(otherWriters(inventory, generation));
+  }
+
+  /** Each of them once. */
+  #tellOfOthers(generations: readonly Generation[]): void {
+    for (const generation of generations) {
+      if (this.#othersTold.has(generation)) continue;
+      this.#othersTold.add(generation);
+      this.#parts.logger.warn('another program writes to this replica', {
+        generation,
+        hint:
+          'A restore takes whichever wrote last. Stop one of them, or give each a path of its own; ' +
+          'the lease keeps away only programs that know it, which Litestream does not.',
+      });
+    }
   }
 
   async #validate(session: Session, signal: AbortSignal | undefined): Promise<void> {

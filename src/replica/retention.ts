@@ -1,6 +1,6 @@
 /** Carries out a retention plan at one destination. */
 import type { Logger } from '../base/log.ts';
-import { readInventory } from '../generations/inventory.ts';
+import { type Inventory, readInventory } from '../generations/inventory.ts';
 import { planRetention } from '../generations/retention-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -15,13 +15,19 @@ export interface RetentionParts {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface RetentionOutcome {
+  readonly removed: number;
+  readonly isIdle: boolean;
+  readonly inventory: Inventory;
+}
+
 /**
  * Looks at everything that the destination holds and removes what the plan lets go of.
  *
- * @returns isIdle: nothing of what is there can expire before something new is written
+ * @returns isIdle: nothing of what is there can expire before something new is written; and what there was
  * @throws RivuletError `STORAGE_FAILED`; what could not be removed is found again at the next check
  */
-export async function enforceRetention(parts: RetentionParts): Promise<{ removed: number; isIdle: boolean }> {
+export async function enforceRetention(parts: RetentionParts): Promise<RetentionOutcome> {
   const { store, logger, signal } = parts;
   const inventory = await readInventory(store, signal === undefined ? {} : { signal });
   const plan = planRetention(inventory, parts.retentionMs, parts.nowMs);
@@ -38,5 +44,5 @@ export async function enforceRetention(parts: RetentionParts): Promise<{ removed
   }
   const snapshotsLeft =
     inventory.generations.reduce((sum, { snapshots }) => sum + snapshots.length, 0) - plan.snapshots.length;
-  return { removed: plan.keys.length, isIdle: snapshotsLeft <= 1 };
+  return { removed: plan.keys.length, isIdle: snapshotsLeft <= 1, inventory };
 }
