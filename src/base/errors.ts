@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   PACKAGE_MISSING: 'an optional package that this destination needs is not installed',
   SPOOL_FULL: 'the local spool is full',
   STATE_INVALID: 'the local state cannot be used',
+  STALLED: 'a database or replica stands still although there is something to store',
   EXEC_FAILED: 'the child process could not be started',
   FINAL_SYNC_FAILED: 'not everything was stored at the destination before the end',
   UNSUPPORTED: 'this version does not have what was asked for',

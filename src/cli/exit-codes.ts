@@ -7,6 +7,7 @@
  * | 1       | failed, or the command line is not understood; also: another process writes, and `when-held` is `exit` |
  * | 3       | `replicate` ended, but the last changes could not be stored at every destination                    |
  * | 4       | `replicate` ended because a destination refused its credentials, as `on-auth-failure: exit` asks    |
+ * | 5       | `replicate` ended because a database or replica stood still, as `on-stall: exit` asks; `status`: something stands still or fails |
  * | 128 + n | stopped by signal n before the work was done (130: Ctrl-C), or by a second signal without a clean end |
  * | other   | `replicate -exec`: the child's own exit code, as it is; 128 + n when signal n killed the child      |
  *
@@ -19,6 +20,7 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_FINAL_SYNC_FAILED = 3;
 export const EXIT_CREDENTIALS_REFUSED = 4;
+export const EXIT_STALLED = 5;
 
 /** The shell's convention for a process that a signal ended. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {

@@ -10,12 +10,17 @@ import type { Config, DatabaseSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import type { StatusServer } from '../server/http.ts';
 import { compareConfigs, type ConfigChanges } from './config-changes.ts';
-import { DatabaseRunner, type DatabaseStatus, type Refusal } from './database-runner.ts';
+import { DatabaseRunner, type Refusal } from './database-runner.ts';
+import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
 
 /** Progress of a shutdown that takes longer is told each so often. */
 const PROGRESS_MS = 2_000;
-/** A destination may fail this long before `/healthz` says so. */
-const UNHEALTHY_AFTER_MS = 30_000;
+/** Looks whether anything stands still are this share of `stall-after` apart, within bounds. */
+const STALL_LOOKS = 5;
+const STALL_LOOK_MIN_MS = 100;
+const STALL_LOOK_MAX_MS = 10_000;
+/** A gap between two such looks counts for so many times their distance: a busy process is late now and then. */
+const STALL_GAP_FACTOR = 2;
 /** What a destination or database that is restarted may take for its last changes: it goes on where it was. */
 const RESTART_BUDGET_MS = 10_000;
 
@@ -41,6 +46,7 @@ export class Daemon {
   #isStopping = false;
   #databases: RunningDatabase[];
   #server: StatusServer | undefined;
+  readonly #watching = new AbortController();
 
   constructor(config: Config, tools: DaemonTools) {
     this.#config = config;
@@ -71,6 +77,23 @@ export class Daemon {
       throw error;
     }
     for (const database of this.#databases) this.#run(database);
+    void this.#watch();
+  }
+
+  /** Notices what stands still. Asks files and memory only: no request is made for it. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#watching;
+    while (!signal.aborted) {
+      const lookMs = this.#lookMs();
+      await this.#tools.clock.sleep(lookMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      for (const runner of this.#runners) runner.watch(lookMs * STALL_GAP_FACTOR);
+    }
+  }
+
+  #lookMs(): number {
+    const shortestMs = Math.min(...this.#runners.map(({ stallAfterMs }) => stallAfterMs));
+    return Math.min(STALL_LOOK_MAX_MS, Math.max(STALL_LOOK_MIN_MS, shortestMs / STALL_LOOKS));
   }
 
   #run(database: RunningDatabase): void {
@@ -128,16 +151,10 @@ export class Daemon {
     return this.#runners.map((runner) => runner.status());
   }
 
-  health(): { ok: boolean; databases: readonly DatabaseStatus[] } {
+  health(): { ok: boolean; reasons: readonly HealthReason[]; databases: readonly DatabaseStatus[] } {
     const databases = this.status();
-    const ok = databases.every(
-      ({ state, replicas }) =>
-        state !== 'failing' &&
-        replicas.every(
-          (one) => one.state !== 'lost' && (one.state !== 'failing' || one.lagMs < UNHEALTHY_AFTER_MS),
-        ),
-    );
-    return { ok, databases };
+    const reasons = healthReasons(databases);
+    return { ok: reasons.length === 0, reasons, databases };
   }
 
   // ---- changes while it runs -----------------------------------------------------------------------------------
@@ -255,6 +272,7 @@ export class Daemon {
    */
   async stop(): Promise<number> {
     this.#isStopping = true;
+    this.#watching.abort();
     for (const { stop } of this.#databases) stop.abort();
     return this.#changing.run(async () => this.#finish());
   }

@@ -11,19 +11,24 @@ import { assertUsable } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import { Replica } from '../replica/replica.ts';
-import type { ReplicaStatus } from '../replica/replica-status.ts';
+import { type NotedError, noteError } from '../replica/replica-status.ts';
+import { stallLimitMs } from '../replica/stall.ts';
 import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { LeavesTemporaries } from '../storage/temporaries.ts';
 import type { AlteredDatabase } from './config-changes.ts';
+import type { DatabaseStatus, ReplicaReport } from './database-status.ts';
 import { leaseOf, writtenTo } from './leases.ts';
 import type { ReloadableKeys } from './network-backends.ts';
-import type { KeyStatus } from '../credentials/keeper.ts';
+import { StallAlarm } from './stall-alarm.ts';
+import { databaseStall, replicaStall, type StallTold } from './stall-told.ts';
 import { openStore } from './stores.ts';
 import { sweepTemporaries } from './sweep-temporaries.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
+/** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
+const SLOWEST_BYTES_PER_MS = 16;
 
 export interface RunnerTools {
   readonly clock: Clock;
@@ -39,25 +44,14 @@ export interface Refusal {
   readonly error: RivuletError;
 }
 
-export interface DatabaseStatus {
-  readonly path: string;
-  readonly state: 'waiting' | 'following' | 'failing';
-  readonly lastError: string | undefined;
-  readonly replicas: readonly ReplicaReport[];
-}
-
-export interface ReplicaReport extends ReplicaStatus {
-  readonly lagBytes: number;
-  readonly lagMs: number;
-  /** Where the keys of the destination come from and how long they hold; absent where there are none to renew. */
-  readonly credentials?: KeyStatus;
-}
-
 interface RunningReplica {
   readonly settings: ReplicaSettings;
   readonly replica: Replica;
   readonly store: ObjectStore;
   readonly metrics: ReplicaMetrics;
+  readonly alarm: StallAlarm;
+  /** When it came to lack what it lacks, in milliseconds since 1970. */
+  behindSinceMs: number | undefined;
   /** What can be asked for credentials anew. */
   readonly keys: readonly ReloadableKeys[];
   readonly temporaries: readonly LeavesTemporaries[];
@@ -97,12 +91,17 @@ export class DatabaseRunner {
   #primary: Primary | undefined;
   #replicas: RunningReplica[] = [];
   #failure: string | undefined;
+  #lastError: Omit<NotedError, 'isOver'> | undefined;
+  readonly #alarm: StallAlarm;
+  #looks = 0;
+  #lookedAtMs: number | undefined;
 
   constructor(settings: DatabaseSettings, tools: RunnerTools) {
     this.#settings = settings;
     this.#destinations = new Set(settings.replicas.map(({ name }) => name));
     this.#tools = { ...tools, logger: tools.logger.child({ db: settings.path }) };
     this.#metrics = tools.metrics.database(settings.path);
+    this.#alarm = new StallAlarm(tools.clock, this.#tools.logger);
   }
 
   /** What is in effect. */
@@ -155,11 +154,23 @@ export class DatabaseRunner {
     const metrics = this.#metrics;
     return {
       onSync: (elapsedMs: number) => metrics.addSync({ elapsedMs, failed: false }),
-      onWalBytes: (bytes: number) => metrics.addWalBytes(bytes),
+      onWalBytes: (bytes: number) => {
+        metrics.addWalBytes(bytes);
+        this.#fallBehind();
+      },
       onCheckpoint: (elapsedMs: number, error?: unknown) =>
         metrics.addCheckpoint({ mode: 'PASSIVE', elapsedMs, failed: error !== undefined }),
       onGeneration: () => undefined,
     };
+  }
+
+  /** There is something new to store: whoever had everything until now lacks it from now on. */
+  #fallBehind(): void {
+    const nowMs = this.#tools.clock.now();
+    for (const one of this.#replicas) {
+      const caughtUpAtMs = one.replica.status.caughtUpAtMs ?? Number.NEGATIVE_INFINITY;
+      if (one.behindSinceMs === undefined || caughtUpAtMs >= one.behindSinceMs) one.behindSinceMs = nowMs;
+    }
   }
 
   async #openStore(settings: ReplicaSettings): Promise<OpenedStore> {
@@ -218,7 +229,16 @@ export class DatabaseRunner {
         lease,
       },
     );
-    return { ...opened, settings, replica, metrics: own, stop: new AbortController(), running: undefined };
+    return {
+      ...opened,
+      settings,
+      replica,
+      metrics: own,
+      alarm: new StallAlarm(clock, logger.child({ replica: settings.name })),
+      behindSinceMs: undefined,
+      stop: new AbortController(),
+      running: undefined,
+    };
   }
 
   /** Runs until `signal` aborts. */
@@ -410,41 +430,154 @@ export class DatabaseRunner {
 
   status(): DatabaseStatus {
     const primary = this.#primary;
-    const state = this.#failure === undefined ? (primary?.status ?? 'waiting') : 'failing';
+    const stalledSinceMs = this.#alarm.sinceMs;
+    const sizes = this.#sizes();
     return {
       path: this.settings.path,
-      state,
-      lastError: this.#failure,
+      state: stalledSinceMs === undefined ? this.#state() : 'stalled',
+      generation: primary?.generation,
+      committed: primary?.position,
+      lookedAtMs: this.#lookedAtMs,
+      databaseBytes: sizes?.databaseBytes,
+      walBytes: sizes?.walBytes,
+      walPinnedBy: primary?.pin,
+      spoolBytes: primary?.spoolBytes ?? 0,
+      lastError: this.#lastError && { ...this.#lastError, isOver: this.#failure === undefined },
+      stalledSinceMs,
       replicas: this.#replicas.map((one) => this.#report(one)),
     };
   }
 
-  #report({ replica, keys: [keys] }: RunningReplica): ReplicaReport {
-    const report = { ...replica.status, ...this.#lagOf(replica) };
-    return keys === undefined ? report : { ...report, credentials: keys.status };
+  #state(): DatabaseStatus['state'] {
+    return this.#failure === undefined ? (this.#primary?.status ?? 'waiting') : 'failing';
   }
 
-  #lagOf(replica: Replica): { lagBytes: number; lagMs: number } {
+  /** Undefined also when the files cannot be asked this moment: whoever asks wants to hear the rest. */
+  #sizes(): ReturnType<Primary['sizes']> {
+    try {
+      return this.#primary?.sizes();
+    } catch {
+      return undefined;
+    }
+  }
+
+  #report(one: RunningReplica): ReplicaReport {
+    const { replica, store, alarm } = one;
+    const { status } = replica;
+    const [keys] = one.keys;
+    const isStalled = alarm.sinceMs !== undefined && status.state !== 'lost' && status.state !== 'standby';
+    return {
+      ...status,
+      state: isStalled ? 'stalled' : status.state,
+      destination: store.location,
+      ...this.#lagOf(one),
+      stalledSinceMs: alarm.sinceMs,
+      ...(keys === undefined ? {} : { credentials: keys.status }),
+    };
+  }
+
+  #lagOf({ replica, behindSinceMs }: RunningReplica): { lagBytes: number; lagMs: number } {
     const primary = this.#primary;
     const { confirmed, caughtUpAtMs } = replica.status;
     if (primary?.position === undefined || replica.isCaughtUp) return { lagBytes: 0, lagMs: 0 };
     const from = confirmed ?? { index: primary.position.index, offsetBytes: 0 };
-    const sinceMs = caughtUpAtMs ?? replica.startedAtMs;
+    // What it had when it last had everything is not lacking: the oldest change that it lacks came later.
+    const sinceMs =
+      caughtUpAtMs === undefined
+        ? replica.startedAtMs
+        : Math.max(caughtUpAtMs, behindSinceMs ?? caughtUpAtMs);
     return {
       lagBytes: primary.bytesBetween(from, primary.position),
-      lagMs: this.#tools.clock.now() - sinceMs,
+      lagMs: Math.max(0, this.#tools.clock.now() - sinceMs),
     };
+  }
+
+  // ---- standing still --------------------------------------------------------------------------------------------
+
+  /** The shortest `stall-after` of the replicas; infinity when none of them has one. */
+  get stallAfterMs(): number {
+    return this.settings.replicas.reduce(
+      (least, { stallAfterMs }) => (stallAfterMs === 0 ? least : Math.min(least, stallAfterMs)),
+      Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /**
+   * Looks whether the database is still followed and every destination still moves, and raises the alarm when not.
+   *
+   * @param gapMsMax - what a gap since the last look counts for at most
+   */
+  watch(gapMsMax: number): void {
+    const nowMs = this.#tools.clock.monotonicMs();
+    this.#watchDatabase(nowMs, gapMsMax);
+    for (const one of this.#replicas) this.#watchReplica(one, nowMs, gapMsMax);
+  }
+
+  #watchDatabase(nowMs: number, gapMsMax: number): void {
+    const primary = this.#primary;
+    const { position, generation } = primary ?? {};
+    const facts = {
+      nowMs,
+      gapMsMax,
+      // Also a look that never ends, and a loop that has ended: then the files know more than the last look.
+      hasWork: this.#failure !== undefined || primary === undefined || primary.hasUnseen(),
+      progress: [this.#looks, generation, position?.index, position?.offsetBytes].join(' '),
+    };
+    const limitMs = this.stallAfterMs + this.settings.monitorIntervalMs;
+    if (!this.#alarm.look(facts, limitMs, () => this.#databaseStall())) return;
+    const strict = this.settings.replicas.find(({ onStall }) => onStall === 'exit');
+    if (strict !== undefined) this.#stallEndsAll(strict.name, this.#databaseStall());
+  }
+
+  #databaseStall(): StallTold {
+    const { lastError } = this.status();
+    return databaseStall(lastError?.isOver === false ? lastError : undefined);
+  }
+
+  #watchReplica(one: RunningReplica, nowMs: number, gapMsMax: number): void {
+    const { replica, settings } = one;
+    const { steps, unseenBytes } = replica.progress;
+    const { state, confirmed, generation } = replica.status;
+    const facts = {
+      nowMs,
+      gapMsMax,
+      hasWork: state !== 'lost' && state !== 'standby' && !replica.isCaughtUp,
+      progress: [steps, generation, confirmed?.index, confirmed?.offsetBytes].join(' '),
+    };
+    const limitMs = stallLimitMs({
+      stallAfterMs: settings.stallAfterMs,
+      spacingMs: settings.syncIntervalMs,
+      unseenBytes,
+      slowestBytesPerMs: slowestBytesPerMs(settings),
+    });
+    if (!one.alarm.look(facts, limitMs, () => this.#replicaStall(one))) return;
+    if (settings.onStall === 'exit') this.#stallEndsAll(settings.name, this.#replicaStall(one));
+  }
+
+  #replicaStall(one: RunningReplica): StallTold {
+    const { lastError } = one.replica.status;
+    return replicaStall(lastError?.isOver === false ? lastError : undefined, this.#lagOf(one).lagBytes);
+  }
+
+  #stallEndsAll(replica: string, { message }: StallTold): void {
+    const error = new RivuletError('STALLED', message);
+    this.#tools.onRefused?.({ db: this.settings.path, replica, error });
   }
 
   /** Brings the gauges up to date; called before they are read. */
   measure(): void {
     const primary = this.#primary;
-    const sizes = primary?.sizes();
+    const sizes = this.#sizes();
     if (sizes !== undefined) this.#metrics.setSizes(sizes);
     if (primary?.position !== undefined) this.#metrics.setPosition(primary.position);
-    for (const { replica, metrics } of this.#replicas) {
-      metrics.setLag(this.#lagOf(replica));
-      const { confirmed, lease } = replica.status;
+    this.#metrics.setSpool(primary?.spoolBytes ?? 0);
+    this.#metrics.setStalled(this.#alarm.sinceMs !== undefined);
+    for (const one of this.#replicas) {
+      const { replica, metrics } = one;
+      metrics.setLag(this.#lagOf(one));
+      const { confirmed, lease, syncedAtMs } = replica.status;
+      metrics.setStalled(this.#report(one).state === 'stalled');
+      if (syncedAtMs !== undefined) metrics.setSynced(syncedAtMs);
       if (confirmed !== undefined) metrics.setConfirmed(confirmed);
       if (lease !== undefined) metrics.setLease(lease.phase);
     }
@@ -454,6 +587,7 @@ export class DatabaseRunner {
     const waitMs = this.#backoff.next();
     this.#metrics.addSync({ elapsedMs: 0, failed: true });
     const message = messageOf(error);
+    this.#lastError = noteError(error, this.#tools.clock.now());
     if (this.#failure !== message) {
       const mustAct = !isRivuletError(error, 'DB_BUSY');
       const fields = { error, retryInMs: Math.round(waitMs) };
@@ -465,8 +599,16 @@ export class DatabaseRunner {
   }
 
   #succeeded(): void {
+    this.#looks++;
+    this.#lookedAtMs = this.#tools.clock.now();
     this.#backoff.reset();
     if (this.#failure !== undefined) this.#tools.logger.info('the database is replicated again');
     this.#failure = undefined;
   }
+}
+
+/** A configured cap is shared by all that a store sends. */
+function slowestBytesPerMs({ destination }: ReplicaSettings): number {
+  const cap = destination.type === 'file' ? 0 : destination.bandwidthLimitBytes;
+  return cap > 0 ? Math.min(SLOWEST_BYTES_PER_MS, cap / 1000) : SLOWEST_BYTES_PER_MS;
 }

@@ -84,9 +84,11 @@ function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateO
 function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {
   const why = isRivuletError(error, 'LEASE_HELD', 'LEASE_LOST')
     ? 'another process writes to this replica; ending, as `when-held` says'
-    : isRivuletError(error, 'CONFIG_INVALID')
-      ? 'a replica cannot be written to as it is configured; ending'
-      : 'a destination refuses its credentials; ending, as `on-auth-failure` says';
+    : isRivuletError(error, 'STALLED')
+      ? 'something stands still; ending, as `on-stall` says'
+      : isRivuletError(error, 'CONFIG_INVALID')
+        ? 'a replica cannot be written to as it is configured; ending'
+        : 'a destination refuses its credentials; ending, as `on-auth-failure` says';
   logger.error(why, {
     db,
     replica,

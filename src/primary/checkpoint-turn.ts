@@ -24,6 +24,7 @@ export class CheckpointTurn {
   #lastMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
+  #hindered: { readonly outcome: 'partial' | 'busy'; readonly sinceMs: number } | undefined;
   #backlog: { readonly sinceMs: number; readonly bytes: number } | undefined;
 
   constructor(settings: CheckpointSettings, clock: Clock) {
@@ -33,9 +34,17 @@ export class CheckpointTurn {
     this.#notBeforeMs = this.#lastMs;
   }
 
+  /** How attempts have been ending, and for how long, since the last one that worked. */
+  get hindrance(): { readonly outcome: 'partial' | 'busy'; readonly forMs: number } | undefined {
+    if (this.#hindered === undefined) return undefined;
+    const { outcome, sinceMs } = this.#hindered;
+    return { outcome, forMs: this.#clock.monotonicMs() - sinceMs };
+  }
+
   /** The present log is a new one. */
   logRestarted(): void {
     this.#checkpointedBytes = undefined;
+    this.#hindered = undefined;
   }
 
   isDue(tail: LogTail, facts: TurnFacts): boolean {
@@ -81,6 +90,8 @@ export class CheckpointTurn {
     const outcome = await handOver({ ...parts, isUrgent, checkpointedBytes: this.#checkpointedBytes ?? 0 });
     const nowMs = this.#clock.monotonicMs();
     if (outcome !== 'busy') this.#lastMs = nowMs;
+    this.#hindered =
+      outcome === 'complete' ? undefined : { outcome, sinceMs: this.#hindered?.sinceMs ?? nowMs };
     if (outcome === 'complete') {
       this.#checkpointedBytes = parts.tail.position.offsetBytes;
       this.#hinderedWaitMs = 0;

@@ -20,7 +20,7 @@ import {
   type Position,
 } from '../generations/names.ts';
 import { checksumsEqual } from '../wal/checksum.ts';
-import type { Chain } from '../wal/frames.ts';
+import { type Chain, walBytes } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 import { chainAt, compareWithState, shortenLog } from './begin.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
@@ -29,6 +29,7 @@ import { type Cursor, startOfLog } from './cursor.ts';
 import { identify } from './database-file.ts';
 import type { InstanceLock } from './instance-lock.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { type LogPin, logPin } from './log-pin.ts';
 import type { LogTail } from './log-tail.ts';
 import { type Machine, systemMachine } from './machine.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
@@ -94,6 +95,7 @@ export class Primary {
   #following: Following | undefined;
   #lock: InstanceLock | undefined;
   #saidWaiting = false;
+  #openSnapshots = 0;
 
   /** @throws RivuletError `DB_IN_USE` when another process replicates this database, `STATE_INVALID` */
   constructor(settings: PrimarySettings, tools: PrimaryTools) {
@@ -143,6 +145,40 @@ export class Primary {
     if (this.#following === undefined) return undefined;
     const { file, wal } = this.#following.database;
     return { databaseBytes: file.sizeBytes(), walBytes: wal.sizeBytes() };
+  }
+
+  /** What keeps the log from becoming shorter; undefined when nothing does. */
+  get pin(): LogPin | undefined {
+    const following = this.#following;
+    if (following === undefined) return undefined;
+    const { checkpoint } = this.settings;
+    return logPin({
+      hindrance: following.checkpoints.hindrance,
+      openSnapshots: this.#openSnapshots,
+      isWaiting:
+        this.#keeper.uncapturedBytes(following.tail) > (checkpoint.smallRestBytes ?? SMALL_REST_BYTES),
+      confirmed: this.#keeper.confirmed,
+    });
+  }
+
+  /**
+   * Whether there is anything that the last look has not seen, asked of the files and SQLite directly: it does not wait
+   * for a look that is under way, so that one which never ends can be noticed.
+   */
+  hasUnseen(): boolean {
+    const following = this.#following;
+    try {
+      if (following === undefined) return identify(this.settings.path, this.#machine.files) !== undefined;
+      const { database, tail } = following;
+      if (!database.file.isCurrent()) return true;
+      const reading = database.wal.header();
+      if (reading === undefined) return !database.wal.exists();
+      if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) return true;
+      return walBytes(database.connections.publishedFrames(), tail.pageSizeBytes) > tail.position.offsetBytes;
+    } catch {
+      // What cannot even be asked cannot be read either.
+      return true;
+    }
   }
 
   /** Counts what `waitForChange` tells of, so that nothing is missed between looking and waiting. */
@@ -431,11 +467,20 @@ export class Primary {
           attempt < PIN_ATTEMPTS_UNLOCKED
             ? pinSnapshot(database, tail)
             : database.connections.withWriteLock(() => pinSnapshot(database, tail));
-        if (snapshot !== undefined) return snapshot;
+        if (snapshot !== undefined) return this.#counted(snapshot);
         await this.#machine.pause();
       }
       throw this.#tooFast();
     });
+  }
+
+  #counted(snapshot: Snapshot): Snapshot {
+    this.#openSnapshots++;
+    const close = (): void => {
+      this.#openSnapshots--;
+      snapshot.close();
+    };
+    return { ...snapshot, close };
   }
 
   /** The database as of now, with a log that has a header: an application may have truncated it to nothing. */

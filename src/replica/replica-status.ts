@@ -8,6 +8,8 @@ export interface NotedError {
   readonly message: string;
   /** Undefined for a fault of Rivulet itself. */
   readonly code: ErrorCode | undefined;
+  /** What to do about it. */
+  readonly hint: string | undefined;
   /** Milliseconds since 1970. */
   readonly atMs: number;
   /** Whether all has been well again since. */
@@ -16,7 +18,8 @@ export interface NotedError {
 
 /** @param atMs - milliseconds since 1970 */
 export function noteError(error: unknown, atMs: number): Omit<NotedError, 'isOver'> {
-  return { message: messageOf(error), code: isRivuletError(error) ? error.code : undefined, atMs };
+  const { code, hint } = isRivuletError(error) ? error : {};
+  return { message: messageOf(error), code, hint, atMs };
 }
 
 /** How the last proof that the destination restores ended. */

@@ -15,6 +15,9 @@ export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 /** What happens to one database. */
 export interface DatabaseMetrics {
   setSizes(sizes: { readonly databaseBytes: number; readonly walBytes: number }): void;
+  setSpool(bytes: number): void;
+  /** Whether the database is not followed although it should be. */
+  setStalled(isStalled: boolean): void;
   /** Bytes of WAL that were read for replication. */
   addWalBytes(bytes: number): void;
   /** Where reading stands; Litestream's shadow WAL has its counterpart in the cursor. */
@@ -35,6 +38,10 @@ export interface ReplicaMetrics {
   setConfirmed(position: Position): void;
   /** How far the destination is behind: age of the oldest change it lacks, and bytes of WAL it lacks; 0 when level. */
   setLag(lag: { readonly lagMs: number; readonly lagBytes: number }): void;
+  /** Whether nothing is stored although there is something to store. */
+  setStalled(isStalled: boolean): void;
+  /** When the destination last stored something, in milliseconds since 1970. */
+  setSynced(atMs: number): void;
   addValidation(status: 'ok' | 'error'): void;
   /** Whether this process may write there; told only where a lease is configured. */
   setLease(phase: LeasePhase): void;
@@ -119,6 +126,8 @@ function createDatabaseInstruments(registry: Registry) {
     syncs: counter('litestream_sync_count', 'Times that changes were looked for'),
     syncErrors: counter('litestream_sync_error_count', 'Times that looking for changes failed'),
     syncSeconds: counter('litestream_sync_seconds', 'Seconds spent on reading changes'),
+    spoolBytes: gauge('rivulet_spool_size', 'Bytes kept on disk for destinations that lack them'),
+    stalled: gauge('rivulet_db_stalled', 'Whether the database is not followed although it should be'),
     checkpoints: byMode('litestream_checkpoint_count', 'Checkpoints that were run'),
     checkpointErrors: byMode('litestream_checkpoint_error_count', 'Checkpoints that failed'),
     checkpointSeconds: byMode('litestream_checkpoint_seconds', 'Seconds spent on checkpoints'),
@@ -150,6 +159,14 @@ function createReplicaInstruments(registry: Registry) {
       'Age of the oldest change that is not stored yet; 0 when level',
     ),
     lagBytes: gauge('rivulet_replica_lag_bytes', 'Bytes of write-ahead log that are not stored yet'),
+    stalled: gauge(
+      'rivulet_replica_stalled',
+      'Whether nothing has been stored for `stall-after` although there is something to store',
+    ),
+    synced: gauge(
+      'rivulet_replica_synced_timestamp_seconds',
+      'When the destination last stored something, in seconds since 1970',
+    ),
     leaseHeld: gauge(
       'rivulet_lease_held',
       'Whether this process holds the lease: is the writer of the replica',
@@ -178,6 +195,8 @@ function databaseMetrics(to: DatabaseInstruments, db: string): DatabaseMetrics {
       to.databaseBytes.set({ db }, databaseBytes);
       to.walBytes.set({ db }, walBytes);
     },
+    setSpool: (bytes) => to.spoolBytes.set({ db }, bytes),
+    setStalled: (isStalled) => to.stalled.set({ db }, Number(isStalled)),
     addWalBytes: (bytes) => to.readBytes.inc({ db }, bytes),
     setPosition: ({ index, offsetBytes }) => {
       to.index.set({ db }, index);
@@ -210,6 +229,8 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
       to.lagSeconds.set(labels, lagMs / 1000);
       to.lagBytes.set(labels, lagBytes);
     },
+    setStalled: (isStalled) => to.stalled.set(labels, Number(isStalled)),
+    setSynced: (atMs) => to.synced.set(labels, atMs / 1000),
     addValidation: (status) => to.validations.inc({ ...labels, status }),
     setLease: (phase) => {
       to.leaseHeld.set(labels, phase === 'held' || phase === 'parked' ? 1 : 0);

@@ -62,7 +62,11 @@ async function metrics(): Promise<string[][]> {
   const database = all.database('d');
   database.setSizes({ databaseBytes: 1, walBytes: 1 });
   database.setPosition({ index: 1, offsetBytes: 1 });
+  database.setSpool(1);
+  database.setStalled(false);
   const replica = all.replica('d', 'n');
+  replica.setStalled(false);
+  replica.setSynced(1);
   replica.setLag({ lagMs: 1, lagBytes: 1 });
   replica.setConfirmed({ index: 1, offsetBytes: 1 });
   replica.setLease('held');

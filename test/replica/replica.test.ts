@@ -118,7 +118,7 @@ describe('a destination that fails', { timeout: 60_000 }, () => {
     assert.equal(scene.logger.matching(STARTED)[0]?.level, 'warn');
     assert.equal(scene.logger.matching(ENDED).length, 1);
     assert.equal(scene.replica.status.state, 'streaming');
-    assert.equal(scene.replica.status.lastError, undefined);
+    assert.equal(scene.replica.status.lastError?.isOver, true);
     await scene.assertRestores();
   });
 

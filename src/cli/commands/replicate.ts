@@ -1,6 +1,12 @@
 import type { Command, CommandContext } from '../command.ts';
 import { isRivuletError } from '../../base/errors.ts';
-import { EXIT_CREDENTIALS_REFUSED, EXIT_FAILED, EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../exit-codes.ts';
+import {
+  EXIT_CREDENTIALS_REFUSED,
+  EXIT_FAILED,
+  EXIT_FINAL_SYNC_FAILED,
+  EXIT_OK,
+  EXIT_STALLED,
+} from '../exit-codes.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -43,6 +49,7 @@ export const command: Command = {
   exitCodes: [
     { name: '3', help: 'the last changes could not be stored everywhere; they are sent at the next start' },
     { name: '4', help: 'a destination refused its credentials, and `on-auth-failure: exit` is configured' },
+    { name: '5', help: 'a database or replica stood still, and `on-stall: exit` is configured' },
     { name: '128+n', help: 'ended at once by a second signal' },
     { name: 'other', help: "with -exec: the application's own exit code" },
   ],
@@ -69,6 +76,7 @@ async function replicate(context: CommandContext): Promise<number> {
     },
   });
   if (refusal !== undefined) {
+    if (isRivuletError(refusal.error, 'STALLED')) return EXIT_STALLED;
     const areCredentials = isRivuletError(refusal.error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED');
     return areCredentials ? EXIT_CREDENTIALS_REFUSED : EXIT_FAILED;
   }

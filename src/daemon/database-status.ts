@@ -1,0 +1,85 @@
+/** What the daemon tells about its databases: the JSON of `/status` and `/healthz`, described in `docs/monitoring.md`. */
+import type { KeyStatus } from '../credentials/keeper.ts';
+import type { Generation, Position } from '../generations/names.ts';
+import type { LogPin } from '../primary/log-pin.ts';
+import type { NotedError, ReplicaStatus } from '../replica/replica-status.ts';
+
+/** Times are milliseconds since 1970. What is not known is undefined, and absent in JSON. */
+export interface DatabaseStatus {
+  readonly path: string;
+  readonly state: 'waiting' | 'following' | 'failing' | 'stalled';
+  readonly generation: Generation | undefined;
+  /** End of what is known to be committed. */
+  readonly committed: Position | undefined;
+  /** When the database was last looked at with success. */
+  readonly lookedAtMs: number | undefined;
+  readonly databaseBytes: number | undefined;
+  readonly walBytes: number | undefined;
+  /** What keeps the log from becoming shorter. */
+  readonly walPinnedBy: LogPin | undefined;
+  readonly spoolBytes: number;
+  readonly lastError: NotedError | undefined;
+  readonly stalledSinceMs: number | undefined;
+  readonly replicas: readonly ReplicaReport[];
+}
+
+export interface ReplicaReport extends Omit<ReplicaStatus, 'state'> {
+  readonly state: ReplicaStatus['state'] | 'stalled';
+  /** Where it is stored, without secrets. */
+  readonly destination: string;
+  /** Log bytes that are committed and not stored. */
+  readonly lagBytes: number;
+  /** Age of the oldest change that is not stored. */
+  readonly lagMs: number;
+  readonly stalledSinceMs: number | undefined;
+  /** Where the keys of the destination come from and how long they hold; absent where there are none to renew. */
+  readonly credentials?: KeyStatus;
+}
+
+/** Why something is not well. */
+export interface HealthReason {
+  readonly db: string;
+  /** Undefined when it is the database itself. */
+  readonly replica: string | undefined;
+  readonly reason: 'failing' | 'stalled' | 'lease-lost';
+  /** One sentence. */
+  readonly message: string;
+}
+
+/** A destination may fail this long before it is bad health. */
+const UNHEALTHY_AFTER_MS = 30_000;
+
+/** Everything that somebody should look at; nothing when all is well. */
+export function healthReasons(databases: readonly DatabaseStatus[]): HealthReason[] {
+  return databases.flatMap((database) => [
+    ...databaseReasons(database),
+    ...database.replicas.flatMap((replica) => replicaReasons(database.path, replica)),
+  ]);
+}
+
+function databaseReasons({ path, state, lastError, stalledSinceMs }: DatabaseStatus): HealthReason[] {
+  const why = lastError === undefined || lastError.isOver ? '' : `: ${lastError.message}`;
+  const about = { db: path, replica: undefined };
+  if (state === 'stalled')
+    return [
+      { ...about, reason: 'stalled', message: `it was not followed since ${at(stalledSinceMs)}${why}` },
+    ];
+  return state === 'failing' ? [{ ...about, reason: 'failing', message: `it cannot be followed${why}` }] : [];
+}
+
+function replicaReasons(db: string, one: ReplicaReport): HealthReason[] {
+  const why = one.lastError === undefined || one.lastError.isOver ? '' : `: ${one.lastError.message}`;
+  const about = { db, replica: one.name };
+  if (one.state === 'lost')
+    return [{ ...about, reason: 'lease-lost', message: 'another process has taken the replica over' }];
+  if (one.state === 'stalled')
+    return [
+      { ...about, reason: 'stalled', message: `nothing was stored since ${at(one.stalledSinceMs)}${why}` },
+    ];
+  if (one.state !== 'failing' || one.lagMs < UNHEALTHY_AFTER_MS) return [];
+  return [{ ...about, reason: 'failing', message: `the destination fails${why}` }];
+}
+
+function at(ms: number | undefined): string {
+  return ms === undefined ? 'the start' : new Date(ms).toISOString();
+}

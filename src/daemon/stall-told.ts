@@ -1,0 +1,44 @@
+/** What is said about a database or replica that stands still. */
+import type { NotedError } from '../replica/replica-status.ts';
+
+export interface StallTold {
+  /** What stands still, as one sentence. */
+  readonly message: string;
+  /** The same when it goes on again. */
+  readonly over: string;
+  /** Beside the times. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** @param error - why the database cannot be read; undefined when nothing failed */
+export function databaseStall(error: NotedError | undefined): StallTold {
+  const usual =
+    error === undefined
+      ? 'Nothing failed, so this is a fault of Rivulet: restart it, and report this with the log.'
+      : 'Look for the process that locks the database, and at the permissions of its files.';
+  return {
+    message: 'the database is not followed: what is committed now is stored nowhere',
+    over: 'the database is followed again',
+    fields: { ...fieldsOf(error), hint: error?.hint ?? usual },
+  };
+}
+
+/**
+ * @param error - why the destination fails; undefined when nothing failed
+ * @param lagBytes - log bytes that it lacks
+ */
+export function replicaStall(error: NotedError | undefined, lagBytes: number): StallTold {
+  const usual =
+    error === undefined
+      ? 'Nothing failed and nothing moves: look at the way to the destination, and restart Rivulet.'
+      : 'Repair the destination or the way to it; everything is sent by itself then.';
+  return {
+    message: 'the replica stands still: later changes are on this machine only',
+    over: 'the replica stores changes again',
+    fields: { lagBytes, ...fieldsOf(error), hint: error?.hint ?? usual },
+  };
+}
+
+function fieldsOf(error: NotedError | undefined): Record<string, unknown> {
+  return error === undefined ? {} : { lastError: error.message, code: error.code };
+}
