@@ -1,5 +1,5 @@
 import { formatReplicaUrl } from './replica-url.ts';
-import type { ResolvedDatabase, ResolvedReplica } from './resolve-config.ts';
+import type { ResolvedDatabase, ResolvedReplica } from './resolved.ts';
 import type { Destination } from './settings.ts';
 import type { Settling } from './settle.ts';
 

@@ -1,24 +1,14 @@
 import { parseAddress } from './address.ts';
 import { reportClashes } from './clashes.ts';
+import type { ResolvedDatabase, ResolvedReplica } from './resolved.ts';
 import type { Given } from './key-spec.ts';
 import { absolutePath, defaultMetaPath } from './paths.ts';
 import type { SharedKeys } from './destination-parts.ts';
 import { resolveSharedKeys } from './s3-keys.ts';
 import { resolveReplica } from './resolve-replica.ts';
-import type { Config, DatabaseSettings, ReplicaSettings } from './settings.ts';
+import type { Config, DatabaseSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
-
-/** Each part of the settings with what it was made from, so that checks across parts can say where. */
-export interface ResolvedReplica {
-  readonly given: Given<'replica'>;
-  readonly settings: ReplicaSettings;
-}
-export interface ResolvedDatabase {
-  readonly given: Given<'database'>;
-  readonly settings: DatabaseSettings;
-  readonly replicas: readonly ResolvedReplica[];
-}
 
 /**
  * Fills in defaults, makes paths absolute, completes destinations and checks what no single key can tell. Problems are

@@ -5,7 +5,7 @@
  */
 import { isRivuletError } from '../base/errors.ts';
 import type { CallOptions, ObjectStore } from '../storage/object-store.ts';
-import { openRegister } from '../storage/register.ts';
+import { openRegister } from '../storage/open-register.ts';
 import type { Inventory } from './inventory.ts';
 import { decodeLease, type LeaseRecord, type Superseded } from './lease-record.ts';
 import type { Generation } from './names.ts';

@@ -17,7 +17,7 @@ import type {
   WriteOptions,
   WrittenObject,
 } from './object-store.ts';
-import { isLeaseKey } from './register.ts';
+import { isLeaseKey } from './open-register.ts';
 
 export interface EncryptedStoreOptions {
   /**

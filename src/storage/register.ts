@@ -6,9 +6,7 @@
  *     create-only        rivulet-lease/<16 digits>.json, a row of objects; the highest number is the value, and to
  *                        create the next number is to swap
  */
-import type { CallOptions, ObjectStore } from './object-store.ts';
-import { SequenceRegister } from './sequence-register.ts';
-import { VersionRegister } from './version-register.ts';
+import type { CallOptions } from './object-store.ts';
 
 /** A value as it was read or written. */
 export interface Reading {
@@ -43,21 +41,4 @@ export interface Register {
 
   /** Removes every trace of the value: only for a store that turned out not to honour conditions. */
   clear(options?: CallOptions): Promise<void>;
-}
-
-/** The object of a register at a store with compare-and-swap. */
-export const LEASE_KEY = 'rivulet-lease.json';
-/** The folder of a register at a store that can only create. */
-export const LEASE_FOLDER = 'rivulet-lease/';
-
-/** Whether an object belongs to the lease: it is never encrypted, so that whoever stands by can read it. */
-export function isLeaseKey(key: string): boolean {
-  return key === LEASE_KEY || key.startsWith(LEASE_FOLDER);
-}
-
-/** @returns undefined when the store knows no conditional writes */
-export function openRegister(store: ObjectStore): Register | undefined {
-  if (store.conditions === 'compare-and-swap') return new VersionRegister(store, LEASE_KEY);
-  if (store.conditions === 'create-only') return new SequenceRegister(store, LEASE_FOLDER);
-  return undefined;
 }

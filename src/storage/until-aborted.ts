@@ -1,4 +1,4 @@
-import { orAbort } from './file/abandon.ts';
+import { orAbort } from './abandon.ts';
 
 /** `body`, ended by the signal's reason even while it has nothing to give. Its own errors pass through unchanged. */
 export async function* untilAborted(

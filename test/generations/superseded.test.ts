@@ -6,7 +6,7 @@ import { planRestore } from '../../src/generations/plan-restore.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import { readEndings, withEndings } from '../../src/generations/superseded.ts';
 import { encodeLease } from '../../src/generations/lease-record.ts';
-import { LEASE_KEY } from '../../src/storage/register.ts';
+import { LEASE_KEY } from '../../src/storage/open-register.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
 const OLD = '00000000000000aa';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import type { Age } from '../../src/codec/age/age.ts';
 import { encryptedStore } from '../../src/storage/encrypted.ts';
-import { LEASE_KEY } from '../../src/storage/register.ts';
+import { LEASE_KEY } from '../../src/storage/open-register.ts';
 import type { ObjectStore, ReadOptions } from '../../src/storage/object-store.ts';
 import { noise } from '../codec/samples.ts';
 import { ageOf, newKeyPair, type KeyPair } from '../support/age-keys.ts';

@@ -4,13 +4,8 @@ import { describe, it } from 'node:test';
 import { isRivuletError } from '../../src/base/errors.ts';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import {
-  isLeaseKey,
-  LEASE_FOLDER,
-  openRegister,
-  type Reading,
-  type Register,
-} from '../../src/storage/register.ts';
+import { isLeaseKey, LEASE_FOLDER, openRegister } from '../../src/storage/open-register.ts';
+import type { Reading, Register } from '../../src/storage/register.ts';
 import { SequenceRegister } from '../../src/storage/sequence-register.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { Scratch } from '../support/scratch.ts';

@@ -6,7 +6,7 @@ import { decodeLease, type LeaseRecord } from '../../src/generations/lease-recor
 import { Lease, type LeaseSettings } from '../../src/replica/lease/lease.ts';
 import { openLease } from '../../src/replica/lease/open-lease.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import { openRegister } from '../../src/storage/register.ts';
+import { openRegister } from '../../src/storage/open-register.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FaultyStore } from './faulty-store.ts';
 import { MemoryStore } from './memory-store.ts';

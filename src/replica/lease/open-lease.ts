@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import { type Files, systemFiles } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
-import { openRegister } from '../../storage/register.ts';
+import { openRegister } from '../../storage/open-register.ts';
 import { Lease, type LeaseSettings } from './lease.ts';
 import { type OwnerNote, readOwnerNote, writeOwnerNote } from './owner-file.ts';
 

@@ -11,7 +11,7 @@ import type {
 import { isRivuletError } from '../../base/errors.ts';
 import type { BackendTools, RequestKind } from '../backend.ts';
 import { bodyParts } from '../body-parts.ts';
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {
   CallOptions,

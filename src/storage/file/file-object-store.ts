@@ -18,7 +18,7 @@ import type {
   WriteOptions,
 } from '../object-store.ts';
 import { fileFailed } from '../storage-error.ts';
-import { orAbandon, orAbort } from './abandon.ts';
+import { orAbandon, orAbort } from '../abandon.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
 import { readDirectory, statFiles } from './list-directory.ts';

@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { fileFailed } from '../storage-error.ts';
-import { orAbort } from './abandon.ts';
 import {
   close,
   fsync,
@@ -120,34 +120,6 @@ async function writeBody(
     await Promise.allSettled([writing]);
   }
   await writing;
-}
-
-/** `body`, ended by the signal's reason even while it has nothing to give. Its own errors pass through unchanged. */
-async function* untilAborted(
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const iterator = body[Symbol.asyncIterator]();
-  let isDone = false;
-  try {
-    for (;;) {
-      const next = await orAbort(iterator.next(), signal);
-      isDone = next.done === true;
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    // Not awaited: a body that hangs would never answer.
-    if (!isDone) void closeQuietly(iterator);
-  }
-}
-
-async function closeQuietly(iterator: AsyncIterator<Uint8Array>): Promise<void> {
-  try {
-    await iterator.return?.();
-  } catch {
-    // Whatever ended the writing is what is reported.
-  }
 }
 
 async function failingAs<T>(action: string, path: string, work: Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@
  * is not used: its uploads and downloads cannot be cancelled, and its own attempts would be neither counted nor seen.
  */
 import type { BackendTools, RequestKind } from '../backend.ts';
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import type { AuthorizationSource } from './authorization.ts';
 import { gcsRefused, gcsUnanswered } from './failure.ts';
 import type { FailedCall } from './failure.ts';

@@ -1,7 +1,7 @@
 import { exponentialBackoff } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { isRivuletError } from '../../base/errors.ts';
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import type { SftpConnection } from './connection.ts';
 
 /** A connection lent to a call; give it back by leaving the scope. */

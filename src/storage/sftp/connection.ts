@@ -6,7 +6,7 @@
 import type { Client, FileEntryWithStats, SFTPWrapper } from 'ssh2';
 import type { Clock } from '../../base/clock.ts';
 import { RivuletError } from '../../base/errors.ts';
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import { storageFailed } from '../storage-error.ts';
 import { Slots } from './slots.ts';
 import { SftpStatus, statusOf } from './status.ts';

@@ -1,4 +1,4 @@
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import { settleAll } from '../../base/settle-all.ts';
 import type { FolderEntry, SftpConnection } from './connection.ts';
 import { requestFailed } from './failures.ts';

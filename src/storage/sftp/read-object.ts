@@ -1,4 +1,4 @@
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import { settleAll } from '../../base/settle-all.ts';
 import type { ReadOptions } from '../object-store.ts';
 import { storageFailed } from '../storage-error.ts';

@@ -10,7 +10,7 @@
  */
 import { settleAll } from '../../base/settle-all.ts';
 import type { BackendTools } from '../backend.ts';
-import { orAbandon, orAbort } from '../file/abandon.ts';
+import { orAbandon, orAbort } from '../abandon.ts';
 import { isOwnTemporary, isTemporary } from '../file/temporary-name.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {

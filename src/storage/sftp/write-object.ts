@@ -1,5 +1,5 @@
 import { settleAll } from '../../base/settle-all.ts';
-import { orAbort } from '../file/abandon.ts';
+import { orAbort } from '../abandon.ts';
 import { temporaryName } from '../file/temporary-name.ts';
 import { storageFailed } from '../storage-error.ts';
 import { untilAborted } from '../until-aborted.ts';

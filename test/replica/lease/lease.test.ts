@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fencedStore } from '../../../src/replica/lease/fenced-store.ts';
-import { LEASE_KEY } from '../../../src/storage/register.ts';
+import { LEASE_KEY } from '../../../src/storage/open-register.ts';
 import { DURATION_MS, LeaseScene, randomGeneration, watch, type Writer } from '../../support/lease-scene.ts';
 import { steppedStore } from '../../support/steps.ts';
 

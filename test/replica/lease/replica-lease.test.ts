@@ -9,7 +9,7 @@ import { openLease } from '../../../src/replica/lease/open-lease.ts';
 import { restore } from '../../../src/restore/restore.ts';
 import { FileObjectStore } from '../../../src/storage/file/file-object-store.ts';
 import type { ObjectStore } from '../../../src/storage/object-store.ts';
-import { openRegister } from '../../../src/storage/register.ts';
+import { openRegister } from '../../../src/storage/open-register.ts';
 import { isRivuletError } from '../../../src/base/errors.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
