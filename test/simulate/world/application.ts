@@ -21,6 +21,13 @@ export interface CommittedState {
   readonly atMs: number;
 }
 
+/** What was ever committed, on any machine. */
+export interface Past {
+  readonly history: Map<number, CommittedState>;
+  /** Transactions whose writer was killed in the middle: their commit may lie in the log, unpublished. */
+  readonly inDoubt: Map<number, readonly number[]>;
+}
+
 export interface Habits {
   /** Mean pause between two actions. */
   readonly pauseMs: number;
@@ -34,6 +41,7 @@ export interface Habits {
 export type Action = 'commit' | 'large' | 'rollback' | 'checkpoint' | 'read' | 'reopen' | 'shrink' | 'rest';
 
 export const TRANSACTION_AT = 100;
+const PAUSED_LOOK_MS = 200;
 
 /** The one content that page `page` can have in version `version`; version 0 is all that was never written. */
 export function pageContent(page: number, version: number, pageCount: number): Uint8Array {
@@ -64,13 +72,14 @@ export function transactionOf(firstPage: Uint8Array): number {
 }
 
 export class Application {
-  readonly database: SimDatabase;
+  database: SimDatabase;
   readonly #disk: Disk;
   readonly #random: Random;
   readonly #time: SimTime;
   readonly #habits: Habits;
   readonly #hooks: ProcessHooks;
-  readonly #history = new Map<number, CommittedState>();
+  readonly #past: Past;
+  readonly #onEnd: () => void;
   #process: SimProcess;
   #connection: SimConnection | undefined;
   #work: Steps<void> | undefined;
@@ -78,6 +87,9 @@ export class Application {
   #transaction = 0;
   #lastTransaction = 0;
   #isStopped = false;
+  #isHomeless = false;
+  /** The machine is paused: nothing of it goes on. */
+  isPaused = false;
 
   constructor(parts: {
     database: SimDatabase;
@@ -89,7 +101,12 @@ export class Application {
     /** Transactions are numbered from here on; tells the writers of two machines apart. */
     firstTransaction: number;
     pages: number;
+    past: Past;
+    /** Told whenever the log has a new end: after each commit, and after it was recovered. */
+    onEnd: () => void;
   }) {
+    this.#past = parts.past;
+    this.#onEnd = parts.onEnd;
     this.database = parts.database;
     this.#disk = parts.disk;
     this.#random = parts.random;
@@ -105,32 +122,56 @@ export class Application {
 
   /** Makes the database file, and begins to act. */
   start(isNew: boolean): void {
-    if (isNew) this.database.create(this.#versions.map((version, i) => this.#content(i + 1, version)));
-    this.database.onCommit = (pages) => this.#committed(pages);
+    if (isNew) this.#create();
+    this.#watch();
+    this.#plan();
+  }
+
+  #create(): void {
+    this.database.create(this.#versions.map((version, i) => this.#content(i + 1, version)));
+  }
+
+  #watch(): void {
+    this.database.onCommit = (pages) => {
+      this.#committed(pages);
+      this.#onEnd();
+    };
     this.database.onRecovery = (firstPage) => {
       if (!this.#recovered(firstPage)) throw new Error('the simulated SQLite recovered what nobody wrote');
+      this.#onEnd();
     };
-    this.#plan();
+  }
+
+  /** Ends, and waits for `begin`: its database is gone. */
+  loseDatabase(): void {
+    this.kill(undefined);
+    this.#isHomeless = true;
+  }
+
+  /** Goes on, after it was killed, with a new database in the place of the old one. */
+  begin(database: SimDatabase, pages: number): void {
+    this.#isHomeless = false;
+    this.database = database;
+    this.#transaction = ++this.#lastTransaction;
+    this.#versions = Array.from({ length: pages }, () => this.#transaction);
+    this.#remember();
+    this.#create();
+    this.#watch();
   }
 
   /** What the first to open the database after all were gone finds in it. Answers false when it was never written. */
   #recovered(firstPage: Uint8Array): boolean {
     const transaction = transactionOf(firstPage);
-    const versions = this.#history.get(transaction)?.versions ?? this.#inDoubt.get(transaction);
+    const versions = this.#past.history.get(transaction)?.versions ?? this.#past.inDoubt.get(transaction);
     if (versions === undefined) return false;
     this.#versions = [...versions];
     this.#transaction = transaction;
-    if (!this.#history.has(transaction)) this.#remember();
-    this.onRecovered(transaction);
+    if (!this.#past.history.has(transaction)) this.#remember();
     return true;
   }
 
   get current(): CommittedState {
-    return this.#history.get(this.#transaction) as CommittedState;
-  }
-
-  get history(): ReadonlyMap<number, CommittedState> {
-    return this.#history;
+    return this.#past.history.get(this.#transaction) as CommittedState;
   }
 
   get lastTransaction(): number {
@@ -149,7 +190,7 @@ export class Application {
   #remember(): void {
     const { wallMs } = this.#time;
     const state = { transaction: this.#transaction, versions: [...this.#versions], atMs: wallMs };
-    this.#history.set(this.#transaction, state);
+    this.#past.history.set(this.#transaction, state);
   }
 
   #content(page: number, version: number): Uint8Array {
@@ -157,10 +198,6 @@ export class Application {
   }
 
   #pending: { transaction: number; versions: number[] } | undefined;
-  /** Transactions whose writer was killed in the middle: their commit may lie in the log, unpublished. */
-  readonly #inDoubt = new Map<number, readonly number[]>();
-  /** Told when the database was recovered, and to which transaction. */
-  onRecovered: (transaction: number) => void = () => undefined;
 
   /** Also told of a frame by which Rivulet changes nothing. */
   #committed(pages: ReadonlyMap<number, Uint8Array>): void {
@@ -181,11 +218,20 @@ export class Application {
     const { pauseMs } = this.#habits;
     const waitMs = this.#random.chance(0.3) ? 0 : -Math.log(1 - this.#random.next()) * pauseMs;
     const process = this.#process;
-    this.#time.after(waitMs, () => {
+    this.#after(waitMs, () => {
       if (this.#isStopped || process.isDead) return;
       this.#work ??= this.#act(this.#random.weighted(this.#habits.weights));
       this.#goOn(process);
     });
+  }
+
+  /** Later, and not while the machine is paused. */
+  #after(ms: number, action: () => void): void {
+    const whenAwake = (): void => {
+      if (this.isPaused) this.#time.after(PAUSED_LOOK_MS, whenAwake, true);
+      else action();
+    };
+    this.#time.after(ms, whenAwake, true);
   }
 
   /** One step after another with a little time between; others may take steps too. */
@@ -195,12 +241,12 @@ export class Application {
       this.#plan();
       return;
     }
-    this.#time.after(this.#random.chance(0.8) ? 0 : this.#random.int(0, 3), () => this.#goOn(process));
+    this.#after(this.#random.chance(0.8) ? 0 : this.#random.int(0, 3), () => this.#goOn(process));
   }
 
   /** Does one step of what is under way; false when nothing is. */
   step(): boolean {
-    if (this.#work === undefined || this.#process.isDead) return false;
+    if (this.#work === undefined || this.#process.isDead || this.isPaused) return false;
     if (this.#work.next().done === true) this.#work = undefined;
     return true;
   }
@@ -296,7 +342,7 @@ export class Application {
     const steps = this.#random.int(1, 60);
     const releaseAt = this.#time.elapsedMs + this.#random.int(0, 3_000);
     const process = this.#process;
-    this.#time.after(releaseAt - this.#time.elapsedMs, () => {
+    this.#after(releaseAt - this.#time.elapsedMs, () => {
       if (!process.isDead) reader.close();
     });
     for (let n = 0; n < steps && n < 3; n++) yield;
@@ -316,9 +362,15 @@ export class Application {
 
   // ---- dying -----------------------------------------------------------------------------------------------------
 
+  /** From now on somebody may find the transaction under way committed: a copy of the machine, or who comes after. */
+  doubt(): void {
+    if (this.#pending !== undefined)
+      this.#past.inDoubt.set(this.#pending.transaction, this.#pending.versions);
+  }
+
   /** Killed in the middle of whatever it does; comes back by itself unless `restart` is false. */
   kill(restartAfterMs: number | undefined): void {
-    if (this.#pending !== undefined) this.#inDoubt.set(this.#pending.transaction, this.#pending.versions);
+    this.doubt();
     this.#process.kill();
     this.#work = undefined;
     this.#pending = undefined;
@@ -327,7 +379,7 @@ export class Application {
   }
 
   restart(): void {
-    if (!this.#process.isDead || this.#isStopped) return;
+    if (!this.#process.isDead || this.#isStopped || this.#isHomeless) return;
     this.#process = new SimProcess('application', this.#disk, this.#hooks);
     this.#plan();
   }

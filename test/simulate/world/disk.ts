@@ -66,9 +66,23 @@ export class Inode {
   }
 
   sync(): void {
-    if (this.#unsynced.length === 0) return;
-    this.#durable = this.content.slice(0, this.sizeBytes);
+    for (const { offset, bytes, sizeAfter } of this.#unsynced) {
+      if (sizeAfter !== undefined) this.#durable = resized(this.#durable, sizeAfter);
+      else {
+        if (offset + bytes.length > this.#durable.length)
+          this.#durable = resized(this.#durable, offset + bytes.length);
+        this.#durable.set(bytes, offset);
+      }
+    }
     this.#unsynced = [];
+  }
+
+  copy(id: number): Inode {
+    const copy = new Inode(id, this.kind, this.modifiedAtMs);
+    copy.content = this.content.slice(0, this.sizeBytes);
+    copy.sizeBytes = this.sizeBytes;
+    copy.#durable = copy.content.slice();
+    return copy;
   }
 
   /** What a power cut leaves of it. */
@@ -104,6 +118,16 @@ export class Inode {
   }
 }
 
+/** The same bytes with another length, in memory that has room to grow. */
+function resized(bytes: Uint8Array, length: number): Uint8Array {
+  if (length <= bytes.length) return bytes.subarray(0, length);
+  const whole = new Uint8Array(bytes.buffer, bytes.byteOffset);
+  if (whole.length >= length) return whole.subarray(0, length).fill(0, bytes.length);
+  const larger = new Uint8Array(Math.max(length, 2 * bytes.length));
+  larger.set(bytes);
+  return larger.subarray(0, length);
+}
+
 type NameChange = { readonly path: string; readonly inode: Inode | undefined };
 
 export class Disk {
@@ -116,10 +140,25 @@ export class Disk {
   #lastId = 0;
   /** Writes fail with ENOSPC. */
   isFull = false;
+  /** Share of the calls that fail with EIO. */
+  failing = 0;
 
   constructor(random: Random, nowMs: () => number) {
     this.#random = random;
     this.#nowMs = nowMs;
+  }
+
+  /** A copy of the whole machine, as cloning a virtual one makes it. */
+  clone(random: Random, nowMs: () => number): Disk {
+    const copy = new Disk(random, nowMs);
+    const inodes = new Map<Inode, Inode>();
+    for (const [path, inode] of this.#names) {
+      const own = inodes.get(inode) ?? inode.copy(++copy.#lastId);
+      inodes.set(inode, own);
+      copy.#names.set(path, own);
+      copy.#durableNames.set(path, own);
+    }
+    return copy;
   }
 
   lookUp(path: string): Inode | undefined {
@@ -130,6 +169,28 @@ export class Disk {
     const inode = new Inode(++this.#lastId, kind, this.#nowMs());
     this.#set(path, inode);
     return inode;
+  }
+
+  /** An error of the hardware, now and then. */
+  assertWorks(): void {
+    if (this.failing > 0 && this.#random.chance(this.failing)) throw systemError('EIO', 'input/output error');
+  }
+
+  /** Damages a file, as a bug or a broken disk does. */
+  damage(path: string): void {
+    const inode = this.#names.get(path);
+    if (inode === undefined || inode.sizeBytes === 0) return;
+    const now = this.#nowMs();
+    if (this.#random.chance(0.3)) inode.truncate(this.#random.int(0, inode.sizeBytes - 1), now);
+    else {
+      const at = this.#random.int(0, inode.sizeBytes - 1);
+      inode.write(at, Uint8Array.of((inode.content[at] as number) ^ (1 << this.#random.int(0, 7))), now);
+    }
+    inode.sync();
+  }
+
+  files(): string[] {
+    return [...this.#names].filter(([, { kind }]) => kind === 'file').map(([path]) => path);
   }
 
   makeDirectory(path: string): void {
@@ -184,6 +245,7 @@ export class Disk {
     for (const [path, inode] of this.#durableNames) this.#names.set(path, inode);
     for (const inode of new Set(this.#names.values())) inode.losePower(this.#random);
     this.isFull = false;
+    this.failing = 0;
   }
 }
 

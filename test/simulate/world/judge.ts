@@ -1,52 +1,77 @@
 /** Looks at a store from outside the world, restores from it with the real code, and says which committed state came out. */
-import { readFileSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../../../src/base/errors.ts';
 import { decodeFrame } from '../../../src/codec/lz4-frame.ts';
 import { segmentKey, type Generation, type Position } from '../../../src/generations/names.ts';
 import type { RestoreTarget } from '../../../src/generations/restore-target.ts';
-import { restore } from '../../../src/restore/restore.ts';
-import type { MemoryStore } from '../../support/memory-store.ts';
+import { buildInto } from '../../../src/restore/restore.ts';
 import { type CommittedState, pageContent, TRANSACTION_AT } from './application.ts';
 import { PAGE_BYTES } from './sqlite.ts';
+import type { StillStore } from './still-store.ts';
 
 export type Restored =
   | { readonly kind: 'state'; readonly state: CommittedState; readonly generation: Generation }
   /** What came out was never committed. */
-  | { readonly kind: 'mixture'; readonly why: string }
+  | { readonly kind: 'mixture'; readonly why: string; readonly isProven: boolean }
   | { readonly kind: 'refused'; readonly code: string; readonly why: string };
 
-export class Judge {
-  readonly #directory: string;
-  readonly #find: (transaction: number) => CommittedState | undefined;
-  #count = 0;
+/** A real file in which restored databases are built, one after another. Nobody needs it after a power cut. */
+export class Bench implements Disposable {
+  readonly spoolPath: string = join(tmpdir(), `rivulet-simulation-${process.pid}.spool`);
+  readonly #path = join(tmpdir(), `rivulet-simulation-${process.pid}.db`);
+  readonly fd: number = openSync(this.#path, 'w+', 0o600);
 
-  /** @param directory - a real one, for restored files */
-  constructor(directory: string, find: (transaction: number) => CommittedState | undefined) {
-    this.#directory = directory;
+  /** The content of the file; it is empty afterwards. */
+  takeAll(): Uint8Array {
+    const bytes = new Uint8Array(fstatSync(this.fd).size);
+    for (let at = 0; at < bytes.length;) at += readSync(this.fd, bytes, at, bytes.length - at, at);
+    ftruncateSync(this.fd, 0);
+    return bytes;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+    for (const path of [this.#path, this.spoolPath]) rmSync(path, { force: true });
+  }
+}
+
+export class Judge {
+  readonly #bench: Bench;
+  readonly #find: (transaction: number) => CommittedState | undefined;
+  count = 0;
+
+  constructor(bench: Bench, find: (transaction: number) => CommittedState | undefined) {
+    this.#bench = bench;
     this.#find = find;
   }
 
-  async restore(store: MemoryStore, target: RestoreTarget): Promise<Restored> {
-    const outputPath = join(this.#directory, `restored-${++this.#count}`);
+  async restore(store: StillStore, target: RestoreTarget): Promise<Restored> {
+    this.count++;
     try {
-      const { generation } = await restore({ store, target, outputPath, integrityCheck: 'none' });
-      return this.#judge(readFileSync(outputPath), generation);
+      const { plan, unprovenReasons } = await buildInto(this.#bench, { store, target });
+      return this.#judge(this.#bench.takeAll(), plan.generation, unprovenReasons.length === 0);
     } catch (error) {
+      ftruncateSync(this.#bench.fd, 0);
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'BUG';
-      return { kind: 'refused', code, why: String(error) };
-    } finally {
-      rmSync(outputPath, { force: true });
+      return {
+        kind: 'refused',
+        code,
+        why: code === 'BUG' ? String((error as Error).stack) : messageOf(error),
+      };
     }
   }
 
-  #judge(bytes: Uint8Array, generation: Generation): Restored {
+  #judge(bytes: Uint8Array, generation: Generation, isProven: boolean): Restored {
+    if (bytes.length < PAGE_BYTES) return { kind: 'mixture', why: `it has ${bytes.length} bytes`, isProven };
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const transaction = view.getUint32(TRANSACTION_AT);
     const state = this.#find(transaction);
     if (state === undefined)
-      return { kind: 'mixture', why: `transaction ${transaction} was never committed` };
+      return { kind: 'mixture', why: `transaction ${transaction} was never committed`, isProven };
     const why = differenceOf(bytes, state);
-    return why === undefined ? { kind: 'state', state, generation } : { kind: 'mixture', why };
+    return why === undefined ? { kind: 'state', state, generation } : { kind: 'mixture', why, isProven };
   }
 }
 
@@ -66,9 +91,9 @@ export function differenceOf(
 }
 
 /** The salts of a log, from the first segment of it that the store holds; undefined when it is not there any more. */
-export function saltsOf(store: MemoryStore, generation: Generation, { index }: Position): string | undefined {
+export function saltsOf(store: StillStore, generation: Generation, { index }: Position): string | undefined {
   const key = segmentKey(generation, { index, offsetBytes: 0 });
   if (!store.keys().includes(key)) return undefined;
-  const { content } = decodeFrame(store.bytesOf(key), { maxBytes: 64 * 1024 * 1024 });
+  const { content } = decodeFrame(store.held(key).bytes, { maxBytes: 64 * 1024 * 1024 });
   return Buffer.from(content.subarray(16, 24)).toString('hex');
 }

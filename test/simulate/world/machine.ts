@@ -5,7 +5,7 @@ import type { Machine } from '../../../src/primary/machine.ts';
 import type { Random } from '../../faults/random.ts';
 import type { SimProcess } from './process.ts';
 import type { SimConnection, SimDatabase, Steps } from './sqlite.ts';
-import type { SimTime } from './time.ts';
+import type { Clocks, SimTime } from './time.ts';
 
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 1;
@@ -14,6 +14,7 @@ export interface MachineParts {
   readonly process: SimProcess;
   readonly random: Random;
   readonly time: SimTime;
+  readonly clocks: Clocks;
   readonly database: (path: string) => SimDatabase;
   /** Instance locks that are held, by directory. */
   readonly locks: Map<string, SimProcess>;
@@ -51,7 +52,7 @@ export function simMachine(parts: MachineParts): Machine {
       time.pass(ms);
       process.call('stand still');
     },
-    monotonicMs: () => time.elapsedMs,
+    monotonicMs: () => time.elapsedMs + parts.clocks.monotonicSkewMs,
     randomBytes: (length) => Uint8Array.from({ length }, () => random.int(0, 255)),
   };
 }

@@ -101,6 +101,7 @@ export class SimProcess {
     },
     create: (path) => {
       this.call(`create ${path}`);
+      this.#disk.assertWorks();
       this.#assertSpace();
       const inode = this.#disk.lookUp(path) ?? this.#disk.make(path);
       if (inode.sizeBytes > 0) inode.truncate(0, this.#hooks.nowMs());
@@ -108,10 +109,12 @@ export class SimProcess {
     },
     read: (descriptor, into, at, length, position) => {
       this.call('read');
+      this.#disk.assertWorks();
       return this.#inodeOf(descriptor).inode.read(into, at, length, position);
     },
     write: (descriptor, bytes) => {
       this.call('write');
+      this.#disk.assertWorks();
       this.#assertSpace();
       const open = this.#inodeOf(descriptor);
       open.inode.write(open.at, bytes, this.#hooks.nowMs());
@@ -119,11 +122,13 @@ export class SimProcess {
     },
     sync: (descriptor) => {
       this.call('sync');
+      this.#disk.assertWorks();
       this.#inodeOf(descriptor).inode.sync();
     },
     close: (descriptor) => void this.#open.delete(descriptor),
     rename: (from, to) => {
       this.call(`rename ${to}`);
+      this.#disk.assertWorks();
       this.#disk.rename(from, to);
     },
     remove: (path) => {

@@ -1,29 +1,38 @@
 /** Rivulet as one simulated process: the real engine on the simulated machine, started and ended as the daemon does it. */
 import { isRivuletError, systemCode } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/log.ts';
+import { writtenTo } from '../../../src/daemon/leases.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
 import { Primary, type PrimarySettings } from '../../../src/primary/primary.ts';
+import { Lease, type LeaseSettings } from '../../../src/replica/lease/lease.ts';
+import { type OwnerNote, readOwnerNote, writeOwnerNote } from '../../../src/replica/lease/owner-file.ts';
 import { Replica, type ReplicaSettings } from '../../../src/replica/replica.ts';
 import type { ObjectStore } from '../../../src/storage/object-store.ts';
+import { openRegister } from '../../../src/storage/register.ts';
 import type { Disk } from './disk.ts';
 import { type MachineParts, simMachine } from './machine.ts';
 import { type ProcessHooks, SimProcess } from './process.ts';
-import type { SimTime } from './time.ts';
+import type { Clocks, SimTime } from './time.ts';
+
+export type SimReplicaSettings = Omit<ReplicaSettings, 'name' | 'metaPath'>;
 
 export interface Destination {
   readonly name: string;
+  readonly replica: SimReplicaSettings;
+  /** Undefined when nothing keeps a second writer out. */
+  readonly lease: LeaseSettings | undefined;
   readonly open: (process: SimProcess) => ObjectStore;
 }
 
 export interface RivuletParts {
+  readonly host: string;
   readonly disk: Disk;
   readonly time: SimTime;
   readonly hooks: ProcessHooks;
-  readonly wall: { skewMs: number };
-  readonly machine: Omit<MachineParts, 'process' | 'time'>;
+  readonly clocks: Clocks;
+  readonly machine: Omit<MachineParts, 'process' | 'time' | 'clocks'>;
   readonly logger: Logger;
   readonly settings: Omit<PrimarySettings, 'destinations'>;
-  readonly replica: Omit<ReplicaSettings, 'name' | 'metaPath'>;
   readonly destinations: readonly Destination[];
   readonly pollMs: number;
   /** Everything before `position` is stored at a destination. */
@@ -44,10 +53,11 @@ export class SimRivulet {
   #primary: Primary | undefined;
   #replicas: Replica[] = [];
   #running: Promise<unknown> = Promise.resolve();
+  #isStopping = false;
 
   constructor(parts: RivuletParts) {
     this.#parts = parts;
-    this.process = new SimProcess('rivulet', parts.disk, parts.hooks);
+    this.process = new SimProcess(`rivulet ${parts.host}`, parts.disk, parts.hooks);
     this.process.onDeath(() => this.#stop.abort());
   }
 
@@ -57,6 +67,10 @@ export class SimRivulet {
 
   get replicas(): readonly Replica[] {
     return this.process.isDead ? [] : this.#replicas;
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   get isCaughtUp(): boolean {
@@ -73,15 +87,15 @@ export class SimRivulet {
   }
 
   async #run(): Promise<void> {
-    const { time, machine, wall, logger, settings, destinations, pollMs } = this.#parts;
-    const clock = time.clockOf(this.process, wall);
+    const { time, machine, clocks, logger, settings, destinations, pollMs } = this.#parts;
+    const clock = time.clockOf(this.process, clocks);
     const signal = this.#stop.signal;
     const primary = new Primary(
       { ...settings, destinations: new Set(destinations.map(({ name }) => name)) },
       {
         clock,
         logger,
-        machine: simMachine({ ...machine, process: this.process, time }),
+        machine: simMachine({ ...machine, process: this.process, time, clocks }),
         observer: {
           onSync: () => undefined,
           onWalBytes: () => undefined,
@@ -97,7 +111,9 @@ export class SimRivulet {
         let waitMs = pollMs;
         try {
           if (await primary.refresh()) waitMs = Math.min(pollMs, 100);
-        } catch {
+        } catch (error) {
+          if (!isRivuletError(error) && systemCode(error) === undefined && !this.process.isDead)
+            this.#parts.onBug(error);
           waitMs = RETRY_MS;
         }
         await clock.sleep(waitMs, signal).catch(() => undefined);
@@ -106,16 +122,20 @@ export class SimRivulet {
     await Promise.all([follow(), ...this.#replicas.map((replica) => replica.run(signal))]);
   }
 
-  #openReplica({ name, open }: Destination, primary: Primary): Replica {
-    const { time, wall, logger, settings, replica, onConfirmed, onSnapshot } = this.#parts;
+  #openReplica({ name, replica, open, lease }: Destination, primary: Primary): Replica {
+    const { time, clocks, logger, settings, onConfirmed, onSnapshot } = this.#parts;
+    const raw = open(this.process);
+    const clock = time.clockOf(this.process, clocks);
+    const held = lease && this.#openLease(lease, name, raw);
     return new Replica(
       { ...replica, name, metaPath: settings.metaPath },
       {
         primary,
-        store: open(this.process),
-        clock: time.clockOf(this.process, wall),
+        store: writtenTo(raw, held),
+        clock,
         logger,
         files: this.process.files,
+        lease: held,
         observer: {
           onSegment: (_, position) => {
             if (primary.generation !== undefined) onConfirmed(name, primary.generation, position);
@@ -129,16 +149,41 @@ export class SimRivulet {
     );
   }
 
+  #openLease(lease: LeaseSettings, name: string, store: ObjectStore): Lease {
+    const { time, clocks, logger, settings, machine, host } = this.#parts;
+    const { files } = this.process;
+    const { metaPath, path } = settings;
+    const word = (): string =>
+      Array.from({ length: 16 }, () => machine.random.int(0, 255).toString(16).padStart(2, '0')).join('');
+    const writeNote = (note: OwnerNote): void => writeOwnerNote(files, metaPath, name, note);
+    let note = readOwnerNote(files, metaPath, name);
+    if (note === undefined) {
+      note = { owner: word(), generation: undefined, tried: undefined };
+      writeNote(note);
+    }
+    return new Lease(lease, {
+      register: openRegister(store),
+      location: store.location,
+      clock: time.clockOf(this.process, clocks),
+      logger: logger.child({ replica: name }),
+      me: { owner: note.owner, host, session: word() },
+      about: { pid: 1, database: path, program: 'rivulet' },
+      note,
+      writeNote,
+    });
+  }
+
   kill(): void {
     this.process.kill();
   }
 
   /** Ends as the daemon does: no more looks, the last changes sent, everything closed. Answers when it is over. */
   async stop(): Promise<void> {
-    if (this.process.isDead) return;
+    if (this.process.isDead || this.#isStopping) return;
+    this.#isStopping = true;
     this.#stop.abort();
     await this.#running;
-    const deadlineMs = this.#parts.time.elapsedMs + FINISH_MS;
+    const deadlineMs = this.#parts.time.elapsedMs + this.#parts.clocks.monotonicSkewMs + FINISH_MS;
     await Promise.all(
       this.#replicas.map(async (replica) => replica.finish(deadlineMs).catch(() => undefined)),
     );

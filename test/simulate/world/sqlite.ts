@@ -57,6 +57,8 @@ export class SimDatabase {
   readonly #nowMs: () => number;
   readonly #connections = new Set<SimConnection>();
   #index: LogIndex | undefined;
+  /** The files of a database that somebody has removed or replaced; who has it open goes on with them. */
+  #orphaned: { readonly file: Inode; readonly wal: Inode | undefined } | undefined;
   writer: SimConnection | undefined;
   checkpointer: SimConnection | undefined;
   /** A checkpoint writes into the file at this moment: no reader may begin on the file alone. */
@@ -86,13 +88,22 @@ export class SimDatabase {
     this.#disk.syncDirectory(directoryOf(this.path));
   }
 
+  /** Somebody takes its names away. Whoever opens the path from now on opens another database. */
+  orphan(): void {
+    this.#orphaned = { file: this.file, wal: this.wal };
+    for (const path of [this.path, this.walPath]) this.#disk.remove(path);
+    this.#disk.syncDirectory(directoryOf(this.path));
+  }
+
   get file(): Inode {
+    if (this.#orphaned !== undefined) return this.#orphaned.file;
     const inode = this.#disk.lookUp(this.path);
     if (inode === undefined) throw new Error(`${this.path} is not there`);
     return inode;
   }
 
   get wal(): Inode | undefined {
+    if (this.#orphaned !== undefined) return this.#orphaned.wal;
     return this.#disk.lookUp(this.walPath);
   }
 
@@ -129,7 +140,8 @@ export class SimDatabase {
     if (!this.#connections.has(connection)) return;
     if (this.#connections.size === 1 && !connection.readOnly) {
       for (const _ of connection.checkpoint('PASSIVE')) continue;
-      if (this.index.backfilled === this.index.frames) this.#disk.remove(this.walPath);
+      const isOver = this.index.backfilled === this.index.frames;
+      if (isOver && this.#orphaned === undefined) this.#disk.remove(this.walPath);
     }
     this.#gone(connection);
   }

@@ -15,18 +15,12 @@ import type {
 } from '../../../src/storage/object-store.ts';
 import { objectExists, objectNotFound, storageFailed } from '../../../src/storage/storage-error.ts';
 import type { Random } from '../../faults/random.ts';
-import { MemoryStore } from '../../support/memory-store.ts';
 import type { SimProcess } from './process.ts';
+import { type Held, StillStore } from './still-store.ts';
 import type { SimTime } from './time.ts';
 
 /** As long as a request without an answer is waited for. */
 const TIMEOUT_MS = 20_000;
-
-interface Held {
-  readonly bytes: Uint8Array;
-  readonly timeMs: number;
-  readonly version: string;
-}
 
 /** How the store and the way to it behave; may change at any moment. */
 export interface Manners {
@@ -67,10 +61,22 @@ export class SimServer {
   /** What changed lately, for listings that lag. */
   readonly #removed = new Map<string, { readonly held: Held; readonly atMs: number }>();
   #versions = 0;
+  #revision = 0;
+  /** Requests of clients that are gone, or have given up, never arrive. */
+  readonly forgetsAbandoned: boolean;
+  /** Somebody has changed or removed objects behind everybody's back. */
+  isTampered = false;
   /** Requests that arrived, by kind. */
   readonly requests = { list: 0, read: 0, write: 0, remove: 0 };
 
-  constructor(random: Random, time: SimTime, conditions: Conditions, manners: Partial<Manners> = {}) {
+  constructor(
+    random: Random,
+    time: SimTime,
+    conditions: Conditions,
+    manners: Partial<Manners> = {},
+    forgetsAbandoned = false,
+  ) {
+    this.forgetsAbandoned = forgetsAbandoned;
     this.#random = random;
     this.#time = time;
     this.conditions = conditions;
@@ -82,10 +88,13 @@ export class SimServer {
   }
 
   /** What it holds at this moment, for a judge who is not part of the world. */
-  copy(): MemoryStore {
-    const copy = new MemoryStore();
-    for (const [key, { bytes, timeMs }] of this.#objects) copy.put(key, bytes, timeMs);
-    return copy;
+  copy(): StillStore {
+    return new StillStore(new Map(this.#objects), this.conditions);
+  }
+
+  /** Counts whatever changed. */
+  get revision(): number {
+    return this.#revision;
   }
 
   keys(): string[] {
@@ -96,6 +105,8 @@ export class SimServer {
   tamper(key: string, change: (bytes: Uint8Array) => Uint8Array | undefined): void {
     const held = this.#objects.get(key);
     if (held === undefined) return;
+    this.isTampered = true;
+    this.#revision++;
     const bytes = change(held.bytes.slice());
     if (bytes === undefined) this.#objects.delete(key);
     else this.#objects.set(key, { ...held, bytes });
@@ -116,6 +127,7 @@ export class SimServer {
     if (!isWanted && this.conditions !== 'none') throw objectExists('sim:', key);
     const held = { bytes: bytes.slice(), timeMs: this.clockMs, version: `v${++this.#versions}` };
     this.#objects.set(key, held);
+    this.#revision++;
     return { ...infoOf(key, held), version: held.version };
   }
 
@@ -128,6 +140,7 @@ export class SimServer {
 
   delete(keys: readonly string[]): void {
     this.requests.remove += keys.length;
+    this.#revision++;
     for (const key of keys) {
       const held = this.#objects.get(key);
       if (held !== undefined) this.#removed.set(key, { held, atMs: this.#time.wallMs });
@@ -251,6 +264,7 @@ class SimClient implements ObjectStore {
     const isHanging = this.#random.chance(manners.hanging);
     const isLost = this.#random.chance(manners.forgetful);
     this.#time.after(thereMs, () => {
+      if (this.#server.forgetsAbandoned && (this.#process.isDead || signal?.aborted === true)) return;
       const outcome = attempt(effect);
       // Whoever speaks to a real store gives up one day.
       const backMs = isHanging ? TIMEOUT_MS : this.#latency();

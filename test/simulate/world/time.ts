@@ -4,10 +4,19 @@ import type { Clock } from '../../../src/base/clock.ts';
 import { poolWork } from '../../../src/codec/lz4-block.ts';
 import { never, type SimProcess } from './process.ts';
 
+export interface Clocks {
+  /** How far the wall clock is ahead. */
+  skewMs: number;
+  /** How far the monotonic clock is ahead: below zero on a machine that slept. */
+  monotonicSkewMs: number;
+}
+
 interface Due {
   readonly atMs: number;
   readonly order: number;
   readonly action: () => void;
+  /** Nobody waits for what it does with a promise, so that nothing has to settle after it. */
+  readonly isPlain: boolean;
 }
 
 const START_MS = Date.parse('2026-01-01T00:00:00Z');
@@ -32,8 +41,8 @@ export class SimTime {
   }
 
   /** @returns takes it back */
-  after(ms: number, action: () => void): () => void {
-    const due: Due = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order++, action };
+  after(ms: number, action: () => void, isPlain = false): () => void {
+    const due: Due = { atMs: this.#nowMs + Math.max(0, ms), order: this.#order++, action, isPlain };
     // Few are waiting at a time, so a sorted list is the fastest.
     let at = this.#due.length;
     while (at > 0 && isLater(this.#due[at - 1] as Due, due)) at--;
@@ -56,15 +65,15 @@ export class SimTime {
       this.#due.shift();
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.action();
-      await settled();
+      if (!next.isPlain) await settled();
     }
   }
 
-  /** The clock of one process; `skewMs` is how far its wall clock is off, and may change. */
-  clockOf(process: SimProcess, wall: { skewMs: number }): Clock {
+  /** The clock of one process; `clocks` says how far those of its machine are off, and may change. */
+  clockOf(process: SimProcess, clocks: Clocks): Clock {
     return {
-      now: () => this.wallMs + wall.skewMs,
-      monotonicMs: () => this.#nowMs,
+      now: () => this.wallMs + clocks.skewMs,
+      monotonicMs: () => this.#nowMs + clocks.monotonicSkewMs,
       sleep: async (ms, signal) => this.#sleep(process, ms, signal),
     };
   }

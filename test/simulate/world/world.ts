@@ -1,88 +1,139 @@
-/** One machine, one store, one application, one Rivulet; and what befalls them. */
+/** Machines, destinations, and what must hold between them whatever befalls. */
 import { messageOf } from '../../../src/base/errors.ts';
-import type { Logger } from '../../../src/base/log.ts';
+import { readInventory } from '../../../src/generations/inventory.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
-import { Random } from '../../faults/random.ts';
-import { Application, type CommittedState, type Habits } from './application.ts';
-import { Disk } from './disk.ts';
-import { Judge, differenceOf, saltsOf } from './judge.ts';
-import { type ProcessHooks, SimProcess } from './process.ts';
-import { SimRivulet, type RivuletParts } from './rivulet.ts';
-import { PAGE_BYTES, SimDatabase } from './sqlite.ts';
-import { type Manners, SimServer } from './store.ts';
-import { SimTime } from './time.ts';
-import { walBytes } from '../../../src/wal/frames.ts';
+import { readEndings } from '../../../src/generations/superseded.ts';
+import type { LeaseSettings } from '../../../src/replica/lease/lease.ts';
+import type { Replica } from '../../../src/replica/replica.ts';
 import type { Conditions } from '../../../src/storage/object-store.ts';
+import { Random } from '../../faults/random.ts';
+import type { CommittedState, Past } from './application.ts';
+import { Host, type HostSettings } from './host.ts';
+import { type Bench, Judge, type Restored, saltsOf } from './judge.ts';
+import { Reasons } from './reasons.ts';
+import type { Destination, SimReplicaSettings } from './rivulet.ts';
+import type { StillStore } from './still-store.ts';
+import { GOOD_MANNERS, type Manners, SimServer } from './store.ts';
+import { SimTime } from './time.ts';
+import { Violation } from './violation.ts';
 
-export const DATABASE = '/data/app.db';
-const META = '/data/.app.db-rivulet';
+export interface DestinationSettings {
+  readonly conditions: Conditions;
+  readonly manners: Partial<Manners>;
+  readonly replica: SimReplicaSettings;
+  readonly lease: LeaseSettings | undefined;
+}
+
+/**
+ * `tampered`: objects are damaged behind everybody's back. `late`: a store that overwrites, and requests that arrive after
+ * they were given up. In both a restore gives a committed state or refuses, and nothing more can be asked.
+ */
+export type Profile = 'whole' | 'tampered' | 'late';
 
 export interface WorldSettings {
   readonly seed: number;
-  readonly habits: Habits;
-  readonly pages: number;
-  readonly conditions: Conditions;
-  readonly manners: Partial<Manners>;
-  readonly checkpoint: RivuletParts['settings']['checkpoint'];
-  readonly replica: RivuletParts['replica'];
-  readonly pollMs: number;
-  /** Chance that another process does something before each call that Rivulet makes. */
-  readonly interleaving: number;
+  readonly profile: Profile;
+  readonly host: HostSettings;
+  /** A second machine that writes to the same place; `copy` is a clone of the first, made later. */
+  readonly second: { readonly kind: 'own' | 'copy'; readonly skewMs: number } | undefined;
+  readonly destinations: readonly DestinationSettings[];
 }
 
 /** Something that a destination confirmed, and what it stands for. */
 interface Promised {
+  readonly host: Host;
   readonly generation: Generation;
   readonly position: Position;
-  readonly atMs: number;
   /** The store's clock. */
   readonly storeMs: number;
 }
 
-export class Violation extends Error {
-  override readonly name = 'Violation';
+/** What was confirmed, restored and found to be this transaction. */
+interface Known {
+  readonly generation: Generation;
+  readonly transaction: number;
+  readonly storeMs: number;
 }
+
+/** One destination, with what its clients were told of it. */
+export interface Place {
+  readonly name: string;
+  readonly server: SimServer;
+  readonly settings: DestinationSettings;
+  promised: Promised | undefined;
+  known: Known[];
+  /** The newest transaction that was known to restore, by generation. */
+  readonly floors: Map<Generation, number>;
+  checkedAt: string;
+  latest: { readonly revision: number; readonly restored: Restored } | undefined;
+}
+
+/** Everything is well again: then it takes at most so long until all is caught up. */
+const SETTLE_MS = 240_000;
+const SETTLE_STEP_MS = 500;
 
 export class World {
   readonly time: SimTime = new SimTime();
-  readonly disk: Disk;
-  readonly server: SimServer;
-  readonly application: Application;
+  readonly places: readonly Place[];
+  readonly hosts: Host[] = [];
   readonly trace: string[] = [];
-  readonly counts = { generations: 0, snapshots: 0, confirmed: 0, restores: 0, kills: 0 };
+  readonly counts = {
+    generations: 0,
+    snapshots: 0,
+    confirmed: 0,
+    takeOvers: 0,
+    tampered: 0,
+    walBytesMax: 0,
+    spoolBytesMax: 0,
+    settleMsMax: 0,
+  };
+  /** Whether any clock was set, so that times say little. */
+  hasOddClocks: boolean;
+  /** A destination seemed to hold less than it did. */
+  hadStaleListings = false;
   readonly #settings: WorldSettings;
-  readonly #random: Random;
   readonly #judge: Judge;
-  readonly #database: SimDatabase;
-  readonly #wall = { skewMs: 0 };
-  readonly #locks = new Map<string, SimProcess>();
-  readonly #commits = new Map<string, number>();
+  readonly #past: Past = { history: new Map(), inDoubt: new Map() };
   readonly #bugs: unknown[] = [];
-  #promised: Promised | undefined;
-  /** A power cut, or somebody, took away transactions: what was promised before says nothing about the newest state. */
-  #floor = 0;
-  #killAtCall: number | undefined;
-  #calls = 0;
-  rivulet: SimRivulet | undefined;
+  readonly #reasons: Reasons;
 
-  constructor(settings: WorldSettings, scratch: string) {
+  constructor(settings: WorldSettings, bench: Bench) {
     this.#settings = settings;
-    const stream = (name: number): Random => new Random(settings.seed * 7919 + name);
-    this.#random = stream(1);
-    this.disk = new Disk(stream(2), () => this.time.wallMs);
-    this.server = new SimServer(stream(3), this.time, settings.conditions, settings.manners);
-    this.#database = new SimDatabase(DATABASE, this.disk, stream(4), () => this.time.wallMs);
-    this.application = new Application({
-      database: this.#database,
-      disk: this.disk,
-      random: stream(5),
-      time: this.time,
-      habits: settings.habits,
-      hooks: { beforeCall: () => undefined, nowMs: () => this.time.wallMs },
-      firstTransaction: 1,
-      pages: settings.pages,
+    this.hasOddClocks = settings.host.skewMs !== 0 || (settings.second?.skewMs ?? 0) !== 0;
+    this.#judge = new Judge(bench, (transaction) => this.#past.history.get(transaction));
+    this.#reasons = new Reasons(this.time);
+    this.places = settings.destinations.map((destination, i) => {
+      const random = new Random(settings.seed * 7919 + 50 + i);
+      const { conditions, manners } = destination;
+      // A store that overwrites cannot keep out what arrives late; without a lease nothing else is asked of it.
+      const forgetsAbandoned = settings.profile !== 'late' && !isGuarded(destination);
+      return {
+        name: `store-${i}`,
+        server: new SimServer(random, this.time, conditions, manners, forgetsAbandoned),
+        settings: destination,
+        promised: undefined,
+        known: [],
+        floors: new Map(),
+        checkedAt: '',
+        latest: undefined,
+      };
     });
-    this.#judge = new Judge(scratch, (transaction) => this.application.history.get(transaction));
+  }
+
+  get restores(): number {
+    return this.#judge.count;
+  }
+
+  get kills(): number {
+    return this.hosts.reduce((sum, { kills }) => sum + kills, 0);
+  }
+
+  get powerCuts(): number {
+    return this.hosts.reduce((sum, { powerCuts }) => sum + powerCuts, 0);
+  }
+
+  get commits(): number {
+    return this.#past.history.size;
   }
 
   note(what: string): void {
@@ -90,159 +141,103 @@ export class World {
   }
 
   begin(): void {
-    this.disk.makeDirectory('/data');
-    this.application.start(true);
-    const { onCommit } = this.#database;
-    this.#database.onCommit = (pages, pageCount) => {
-      onCommit(pages, pageCount);
-      this.#noteCommit();
-    };
-    this.application.onRecovered = () => this.#noteCommit();
-    this.startRivulet();
+    this.#addHost('a', 1, this.#settings.host.skewMs);
+    const { second } = this.#settings;
+    if (second?.kind === 'own') this.#addHost('b', 1_000_000, second.skewMs);
   }
 
-  /** Where in which log the newest transaction ends. */
-  #noteCommit(): void {
-    const { frames, chain } = this.#database.index;
-    if (chain === undefined) return;
-    const { salt1, salt2 } = chain.header;
-    this.#commits.set(
-      `${hex(salt1)}${hex(salt2)} ${walBytes(frames, PAGE_BYTES)}`,
-      this.application.current.transaction,
+  /** A copy of the first machine begins to run beside it. */
+  cloneHost(): void {
+    const { second } = this.#settings;
+    if (second?.kind !== 'copy' || this.hosts.length > 1 || this.hosts[0]?.hasDatabase !== true) return;
+    this.note('the machine is cloned');
+    this.#addHost('b', 1_000_000, second.skewMs, this.hosts[0]);
+  }
+
+  #addHost(name: string, firstTransaction: number, skewMs: number, original?: Host): void {
+    const { host, seed } = this.#settings;
+    const one = new Host(
+      {
+        name,
+        seed,
+        settings: { ...host, skewMs },
+        time: this.time,
+        destinations: this.#destinations(),
+        past: this.#past,
+        firstTransaction,
+        note: (what) => this.note(what),
+        tell: {
+          confirmed: (at, destination, generation, position) =>
+            this.#confirmed(at, destination, generation, position),
+          generation: (at, generation, reason) => {
+            this.counts.generations++;
+            this.#reasons.generation(at.name);
+            at.note(`rivulet begins generation ${generation}: ${reason}`);
+          },
+          snapshot: (at, destination) => this.#snapshot(at, destination),
+          said: (at, destination, message) => {
+            if (message === 'this process is the writer of the replica now') this.counts.takeOvers++;
+            this.#reasons.said(at.name, destination, message);
+          },
+          bug: (error) => void this.#bugs.push(error),
+        },
+      },
+      original,
     );
+    this.hosts.push(one);
+    one.startRivulet();
   }
 
-  // ---- what may befall -------------------------------------------------------------------------------------------
-
-  startRivulet(): void {
-    if (this.rivulet !== undefined && !this.rivulet.process.isDead) return;
-    this.rivulet = new SimRivulet({
-      disk: this.disk,
-      time: this.time,
-      hooks: this.#hooks(),
-      wall: this.#wall,
-      machine: {
-        random: this.#random,
-        database: () => this.#database,
-        locks: this.#locks,
-        onWriteLockHeld: (ms) => this.#assertLockHeld(ms),
-      },
-      logger: this.#logger(),
-      settings: {
-        path: DATABASE,
-        metaPath: META,
-        checkpoint: this.#settings.checkpoint,
-        spoolLimitBytes: 1024 * 1024,
-        busyTimeoutMs: 100,
-      },
-      replica: this.#settings.replica,
-      destinations: [{ name: 'sim', open: (process) => this.server.client(process) }],
-      pollMs: this.#settings.pollMs,
-      onConfirmed: (_, generation, position) => this.#confirmed(generation, position),
-      onGeneration: (generation, reason) => {
-        this.counts.generations++;
-        this.note(`rivulet begins generation ${generation}: ${reason}`);
-      },
-      onSnapshot: () => void this.counts.snapshots++,
-      onBug: (error) => void this.#bugs.push(error),
-    });
-    this.rivulet.start();
+  #destinations(): Destination[] {
+    return this.places.map(({ name, server, settings }) => ({
+      name,
+      replica: settings.replica,
+      lease: settings.lease,
+      open: (process) => server.client(process),
+    }));
   }
 
-  #hooks(): ProcessHooks {
-    return {
-      nowMs: () => this.time.wallMs,
-      beforeCall: (process) => {
-        this.#calls++;
-        if (this.#killAtCall !== undefined && this.#calls >= this.#killAtCall) {
-          this.#killAtCall = undefined;
-          this.note('rivulet is killed in the middle of a call');
-          this.counts.kills++;
-          process.kill();
-          return;
-        }
-        while (this.#random.chance(this.#settings.interleaving)) if (!this.application.step()) break;
-      },
-    };
+  // ---- what is told ------------------------------------------------------------------------------------------------
+
+  #placeOf(destination: string): Place {
+    return this.places.find(({ name }) => name === destination) as Place;
   }
 
-  killRivuletAfterCalls(calls: number): void {
-    this.#killAtCall = this.#calls + calls;
-  }
-
-  killRivulet(): void {
-    this.note('rivulet is killed');
-    this.counts.kills++;
-    this.rivulet?.kill();
-  }
-
-  stopRivulet(): void {
-    this.note('rivulet is asked to stop');
-    void this.rivulet?.stop();
-  }
-
-  killApplication(restartAfterMs: number): void {
-    this.note('the application is killed');
-    this.application.kill(restartAfterMs);
-  }
-
-  powerCut(): void {
-    this.note('the power is cut');
-    this.rivulet?.kill();
-    this.application.kill(undefined);
-    const before = this.application.current.transaction;
-    this.disk.losePower();
-    // The judge looks first: what SQLite makes of the files must be a committed state, or the simulation is wrong.
-    this.#assertWhole();
-    const { transaction } = this.application.current;
-    if (transaction < before) {
-      this.note(`transactions after ${transaction} did not survive`);
-      this.#floor = Math.min(this.#floor, transaction);
-      this.#promised = undefined;
-    }
-    this.application.restart();
-  }
-
-  #assertWhole(): void {
-    const process = new SimProcess('judge', this.disk, { beforeCall: () => undefined, nowMs: () => 0 });
-    this.#database.open(process, true);
-    const bytes = Buffer.concat(this.#database.image());
-    process.kill();
-    const why = differenceOf(bytes, this.application.current);
-    if (why !== undefined) throw new Error(`the simulated SQLite lost its mind: ${why}`);
-  }
-
-  jumpClock(ms: number): void {
-    this.note(`the wall clock jumps by ${ms} ms`);
-    this.#wall.skewMs += ms;
-  }
-
-  // ---- what must hold --------------------------------------------------------------------------------------------
-
-  #confirmed(generation: Generation, position: Position): void {
+  #confirmed(host: Host, destination: string, generation: Generation, position: Position): void {
     this.counts.confirmed++;
-    this.#promised = { generation, position, atMs: this.time.wallMs, storeMs: this.server.clockMs };
+    const place = this.#placeOf(destination);
+    place.promised = { host, generation, position, storeMs: place.server.clockMs };
   }
 
-  /** Ours is not the time that passes: only what the engine itself does under the lock counts. */
-  #assertLockHeld(ms: number): void {
-    if (ms > 2_000) this.#bugs.push(new Violation(`writers were held up for ${ms} ms`));
+  #snapshot(host: Host, destination: string): void {
+    this.counts.snapshots++;
+    const { settings } = this.#placeOf(destination);
+    const why = this.#reasons.snapshot(host.name, destination, settings.replica, this.hasOddClocks);
+    if (why === undefined && this.#settings.profile === 'whole' && !this.hadStaleListings)
+      this.#bugs.push(new Violation(`a full snapshot at ${destination} without a reason`));
   }
 
-  #logger(): Logger {
-    const log = (level: string) => (message: string, fields?: Readonly<Record<string, unknown>>) => {
-      const { error, why, reason } = fields ?? {};
-      const detail = error instanceof Error ? error.message : (why ?? reason ?? '');
-      this.note(`  rivulet ${level}: ${message} ${typeof detail === 'string' ? detail : ''}`);
-    };
-    const logger: Logger = {
-      debug: () => undefined,
-      info: log('info'),
-      warn: log('warn'),
-      error: log('error'),
-      child: () => logger,
-    };
-    return logger;
+  /** The power was cut, or the database replaced: what was promised before says nothing about the newest state. */
+  forgetPromises(host: Host): void {
+    for (const place of this.places) {
+      if (place.promised?.host === host) place.promised = undefined;
+      place.floors.clear();
+      place.known = [];
+    }
+  }
+
+  powerCut(host: Host): void {
+    const before = host.current.transaction;
+    const transaction = host.powerCut();
+    if (transaction >= before) return;
+    this.note(`transactions after ${transaction} did not survive`);
+    this.forgetPromises(host);
+  }
+
+  // ---- what must hold ----------------------------------------------------------------------------------------------
+
+  #isWhole(place: Place): boolean {
+    return this.#settings.profile === 'whole' && !place.server.isTampered;
   }
 
   /** The world stands still meanwhile. @throws Violation */
@@ -251,83 +246,260 @@ export class World {
     if (bug instanceof Violation) throw bug;
     if (bug !== undefined)
       throw new Violation(`an unexpected error: ${bug instanceof Error ? bug.stack : messageOf(bug)}`);
-    const promised = this.#promised;
-    if (promised === undefined) return;
-    const store = this.server.copy();
-    await this.#checkPromise(promised, store);
-    await this.#checkLatest(promised, store);
+    this.#measure();
+    for (const place of this.places) await this.#checkPlace(place);
+  }
+
+  #measure(): void {
+    for (const { walBytes, rivulet } of this.hosts) {
+      this.counts.walBytesMax = Math.max(this.counts.walBytesMax, walBytes);
+      this.counts.spoolBytesMax = Math.max(this.counts.spoolBytesMax, rivulet?.primary?.spoolBytes ?? 0);
+    }
+  }
+
+  async #checkPlace(place: Place): Promise<void> {
+    const { promised, server } = place;
+    const now = `${server.revision} ${promised?.position.index} ${promised?.position.offsetBytes}`;
+    if (place.checkedAt === now) return;
+    place.checkedAt = now;
+    const store = server.copy();
+    if (promised !== undefined) await this.#checkPromise(place, promised, store);
+    await this.#checkLatest(place, store);
   }
 
   /** What was confirmed restores, exactly. */
-  async #checkPromise(
-    { generation, position }: Promised,
-    store: ReturnType<SimServer['copy']>,
-  ): Promise<void> {
+  async #checkPromise(place: Place, promised: Promised, store: StillStore): Promise<void> {
+    const { generation, position, host, storeMs } = promised;
     const target = { generation, index: position.index, offsetBytes: position.offsetBytes };
-    this.counts.restores++;
     const restored = await this.#judge.restore(store, target);
-    const where = `${generation} at ${position.index}/${position.offsetBytes}`;
-    if (restored.kind !== 'state')
+    const where = `${place.name} ${generation} at ${position.index}/${position.offsetBytes}`;
+    this.#assertSane(place, restored, where);
+    if (restored.kind !== 'state') {
+      if (!this.#isWhole(place) || this.#mayHaveExpired(place, storeMs)) return;
       throw new Violation(`confirmed, but does not restore: ${where}: ${restored.why}`);
+    }
+    if (!this.#isWhole(place)) return;
+    const { transaction } = restored.state;
     const salts = saltsOf(store, generation, position);
-    const expected = salts === undefined ? undefined : this.#commits.get(`${salts} ${position.offsetBytes}`);
-    if (expected !== undefined && expected !== restored.state.transaction)
-      throw new Violation(`${where} restores to ${restored.state.transaction}, not to ${expected}`);
-    this.#floor = Math.max(this.#floor, restored.state.transaction);
+    const expected = salts === undefined ? undefined : host.commits.get(`${salts} ${position.offsetBytes}`);
+    if (expected !== undefined && expected !== transaction)
+      throw new Violation(`${where} restores to ${transaction}, not to ${expected}`);
+    place.floors.set(generation, Math.max(place.floors.get(generation) ?? 0, transaction));
+    place.known.push({ generation, transaction, storeMs });
   }
 
-  async #checkLatest({ generation }: Promised, store: ReturnType<SimServer['copy']>): Promise<void> {
-    this.counts.restores++;
+  #mayHaveExpired({ settings, server }: Place, storeMs: number): boolean {
+    const { retentionMs } = settings.replica;
+    return retentionMs > 0 && (this.hasOddClocks || server.clockMs - storeMs > retentionMs);
+  }
+
+  /** A mixture of states, or a crash, is never an answer. */
+  #assertSane(place: Place, restored: Restored, what: string): void {
+    if (restored.kind === 'mixture' && (restored.isProven || this.#isWhole(place)))
+      throw new Violation(`${what} gives what was never committed: ${restored.why}`);
+    if (restored.kind === 'refused' && restored.code === 'BUG')
+      throw new Violation(`${what}: ${restored.why}`);
+  }
+
+  async #restoreLatest(place: Place, store: StillStore): Promise<Restored> {
+    const { revision } = place.server;
+    if (place.latest?.revision === revision) return place.latest.restored;
     const restored = await this.#judge.restore(store, {});
-    if (restored.kind !== 'state') throw new Violation(`the latest state does not restore: ${restored.why}`);
-    if (restored.generation === generation && restored.state.transaction < this.#floor)
+    place.latest = { revision, restored };
+    return restored;
+  }
+
+  async #checkLatest(place: Place, store: StillStore): Promise<void> {
+    const restored = await this.#restoreLatest(place, store);
+    this.#assertSane(place, restored, `the latest state of ${place.name}`);
+    const { promised } = place;
+    if (!this.#isWhole(place) || promised === undefined) return;
+    if (restored.kind !== 'state')
+      throw new Violation(`the latest state of ${place.name} does not restore: ${restored.why}`);
+    const { transaction } = restored.state;
+    const floor = place.floors.get(restored.generation) ?? 0;
+    if (transaction < floor)
+      throw new Violation(`the latest state of ${place.name} is ${transaction}, but ${floor} was confirmed`);
+    if (restored.generation === promised.generation || place.settings.lease === undefined) return;
+    const endings = await readEndings(store);
+    if (!endings.has(promised.generation))
       throw new Violation(
-        `the latest state is ${restored.state.transaction}, but ${this.#floor} was confirmed`,
+        `${place.name} restores generation ${restored.generation}, but ${promised.generation} was confirmed later and nobody has superseded it`,
       );
   }
 
-  /** Everything is well again: the destination must hold exactly what the application has. */
-  async settle(withinMs: number): Promise<void> {
-    Object.assign(this.server.manners, {
-      failing: 0,
-      forgetful: 0,
-      hanging: 0,
-      doubled: 0,
-      isAway: false,
-      listingLagMs: 0,
-    });
-    this.disk.isFull = false;
-    this.application.stop();
-    this.startRivulet();
-    this.note('all is well again');
-    const untilMs = this.time.elapsedMs + withinMs;
-    while (this.time.elapsedMs < untilMs) {
-      await this.time.run(this.time.elapsedMs + 500);
-      this.startRivulet();
-      if (!this.application.isBusy && (await this.#isComplete())) return;
-    }
-    throw new Violation(`not caught up ${withinMs} ms after all was well again: ${await this.#whyNot()}`);
+  /** A moment that was there, within the window: a state that is old enough and no older than it has to be. */
+  async checkMoment(place: Place, share: number): Promise<void> {
+    const { known, server, settings } = place;
+    const { retentionMs } = settings.replica;
+    const [first] = known;
+    if (first === undefined) return;
+    const nowMs = server.clockMs;
+    const fromMs = retentionMs > 0 ? Math.max(first.storeMs, nowMs - retentionMs) : first.storeMs;
+    const timestampMs = Math.ceil(fromMs + share * (nowMs - fromMs));
+    const restored = await this.#judge.restore(server.copy(), { timestampMs });
+    const what = `${place.name} as of ${timestampMs - nowMs} ms from now`;
+    this.#assertSane(place, restored, what);
+    if (!this.#isWhole(place) || this.hasOddClocks) return;
+    if (restored.kind !== 'state') throw new Violation(`${what} does not restore: ${restored.why}`);
+    const last = known.findLast(
+      ({ storeMs, generation }) => storeMs <= timestampMs && generation === restored.generation,
+    );
+    if (last !== undefined && restored.state.transaction < last.transaction)
+      throw new Violation(
+        `${what} gives ${restored.state.transaction}, but ${last.transaction} was confirmed by then`,
+      );
   }
 
-  async #whyNot(): Promise<string> {
-    const restored = await this.#judge.restore(this.server.copy(), {});
-    const status = this.rivulet?.replicas.map((replica) => replica.status);
-    const { position } = this.rivulet?.primary ?? {};
-    const facts = { isBusy: this.application.isBusy, status, position, committed: this.current.transaction };
-    return `${JSON.stringify(facts)}; restores to ${JSON.stringify({ ...restored, state: undefined })} ${restored.kind === 'state' ? restored.state.transaction : ''}`;
+  /** Every generation, and a log of it chosen by `share`, gives a committed state or says why not. */
+  async checkGenerations(place: Place, share: number): Promise<void> {
+    const store = place.server.copy();
+    const { generations } = await readInventory(store);
+    for (const { generation, snapshots, segments } of generations) {
+      if (snapshots.length === 0) continue;
+      const whole = await this.#judge.restore(store, { generation });
+      this.#assertSane(place, whole, `${place.name} generation ${generation}`);
+      if (whole.kind !== 'state' && this.#isWhole(place))
+        throw new Violation(`${place.name} generation ${generation} does not restore: ${whole.why}`);
+      const index = segments[Math.floor(share * segments.length)]?.index;
+      if (index === undefined) continue;
+      const one = await this.#judge.restore(store, { generation, index });
+      this.#assertSane(place, one, `${place.name} generation ${generation} index ${index}`);
+    }
+  }
+
+  /** Somebody damages an object: removes, shortens, changes or exchanges it. */
+  tamper(place: Place, choices: readonly number[]): void {
+    const [which = 0, how = 0, where = 0, other = 0] = choices;
+    const keys = place.server.keys().filter((key) => key.startsWith('generations/'));
+    const key = keys[Math.floor(which * keys.length)];
+    if (key === undefined) return;
+    this.counts.tampered++;
+    const manner = (['remove', 'shorten', 'flip', 'exchange'] as const)[Math.floor(how * 4)] ?? 'flip';
+    this.note(`${place.name}: somebody tampers with ${key}: ${manner}`);
+    const donor = keys[Math.floor(other * keys.length)] as string;
+    place.server.tamper(key, (bytes) => {
+      const at = Math.floor(where * bytes.length);
+      if (manner === 'remove') return undefined;
+      if (manner === 'shorten') return bytes.subarray(0, at);
+      if (manner === 'exchange') return place.server.copy().held(donor).bytes;
+      bytes[at] = (bytes[at] as number) ^ (1 << Math.floor(other * 8));
+      return bytes;
+    });
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  /** Everything is well again: each destination must soon hold exactly what its writer has. */
+  async settle(): Promise<void> {
+    for (const { server } of this.places) {
+      const { latencyMs, skewMs } = server.manners;
+      Object.assign(server.manners, { ...GOOD_MANNERS, latencyMs, skewMs });
+    }
+    for (const { disk, application } of this.hosts) {
+      disk.isFull = false;
+      disk.failing = 0;
+      application.stop();
+    }
+    this.note('all is well again');
+    const sinceMs = this.time.elapsedMs;
+    while (this.time.elapsedMs < sinceMs + SETTLE_MS) {
+      for (const host of this.hosts) host.startRivulet();
+      await this.time.run(this.time.elapsedMs + SETTLE_STEP_MS);
+      if (await this.#isComplete()) {
+        this.counts.settleMsMax = this.time.elapsedMs - sinceMs;
+        return;
+      }
+    }
+    if (this.#settings.profile !== 'whole') return;
+    throw new Violation(`not caught up ${SETTLE_MS} ms after all was well again: ${await this.#whyNot()}`);
   }
 
   async #isComplete(): Promise<boolean> {
-    if (this.rivulet?.isCaughtUp !== true) return false;
-    const restored = await this.#judge.restore(this.server.copy(), {});
-    return restored.kind === 'state' && restored.state.transaction === this.current.transaction;
+    if (this.hosts.some(({ application, hasDatabase }) => application.isBusy || !hasDatabase)) return false;
+    for (const place of this.places) {
+      const writer = this.#writerOf(place);
+      if (writer === undefined || !isCaughtUp(writer, place)) return false;
+      const restored = await this.#restoreLatest(place, place.server.copy());
+      if (restored.kind !== 'state' || restored.state.transaction !== writer.current.transaction)
+        return false;
+    }
+    return true;
   }
 
-  get current(): CommittedState {
-    return this.application.current;
+  /** Who may write there now, by its own word. */
+  #writerOf(place: Place): Host | undefined {
+    if (place.settings.lease === undefined) return this.hosts[0];
+    const writers = this.hosts.filter((host) => {
+      const phase = replicaOf(host, place)?.status.lease?.phase;
+      return phase === 'held' || phase === 'parked';
+    });
+    return writers.length === 1 ? writers[0] : undefined;
+  }
+
+  async #whyNot(): Promise<string> {
+    const facts: unknown[] = [];
+    for (const { application, rivulet, current } of this.hosts) {
+      const status = rivulet?.replicas.map((replica) => replica.status);
+      facts.push({
+        isBusy: application.isBusy,
+        status,
+        position: rivulet?.primary?.position,
+        ...brief(current),
+      });
+    }
+    for (const place of this.places) {
+      const restored = await this.#restoreLatest(place, place.server.copy());
+      facts.push(restored.kind === 'state' ? brief(restored.state) : restored);
+    }
+    return JSON.stringify(facts);
+  }
+
+  /** Nobody writes, and nothing can expire: no request is made. */
+  async assertIdle(): Promise<void> {
+    if (this.#settings.profile !== 'whole') return;
+    const quietMs = Math.max(...this.places.map(({ settings }) => untilQuietMs(settings)));
+    if (!Number.isFinite(quietMs) || this.hosts.length > 1 || this.hasOddClocks) return;
+    await this.time.run(this.time.elapsedMs + quietMs);
+    const before = this.places.map(({ server }) => JSON.stringify(server.requests));
+    await this.time.run(this.time.elapsedMs + IDLE_MS);
+    for (const [i, { server, name }] of this.places.entries()) {
+      const now = JSON.stringify(server.requests);
+      if (now !== before[i])
+        throw new Violation(`${name} is idle, and was asked: ${before[i]} became ${now}`);
+    }
+  }
+
+  /** The trace is over; nobody may go on. */
+  end(): void {
+    for (const { rivulet } of this.hosts) rivulet?.kill();
   }
 }
 
-function hex(word: number): string {
-  return word.toString(16).padStart(8, '0');
+function replicaOf({ rivulet }: Host, { name }: Place): Replica | undefined {
+  return rivulet?.replicas.find(({ settings }) => settings.name === name);
+}
+
+function isCaughtUp(host: Host, place: Place): boolean {
+  return host.rivulet?.isStopping === false && replicaOf(host, place)?.isCaughtUp === true;
+}
+
+/** Longer than any wait of the engine. */
+const IDLE_MS = 70_000;
+
+function isGuarded({ conditions, lease }: DestinationSettings): boolean {
+  return conditions === 'create-only' || (conditions === 'compare-and-swap' && lease !== undefined);
+}
+
+/** After so long nothing is due any more; infinite when something always is. */
+function untilQuietMs({ replica, lease }: DestinationSettings): number {
+  if (lease?.renew === 'always') return Number.POSITIVE_INFINITY;
+  if (replica.retentionMs > 60_000) return Number.POSITIVE_INFINITY;
+  const { retentionMs, retentionCheckIntervalMs, snapshotIntervalMs } = replica;
+  const snapshotMs = snapshotIntervalMs || retentionMs;
+  return 3 * (lease?.durationMs ?? 0) + 2 * retentionMs + snapshotMs + 4 * retentionCheckIntervalMs + 10_000;
+}
+
+function brief({ transaction, versions }: CommittedState): object {
+  return { transaction, pages: versions.length };
 }

@@ -1,0 +1,121 @@
+/** Carries out what a plan says. */
+import type { EventKind, PlannedEvent } from './plan.ts';
+import type { Host } from './world/host.ts';
+import type { Place, World } from './world/world.ts';
+
+type Effect<On> = (world: World, on: On, amount: number, choices: readonly number[]) => unknown;
+
+/** Faults of destinations last longer than the time that a plan says: whoever waits for them waits with growing pauses. */
+const PLACE_TIMES = 3;
+
+const NO_FAULTS = { failing: 0, forgetful: 0, hanging: 0, doubled: 0, isAway: false, listingLagMs: 0 };
+
+function endsFaults(world: World, { server }: Place, amount: number): void {
+  world.time.after(amount * PLACE_TIMES, () => void Object.assign(server.manners, NO_FAULTS));
+}
+
+const ON_PLACE: Partial<Record<EventKind, Effect<Place>>> = {
+  away: (world, place, amount) => {
+    world.note(`${place.name} is away`);
+    place.server.manners.isAway = true;
+    endsFaults(world, place, amount);
+  },
+  'bad-manners': (world, place, amount, [a = 0, b = 0, c = 0, d = 0]) => {
+    world.note(`${place.name} misbehaves`);
+    const doubled = place.server.forgetsAbandoned ? 0 : d * 0.3;
+    Object.assign(place.server.manners, { failing: a * 0.6, forgetful: b * 0.4, hanging: c * 0.05, doubled });
+    endsFaults(world, place, amount);
+  },
+  'stale-listings': (world, place, amount, [a = 0]) => {
+    world.note(`${place.name}: listings lag behind`);
+    world.hadStaleListings = true;
+    place.server.manners.listingLagMs = Math.floor(a * 3_000);
+    endsFaults(world, place, amount);
+  },
+  'store-clock': (world, place, _, [a = 0]) => {
+    world.note(`${place.name}: its clock moves`);
+    world.hasOddClocks = true;
+    place.server.manners.skewMs += Math.floor(a * 10_000);
+  },
+  tamper: (world, place, _, choices) => world.tamper(place, choices),
+  check: async (world) => world.check(),
+  'check-moment': async (world, place, _, [a = 0]) => {
+    await world.check();
+    await world.checkMoment(place, a);
+  },
+  'check-generations': async (world, place, _, [a = 0]) => world.checkGenerations(place, a),
+};
+
+/** So many calls of Rivulet from now, at most. */
+const CALLS_MAX = 300;
+
+function startsLater(world: World, host: Host, ms: number): void {
+  world.time.after(ms, () => host.startRivulet());
+}
+
+function fillDisk(world: World, host: Host, ms: number): void {
+  host.note('the disk is full');
+  host.disk.isFull = true;
+  world.time.after(ms, () => (host.disk.isFull = false));
+}
+
+const ON_HOST: Partial<Record<EventKind, Effect<Host>>> = {
+  kill: (world, host, amount) => {
+    host.killRivulet();
+    startsLater(world, host, amount);
+  },
+  'kill-in-call': (world, host, amount, [a = 0]) => {
+    host.atCall(Math.floor(a * CALLS_MAX), () => host.killRivulet());
+    startsLater(world, host, amount + 500);
+  },
+  stop: (world, host, amount) => {
+    host.stopRivulet();
+    startsLater(world, host, amount + 6_000);
+  },
+  freeze: (_, host, amount) => host.freezeRivulet(amount * 2),
+  pause: (world, host, amount, [a = 0]) => {
+    world.hasOddClocks = true;
+    host.pause(amount * 2, a < 0.5);
+  },
+  'kill-application': (_, host, amount) => host.killApplication(amount),
+  'power-cut': (world, host, amount) => {
+    world.powerCut(host);
+    startsLater(world, host, amount);
+  },
+  'power-cut-in-call': (world, host, amount, [a = 0]) => {
+    host.atCall(Math.floor(a * CALLS_MAX), () => world.powerCut(host));
+    startsLater(world, host, amount + 500);
+  },
+  'disk-full': (world, host, amount) => fillDisk(world, host, amount),
+  'disk-full-in-call': (world, host, amount, [a = 0]) =>
+    host.atCall(Math.floor(a * CALLS_MAX), () => fillDisk(world, host, amount)),
+  'io-errors': (world, host, amount, [a = 0]) => {
+    host.note('the disk fails now and then');
+    host.disk.failing = a * 0.3;
+    world.time.after(amount, () => (host.disk.failing = 0));
+  },
+  'damage-state': (world, host, amount, [a = 0]) => {
+    host.damageState(a);
+    startsLater(world, host, amount);
+  },
+  'replace-database': (world, host, amount, [a = 0]) => {
+    if (!host.hasDatabase) return;
+    host.replaceDatabase(a < 0.5 ? 0 : amount);
+    world.forgetPromises(host);
+  },
+  clone: (world) => world.cloneHost(),
+  'clock-jump': (world, host, _, [a = 0]) => {
+    world.hasOddClocks = true;
+    host.jumpClock(Math.floor((a - 0.5) * 7_200_000));
+  },
+};
+
+function chosen<T>(from: readonly T[], choice = 0): T {
+  return from[Math.floor(choice * from.length)] as T;
+}
+
+/** @throws Violation from checks */
+export async function befall(world: World, { kind, amount, choices }: PlannedEvent): Promise<void> {
+  await ON_HOST[kind]?.(world, chosen(world.hosts, choices[4]), amount, choices);
+  await ON_PLACE[kind]?.(world, chosen(world.places, choices[5]), amount, choices);
+}

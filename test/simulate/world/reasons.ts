@@ -1,0 +1,61 @@
+/** Why a full snapshot may be taken. One that nobody can give a reason for costs money and hides a mistake. */
+import type { SimReplicaSettings } from './rivulet.ts';
+import type { SimTime } from './time.ts';
+
+/** Beginnings of the log lines after which a destination gets a fresh snapshot. */
+const SAID = [
+  'the destination has a gap after its newest snapshot',
+  "what follows the destination's last segment is not at hand",
+  "the destination's last segment is damaged",
+  'the chain to this destination is broken; it gets a fresh snapshot',
+  'the lease is lost',
+  'somebody has removed the lease',
+] as const;
+
+/** Times of objects are the store's, and a snapshot takes its time. */
+const SLACK_MS = 2_000;
+
+export class Reasons {
+  readonly #time: SimTime;
+  /** What was said last, by machine and destination. */
+  readonly #said = new Map<string, string>();
+  readonly #lastMs = new Map<string, number>();
+  /** Generations begun, by machine; and how many of them each destination knows of. */
+  readonly #begun = new Map<string, number>();
+  readonly #known = new Map<string, number>();
+
+  constructor(time: SimTime) {
+    this.#time = time;
+  }
+
+  generation(host: string): void {
+    this.#begun.set(host, (this.#begun.get(host) ?? 0) + 1);
+  }
+
+  said(host: string, destination: string | undefined, message: string): void {
+    if (destination !== undefined && SAID.some((one) => message.startsWith(one)))
+      this.#said.set(`${host} ${destination}`, message);
+  }
+
+  /** Answers the reason for the snapshot that was just taken; undefined when there is none. */
+  snapshot(
+    host: string,
+    destination: string,
+    settings: SimReplicaSettings,
+    isTimeVague: boolean,
+  ): string | undefined {
+    const key = `${host} ${destination}`;
+    const begun = this.#begun.get(host) ?? 0;
+    const isNew = begun > (this.#known.get(key) ?? 0);
+    const said = this.#said.get(key);
+    const sinceMs = this.#time.elapsedMs - (this.#lastMs.get(key) ?? Number.NEGATIVE_INFINITY);
+    this.#known.set(key, begun);
+    this.#said.delete(key);
+    this.#lastMs.set(key, this.#time.elapsedMs);
+    if (isNew) return 'a new generation';
+    if (said !== undefined) return said;
+    const everyMs = settings.snapshotIntervalMs || settings.retentionMs;
+    const isDue = everyMs > 0 && (isTimeVague || sinceMs >= everyMs - SLACK_MS);
+    return isDue ? 'the interval has passed' : undefined;
+  }
+}
