@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ readonly command: Command
   generations: () => import('./commands/generations.ts'),
   snapshots: () => import('./commands/snapshots.ts'),
   wal: () => import('./commands/wal.ts'),
+  status: () => import('./commands/status.ts'),
   check: () => import('./commands/check.ts'),
   config: () => import('./commands/config.ts'),
   version: () => import('./commands/version.ts'),

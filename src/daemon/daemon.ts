@@ -3,12 +3,17 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
+import { readVersion } from '../base/program-version.ts';
 import { settleAll } from '../base/settle-all.ts';
+import { within } from '../base/within.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import { restoreUrl } from '../config/restore-url.ts';
 import type { Config, DatabaseSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
+import { healthAnswer, jsonAnswer, type Routes } from '../server/answers.ts';
 import type { StatusServer } from '../server/http.ts';
+import type { ControlSocket } from '../server/control-socket.ts';
+import { noteControl, openControl } from './control.ts';
 import { compareConfigs, type ConfigChanges } from './config-changes.ts';
 import { DatabaseRunner, type Refusal } from './database-runner.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
@@ -23,6 +28,8 @@ const STALL_LOOK_MAX_MS = 10_000;
 const STALL_GAP_FACTOR = 2;
 /** What a destination or database that is restarted may take for its last changes: it goes on where it was. */
 const RESTART_BUDGET_MS = 10_000;
+/** After the shutdown timeout, what hangs may take so long to let go before it is left behind. */
+const HUNG_GRACE_MS = 2_000;
 
 export interface DaemonTools {
   readonly clock: Clock;
@@ -47,15 +54,25 @@ export class Daemon {
   #databases: RunningDatabase[];
   #server: StatusServer | undefined;
   readonly #watching = new AbortController();
+  readonly #startedAtMs: number;
+  #control: ControlSocket | undefined;
+  #isHung = false;
 
   constructor(config: Config, tools: DaemonTools) {
     this.#config = config;
     this.#tools = tools;
+    this.#startedAtMs = tools.clock.now();
     this.#databases = config.databases.map((settings) => this.#makeDatabase(settings));
   }
 
+  /** Whether something did not let go when everything was to end: then the process must be ended. */
+  get isHung(): boolean {
+    return this.#isHung;
+  }
+
   #makeDatabase(settings: DatabaseSettings): RunningDatabase {
-    const runner = new DatabaseRunner(settings, { ...this.#tools, metrics: this.#metrics });
+    const onOpened = (opened: DatabaseRunner): void => this.#note(opened);
+    const runner = new DatabaseRunner(settings, { ...this.#tools, metrics: this.#metrics, onOpened });
     return { runner, stop: new AbortController(), running: undefined };
   }
 
@@ -77,7 +94,50 @@ export class Daemon {
       throw error;
     }
     for (const database of this.#databases) this.#run(database);
+    await this.#openControl();
     void this.#watch();
+  }
+
+  async #openControl(): Promise<void> {
+    // The state directory of a database that belongs to another process may hold the socket of that one.
+    const runner = this.#runners.find(({ isOpen }) => isOpen) ?? this.#runners[0];
+    if (runner === undefined) return;
+    this.#control = await openControl({
+      settings: this.#config.socket,
+      metaPath: runner.settings.metaPath,
+      routes: this.#routes(),
+      logger: this.#tools.logger,
+    });
+    for (const one of this.#runners.filter(({ isOpen }) => isOpen)) this.#note(one);
+  }
+
+  #note({ settings }: DatabaseRunner): void {
+    if (this.#control !== undefined) noteControl(settings.metaPath, this.#control, this.#tools.logger);
+  }
+
+  #routes(): Routes {
+    return {
+      '/status': () => jsonAnswer(200, { ...this.#about(), ...this.health() }),
+      '/info': () => jsonAnswer(200, this.#info()),
+      '/healthz': () => healthAnswer(this.health()),
+    };
+  }
+
+  #about(): { version: string; pid: number; startedAtMs: number; nowMs: number } {
+    const nowMs = this.#tools.clock.now();
+    return { version: readVersion(), pid: process.pid, startedAtMs: this.#startedAtMs, nowMs };
+  }
+
+  /** In the words of Litestream v0.5. */
+  #info(): Readonly<Record<string, unknown>> {
+    const { version, pid, startedAtMs, nowMs } = this.#about();
+    return {
+      version,
+      pid,
+      uptime_seconds: Math.max(0, Math.round((nowMs - startedAtMs) / 1000)),
+      started_at: new Date(startedAtMs).toISOString(),
+      database_count: this.#runners.length,
+    };
   }
 
   /** Notices what stands still. Asks files and memory only: no request is made for it. */
@@ -175,6 +235,7 @@ export class Daemon {
       void this.#reloadKeys();
       this.#config = { ...next, addr: this.#config.addr };
       if (changes.addr) await this.#relisten(next.addr);
+      if (changes.socket) await this.#reopenControl();
       for (const path of changes.removed) await this.#remove(path);
       for (const settings of changes.restarted) await this.#restart(settings);
       for (const one of changes.altered) {
@@ -215,6 +276,12 @@ export class Daemon {
         this.#tools.logger.error('metrics and health are not served any more', { error: again });
       });
     }
+  }
+
+  async #reopenControl(): Promise<void> {
+    await this.#control?.close();
+    this.#control = undefined;
+    await this.#openControl();
   }
 
   async #remove(path: string): Promise<void> {
@@ -280,9 +347,10 @@ export class Daemon {
   async #finish(): Promise<number> {
     // A change that was under way may have added some.
     for (const { stop } of this.#databases) stop.abort();
-    await Promise.all(this.#databases.map(async ({ running }) => running));
     const { clock, logger } = this.#tools;
     const deadlineMs = clock.monotonicMs() + this.#config.shutdownTimeoutMs;
+    const ended = Promise.all(this.#databases.map(async ({ running }) => running));
+    this.#isHung = !(await within(clock, this.#config.shutdownTimeoutMs, ended));
     const progress = setInterval(() => {
       const left = this.status().flatMap(({ replicas }) => replicas.filter(({ lagBytes }) => lagBytes > 0));
       logger.info('still sending the last changes', {
@@ -292,12 +360,30 @@ export class Daemon {
       });
     }, PROGRESS_MS);
     try {
-      const failed = await Promise.all(this.#runners.map((runner) => runner.finish(deadlineMs)));
-      return failed.flat().length;
+      const failed = await Promise.all(this.#runners.map((runner) => this.#finishOne(runner, deadlineMs)));
+      return failed.reduce((sum, count) => sum + count, 0);
     } finally {
       clearInterval(progress);
       await this.#server?.close();
+      await this.#control?.close();
     }
+  }
+
+  /** What hangs is left behind. @returns how many of its destinations did not get everything */
+  async #finishOne(runner: DatabaseRunner, deadlineMs: number): Promise<number> {
+    const { clock, logger } = this.#tools;
+    let failed = runner.settings.replicas.length;
+    const finish = async (): Promise<void> => {
+      failed = (await runner.finish(deadlineMs)).length;
+    };
+    const isOver = await within(clock, deadlineMs + HUNG_GRACE_MS - clock.monotonicMs(), finish());
+    if (isOver) return failed;
+    this.#isHung = true;
+    logger.error('something hangs and is left behind: not everything may have been stored', {
+      db: runner.settings.path,
+      hint: 'The write-ahead log was kept; the next start continues from there.',
+    });
+    return failed;
   }
 }
 

@@ -17,6 +17,7 @@ import type { DatabaseMetrics, Metrics, ReplicaMetrics } from '../server/metrics
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { LeavesTemporaries } from '../storage/temporaries.ts';
 import type { AlteredDatabase } from './config-changes.ts';
+import { removeDaemonNote } from './daemon-note.ts';
 import type { DatabaseStatus, ReplicaReport } from './database-status.ts';
 import { leaseOf, writtenTo } from './leases.ts';
 import type { ReloadableKeys } from './network-backends.ts';
@@ -27,6 +28,7 @@ import { sweepTemporaries } from './sweep-temporaries.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
+const RESTART_HINT = 'This is a fault of Rivulet: restart it, and report this with the log.';
 /** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
 const SLOWEST_BYTES_PER_MS = 16;
 
@@ -36,6 +38,8 @@ export interface RunnerTools {
   readonly metrics: Metrics;
   /** A destination refuses its credentials, or another process writes there, and the configuration says to end then. */
   readonly onRefused?: (refusal: Refusal) => void;
+  /** Called when the database has been opened, and so belongs to this process. */
+  readonly onOpened?: (runner: DatabaseRunner) => void;
 }
 
 export interface Refusal {
@@ -109,6 +113,10 @@ export class DatabaseRunner {
     return this.#settings;
   }
 
+  get isOpen(): boolean {
+    return this.#primary !== undefined;
+  }
+
   /**
    * Opens the database, if it is there, and its destinations.
    *
@@ -148,6 +156,7 @@ export class DatabaseRunner {
       throw error;
     }
     this.#primary = primary;
+    this.#tools.onOpened?.(this);
   }
 
   #primaryObserver() {
@@ -241,8 +250,23 @@ export class DatabaseRunner {
     };
   }
 
-  /** Runs until `signal` aborts. */
+  /** Runs until `signal` aborts. Never rejects: what ends it before is told, and is bad health from then on. */
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#follow(signal);
+    } catch (error) {
+      this.#brokeDown(error);
+    }
+  }
+
+  /** The database is not looked at any more. What has been read is still sent. */
+  #brokeDown(error: unknown): void {
+    this.#failure = messageOf(error);
+    this.#lastError = { ...noteError(error, this.#tools.clock.now()), hint: RESTART_HINT };
+    this.#tools.logger.error('the database is not followed any more', { error, hint: RESTART_HINT });
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     const primary = await this.#openAtLast(signal);
     if (primary === undefined) return;
     this.#signal = signal;
@@ -372,7 +396,11 @@ export class DatabaseRunner {
 
   /** A replica ends by itself when it must not write, and must not wait until it may. */
   #ended({ settings: { name } }: RunningReplica, error: unknown): void {
-    if (!isRivuletError(error)) throw error;
+    if (!isRivuletError(error)) {
+      const fields = { replica: name, error, hint: RESTART_HINT };
+      this.#tools.logger.error('nothing is sent to the replica any more', fields);
+      return;
+    }
     this.#tools.onRefused?.({ db: this.settings.path, replica: name, error });
   }
 
@@ -422,6 +450,8 @@ export class DatabaseRunner {
   }
 
   async close(): Promise<void> {
+    // While the database belongs to this process: a moment later the note may be that of the next one.
+    if (this.isOpen) removeDaemonNote(this.settings.metaPath);
     await this.#primary?.close();
     for (const { store } of this.#replicas) await store.close();
     this.#primary = undefined;

@@ -36,6 +36,8 @@ export interface ReplicateOutcome {
   readonly unfinished: number;
   /** A destination must not be written to, which ended everything: `on-auth-failure`, or the lease's `when-held`. */
   readonly refusal?: Refusal;
+  /** Something did not let go, so that the process does not end by itself. */
+  readonly isHung?: true;
 }
 
 /**
@@ -72,7 +74,12 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
     logger.info('stopping', { signal: options.signals.received });
     unfinished = await daemon.stop();
   }
-  return { childCode, unfinished, ...(refusal === undefined ? {} : { refusal }) };
+  return {
+    childCode,
+    unfinished,
+    ...(refusal === undefined ? {} : { refusal }),
+    ...(daemon.isHung ? { isHung: true } : {}),
+  };
 }
 
 function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateOptions): void {

@@ -1,20 +1,15 @@
 /** `/metrics` for Prometheus and `/healthz` for load balancers and orchestrators. */
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import { parseAddress } from '../config/address.ts';
+import { type Health, healthAnswer, respond, type Routes } from './answers.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Without a host only this machine can connect, since metrics tell paths and sizes; `0.0.0.0` opens it to all. */
 export const HOST_DEFAULT = '127.0.0.1';
-
-/** The body of `/healthz`; it answers 200 when `ok`, else 503. */
-export interface Health {
-  readonly ok: boolean;
-  readonly [fact: string]: unknown;
-}
 
 export interface StatusServer extends AsyncDisposable {
   /** Where it listens; the port is the real one when 0 was asked for. */
@@ -30,15 +25,10 @@ export interface StatusServerOptions {
   readonly health: () => Health | Promise<Health>;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
-}
-
 /** Resolves once it listens. Throws `CONFIG_INVALID` when `addr` is malformed or cannot be listened on. */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
-  const server = createServer((request, response) => void respond(request, response, options));
+  const routes = routesOf(options);
+  const server = createServer((request, response) => void respond(request, response, routes));
   await listen(server, placeOf(options.addr));
   const { address, port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {
@@ -83,39 +73,9 @@ function listenFailure({ host, port }: StatusServer['address'], cause: Error): R
   });
 }
 
-async function respond(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: StatusServerOptions,
-): Promise<void> {
-  const { status, contentType, body } = await answer(request, options).catch((error: unknown): Answer =>
-    plain(500, `${messageOf(error)}\n`),
-  );
-  response.writeHead(status, {
-    'content-type': contentType,
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
-}
-
-async function answer(request: IncomingMessage, { metrics, health }: StatusServerOptions): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return plain(405, 'only GET and HEAD are answered\n');
-  const [path] = (request.url ?? '').split('?');
-  if (path === '/metrics')
-    return { status: 200, contentType: metrics.contentType, body: await metrics.render() };
-  if (path === '/healthz') {
-    const state = await health();
-    return {
-      status: state.ok ? 200 : 503,
-      contentType: 'application/json',
-      body: `${JSON.stringify(state)}\n`,
-    };
-  }
-  return plain(404, 'there are /metrics and /healthz\n');
-}
-
-function plain(status: number, body: string): Answer {
-  return { status, contentType: 'text/plain; charset=utf-8', body };
+function routesOf({ metrics, health }: StatusServerOptions): Routes {
+  return {
+    '/metrics': async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.render() }),
+    '/healthz': async () => healthAnswer(await health()),
+  };
 }

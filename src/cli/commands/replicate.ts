@@ -7,6 +7,7 @@ import {
   EXIT_OK,
   EXIT_STALLED,
 } from '../exit-codes.ts';
+import type { ReplicateOutcome } from '../../daemon/replicate.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -56,6 +57,9 @@ export const command: Command = {
   run: replicate,
 };
 
+/** Time for the rest of the program to end by itself. */
+const HUNG_MS = 200;
+
 async function replicate(context: CommandContext): Promise<number> {
   const { chooseConfig } = await import('../choose-config.ts');
   const { config, warnings } = await chooseConfig(context);
@@ -64,7 +68,7 @@ async function replicate(context: CommandContext): Promise<number> {
   const logging = await createAdjustableLogger(config.logging);
   const { logger } = logging;
   for (const warning of warnings) logger.warn(warning);
-  const { childCode, unfinished, refusal } = await runReplicate({
+  const outcome = await runReplicate({
     config,
     once: context.flags.boolean('once'),
     logger,
@@ -75,6 +79,13 @@ async function replicate(context: CommandContext): Promise<number> {
       setLogging: async (settings) => logging.set(settings),
     },
   });
+  const code = exitCodeOf(outcome);
+  // What hangs keeps the process alive; what it has to say is out.
+  if (outcome.isHung === true) setTimeout(() => process.exit(code), HUNG_MS).unref();
+  return code;
+}
+
+function exitCodeOf({ refusal, unfinished, childCode }: ReplicateOutcome): number {
   if (refusal !== undefined) {
     if (isRivuletError(refusal.error, 'STALLED')) return EXIT_STALLED;
     const areCredentials = isRivuletError(refusal.error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED');

@@ -1,0 +1,140 @@
+/** Finds the daemon of each database and asks it; of a database without one, what its state directory tells. */
+import { join } from 'node:path';
+
+import { isRivuletError, messageOf, RivuletError, systemCode } from '../../base/errors.ts';
+import { readDaemonNote } from '../../daemon/daemon-note.ts';
+import type { DatabaseStatus, HealthReason } from '../../daemon/database-status.ts';
+import type { Generation, Position } from '../../generations/names.ts';
+import { readState } from '../../primary/state-file.ts';
+import { askSocket } from '../../server/ask-socket.ts';
+
+/** What a daemon answers to GET /status. Undefined parts are absent in JSON. */
+export interface DaemonAnswer {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  /** Its clock when it answered. */
+  readonly nowMs: number;
+  readonly ok: boolean;
+  readonly reasons: readonly HealthReason[];
+  readonly databases: readonly DatabaseStatus[];
+}
+
+/** A database that somebody asks about. */
+export interface Asked {
+  readonly path: string;
+  readonly metaPath: string;
+}
+
+export interface LastKnown {
+  readonly generation: Generation;
+  readonly committed: Position;
+  readonly confirmed: Readonly<Record<string, Position>>;
+}
+
+export interface RunningStatus {
+  readonly path: string;
+  readonly running: true;
+  readonly daemon: Pick<DaemonAnswer, 'version' | 'pid' | 'startedAtMs' | 'nowMs'>;
+  readonly reasons: readonly HealthReason[];
+  readonly status: DatabaseStatus;
+}
+
+export interface AbsentStatus {
+  readonly path: string;
+  readonly running: false;
+  /** Why it is not known. */
+  readonly why: string;
+  readonly code?: string;
+  readonly hint?: string | undefined;
+  /** What was written down last; undefined when there is nothing. */
+  readonly lastKnown: LastKnown | undefined;
+}
+
+export type FoundStatus = RunningStatus | AbsentStatus;
+
+/** Every database of one daemon. @throws RivuletError as `askSocket` does; `STATE_INVALID` when nobody listens */
+export async function statusOfSocket(socketPath: string): Promise<FoundStatus[]> {
+  const answer = await ask(socketPath);
+  if (answer !== undefined) return answer.databases.map((status) => foundIn(answer, status));
+  throw new RivuletError('STATE_INVALID', `nobody listens on ${socketPath}`, {
+    hint: 'Is Rivulet running, and is that its `socket.path`?',
+  });
+}
+
+/** One after another, each daemon asked once. */
+export async function findStatus(databases: readonly Asked[]): Promise<FoundStatus[]> {
+  const answers = new Map<string, Promise<DaemonAnswer | undefined>>();
+  const found: FoundStatus[] = [];
+  for (const database of databases) found.push(await findOne(database, answers));
+  return found;
+}
+
+async function findOne(
+  asked: Asked,
+  answers: Map<string, Promise<DaemonAnswer | undefined>>,
+): Promise<FoundStatus> {
+  try {
+    const note = readDaemonNote(asked.metaPath);
+    if (note === undefined) return notRunning(asked, 'no process replicates it, or its socket is off');
+    const asking = answers.get(note.socket) ?? ask(note.socket);
+    answers.set(note.socket, asking);
+    const answer = await asking;
+    const status = answer?.databases.find(({ path }) => path === asked.path);
+    if (answer !== undefined && status !== undefined) return foundIn(answer, status);
+    return notRunning(asked, `no process replicates it; the last one, ${note.pid}, ended without a word`);
+  } catch (error) {
+    return unknown(asked, error);
+  }
+}
+
+async function ask(socketPath: string): Promise<DaemonAnswer | undefined> {
+  const answer = await askSocket(socketPath, '/status');
+  if (answer === undefined || isDaemonAnswer(answer)) return answer;
+  throw new RivuletError('UNSUPPORTED', `who listens on ${socketPath} gives no answer of Rivulet`);
+}
+
+function isDaemonAnswer(value: unknown): value is DaemonAnswer {
+  const answer = value as Partial<DaemonAnswer> | null;
+  return Array.isArray(answer?.databases) && Array.isArray(answer.reasons) && typeof answer.pid === 'number';
+}
+
+function foundIn(answer: DaemonAnswer, status: DatabaseStatus): RunningStatus {
+  const { version, pid, startedAtMs, nowMs } = answer;
+  return {
+    path: status.path,
+    running: true,
+    daemon: { version, pid, startedAtMs, nowMs },
+    reasons: answer.reasons.filter(({ db }) => db === status.path),
+    status,
+  };
+}
+
+function notRunning({ path, metaPath }: Asked, why: string): AbsentStatus {
+  const reading = readState(join(metaPath, 'state.json'));
+  if (reading.kind !== 'state') return { path, running: false, why, lastKnown: undefined };
+  const { generation, index, tailBytes, confirmed } = reading.state;
+  const committed = { index, offsetBytes: tailBytes };
+  return {
+    path,
+    running: false,
+    why,
+    lastKnown: { generation, committed, confirmed: Object.fromEntries(confirmed) },
+  };
+}
+
+function unknown({ path, metaPath }: Asked, error: unknown): AbsentStatus {
+  const isDenied = systemCode(error) === 'EACCES' || systemCode(error) === 'EPERM';
+  if (isDenied) {
+    const hint = 'Ask as the user that Rivulet runs as, or with -socket.';
+    return {
+      path,
+      running: false,
+      why: `its state in ${metaPath} may not be read`,
+      hint,
+      lastKnown: undefined,
+    };
+  }
+  const own = isRivuletError(error) ? { code: error.code, hint: error.hint } : {};
+  return { path, running: false, why: messageOf(error), lastKnown: undefined, ...own };
+}

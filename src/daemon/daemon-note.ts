@@ -1,0 +1,40 @@
+/** A note in the state directory of each database: which process replicates it, and where that can be asked. */
+import { join } from 'node:path';
+
+import { readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
+
+const VERSION = 1;
+
+export interface DaemonNote {
+  readonly pid: number;
+  /** The control socket. */
+  readonly socket: string;
+}
+
+function notePath(metaPath: string): string {
+  return join(metaPath, 'daemon.json');
+}
+
+/** @throws Error as the file system does */
+export function writeDaemonNote(metaPath: string, note: DaemonNote): void {
+  const bytes = Buffer.from(`${JSON.stringify({ version: VERSION, ...note })}\n`);
+  replaceFile(systemFiles, notePath(metaPath), bytes, { durable: false });
+}
+
+export function removeDaemonNote(metaPath: string): void {
+  systemFiles.remove(notePath(metaPath));
+}
+
+/** @returns undefined when there is none, or none that this version can read. @throws Error as the file system does */
+export function readDaemonNote(metaPath: string): DaemonNote | undefined {
+  const bytes = readFileWhole(systemFiles, notePath(metaPath));
+  if (bytes === undefined) return undefined;
+  try {
+    const raw = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown> | null;
+    if (raw?.['version'] !== VERSION) return undefined;
+    const { pid, socket } = raw;
+    return typeof pid === 'number' && typeof socket === 'string' ? { pid, socket } : undefined;
+  } catch {
+    return undefined;
+  }
+}
