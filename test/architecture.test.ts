@@ -17,6 +17,7 @@ const ROOMS = [
   'generations',
   'primary',
   'restore',
+  'verify',
   'replica',
   'config',
   'server',

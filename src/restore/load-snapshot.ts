@@ -127,3 +127,35 @@ export async function loadSnapshot(
     throw asSnapshotFault(entry, error);
   }
 }
+
+/**
+ * What the beginning of a snapshot tells of it, without the rest being fetched: nothing of its content is checked.
+ *
+ * @throws SnapshotFault when it is no database, or belongs to another name
+ */
+export async function peekSnapshot(
+  store: Pick<ObjectStore, 'read'>,
+  generation: Generation,
+  entry: SnapshotEntry,
+  signal: AbortSignal,
+): Promise<LoadedSnapshot> {
+  try {
+    const content = await beginningOf(store.read(entry.key, { signal }));
+    const annotation = ownAnnotation(generation, entry, content);
+    const { pageSizeBytes, pageCount } = parseDatabaseHeader(content.head, entry.key);
+    return { entry, annotation, pageSizeBytes, pageCount: annotation?.pageCount ?? pageCount };
+  } catch (error) {
+    throw asSnapshotFault(entry, error);
+  }
+}
+
+async function beginningOf(source: AsyncIterable<Uint8Array>): Promise<Content> {
+  const payloads: Uint8Array[] = [];
+  let head = new Uint8Array(0);
+  const onAnnotation = (payload: Uint8Array): void => void payloads.push(payload);
+  for await (const chunk of decodeFrameStream(source, { onAnnotation })) {
+    head = Buffer.concat([head, chunk]).subarray(0, DATABASE_HEADER_BYTES);
+    if (head.length === DATABASE_HEADER_BYTES) break;
+  }
+  return { payloads, head, sizeBytes: head.length };
+}

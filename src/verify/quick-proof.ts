@@ -1,0 +1,324 @@
+/**
+ * The proof that goes on where the last one ended: every object that is new at the destination is fetched back and checked
+ * as a restore would, without anything being written. What was proven before is known again by its listing.
+ *
+ *     listing -> plan (pure) -> fetch -> the applier of a restore, which keeps no pages -> how far it is proven now
+ */
+import type { Clock } from '../base/clock.ts';
+import { isRivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { isEndContent } from '../generations/ends.ts';
+import {
+  type GenerationInventory,
+  generationOf,
+  type Inventory,
+  readInventory,
+  type SnapshotEntry,
+} from '../generations/inventory.ts';
+import {
+  comparePositions,
+  formatPosition,
+  type Generation,
+  type Position,
+  segmentKey,
+} from '../generations/names.ts';
+import { withEndings } from '../generations/superseded.ts';
+import { applySegments } from '../restore/apply-segments.ts';
+import { ChainApplier, type ChainPlace } from '../restore/chain-applier.ts';
+import { ChainFault, SnapshotFault } from '../restore/faults.ts';
+import { type LoadedSnapshot, loadSnapshot, peekSnapshot } from '../restore/load-snapshot.ts';
+import { NoPages } from '../restore/page-sink.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { damageOf, emptied, type Fault, faultOf } from './damage.ts';
+import { extendDigests, type LogDigest } from './log-digest.ts';
+import { type Look, untilCertain } from './looking-again.ts';
+import { planQuick, type QuickPlan, type Run } from './plan-quick.ts';
+import { type Broken, leavesOpen, type Proof, type Proven } from './proof.ts';
+import { knownOf, type ProvenChain, reachOf } from './proven-chain.ts';
+import { sizedStore } from './sized-store.ts';
+
+/** Objects fetched at a time: a proof has time, and what is shipped meanwhile goes first. */
+const PARALLELISM = 4;
+
+export interface QuickParts {
+  readonly store: ObjectStore;
+  readonly generation: Generation;
+  /** What is proven already; of another generation it is not looked at. */
+  readonly known: ProvenChain | undefined;
+  /** What the destination is known to hold, as of now; undefined when nobody here stored anything. */
+  readonly stored: Position | undefined;
+  /** The newest snapshot that the destination is known to hold. */
+  readonly storedSnapshotIndex: number | undefined;
+  /** Length of the window that stays; 0 keeps everything. */
+  readonly retentionMs: number;
+  /** Snapshots that are larger than this (stored bytes) are not read back whole; 0: all are. */
+  readonly snapshotBytesMax: number;
+  /** Whether a listing tells the size of what a read gives: not where it is encrypted. */
+  readonly hasExactSizes: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface QuickProof {
+  readonly proof: Proof;
+  /** What is proven now; what was proven before, when nothing could be added. */
+  readonly chain: ProvenChain | undefined;
+}
+
+/** @throws what is neither the replica's nor the destination's doing, `CANCELLED` among it */
+export async function proveQuickly(parts: QuickParts): Promise<QuickProof> {
+  const prover = new QuickProver(parts);
+  try {
+    const proof = await untilCertain(async () => prover.look(), parts);
+    return { proof, chain: prover.chain };
+  } catch (error) {
+    if (parts.signal?.aborted === true || !leavesOpen(error)) throw error;
+    return { proof: { outcome: 'inconclusive', error }, chain: prover.chain };
+  }
+}
+
+class QuickProver {
+  readonly #parts: QuickParts;
+  readonly #store: ObjectStore;
+  readonly #signal: AbortSignal;
+  readonly #startedMs: number;
+  /** Salts of the logs that were passed: what a snapshot says of its log must be the same. */
+  readonly #salts = new Map<number, readonly [number, number]>();
+  #chain: ProvenChain | undefined;
+  #objects = 0;
+  #bytes = 0;
+
+  constructor(parts: QuickParts) {
+    this.#parts = parts;
+    this.#store = parts.hasExactSizes ? sizedStore(parts.store) : parts.store;
+    this.#signal = parts.signal ?? new AbortController().signal;
+    this.#startedMs = parts.clock.monotonicMs();
+    this.#chain = parts.known?.generation === parts.generation ? parts.known : undefined;
+  }
+
+  get chain(): ProvenChain | undefined {
+    return this.#chain;
+  }
+
+  async look(): Promise<Look<Proven>> {
+    const { generation, store, retentionMs, clock } = this.#parts;
+    const inventory = await readInventory(store, { generation, signal: this.#signal });
+    const held = generationOf(inventory, generation);
+    if (held === undefined) {
+      return { inventory, proof: { outcome: 'broken', damage: emptied(generation, store.location) } };
+    }
+    const { plan, missing } = planQuick(held, this.#chain, {
+      retentionMs,
+      nowMs: clock.now(),
+      snapshotIndex: this.#parts.storedSnapshotIndex,
+    });
+    if (plan === undefined) return { inventory, proof: await this.#broken(missing) };
+    try {
+      const chain = await this.#follow(held, plan);
+      this.#chain = chain;
+      return { inventory, proof: this.#proven(chain) };
+    } catch (error) {
+      const fault = faultOf(error);
+      if (fault === undefined) throw error;
+      return { inventory, proof: await this.#broken(fault) };
+    }
+  }
+
+  #proven(chain: ProvenChain): Proven {
+    return {
+      outcome: 'proven',
+      generation: chain.generation,
+      position: reachOf(chain),
+      untilMs: chain.untilMs,
+      unproven: [],
+      wasChecked: false,
+      objects: this.#objects,
+      bytes: this.#bytes,
+      elapsedMs: this.#parts.clock.monotonicMs() - this.#startedMs,
+    };
+  }
+
+  /** What else can be restored is looked for in all generations: this is rare. */
+  async #broken(fault: Fault): Promise<Broken> {
+    const { store, generation } = this.#parts;
+    const options = { signal: this.#signal };
+    const inventory: Inventory = await withEndings(await readInventory(store, options), store, options);
+    return { outcome: 'broken', damage: damageOf(inventory, generation, fault) };
+  }
+
+  async #follow(held: GenerationInventory, plan: QuickPlan): Promise<ProvenChain> {
+    let chain: ProvenChain | undefined = this.#chain;
+    for (const run of plan.runs) chain = await this.#followRun(held, chain, run);
+    if (chain === undefined) throw new Error('a plan without a run');
+    await this.#checkReach(held, chain);
+    for (const snapshot of plan.snapshots) await this.#checkSnapshot(snapshot, chain);
+    const still = held.snapshots.filter(({ index }) => this.#isProven(index, chain, plan));
+    const oldest = held.snapshots[0]?.index ?? 0;
+    return {
+      ...chain,
+      snapshots: still.map(knownOf),
+      logs: chain.logs.filter(({ index }) => index >= oldest),
+      untilMs: Math.max(chain.untilMs, ...plan.snapshots.map(({ createdAt }) => createdAt)),
+    };
+  }
+
+  #isProven(index: number, chain: ProvenChain, { runs, snapshots }: QuickPlan): boolean {
+    return (
+      chain.snapshots.some((one) => one.index === index) ||
+      runs.some(({ base }) => base?.index === index) ||
+      snapshots.some((one) => one.index === index)
+    );
+  }
+
+  async #followRun(
+    held: GenerationInventory,
+    known: ProvenChain | undefined,
+    run: Run,
+  ): Promise<ProvenChain> {
+    const begun = run.base === undefined ? undefined : await this.#begin(held.generation, run.base);
+    const from = begun ?? known;
+    if (from === undefined) throw new Error('a run without a beginning');
+    const { base } = from;
+    const place = await this.#followSegments(
+      held.generation,
+      base,
+      run,
+      begun === undefined ? from.place : undefined,
+    );
+    checkBaseReached(held.generation, base, place);
+    const logs = logsBefore(known?.logs ?? [], begun === undefined ? undefined : base.entry.index);
+    return {
+      generation: held.generation,
+      base,
+      place,
+      snapshots: known?.snapshots ?? [],
+      logs: extendDigests(logs, run.segments),
+      untilMs: Math.max(
+        begun === undefined ? from.untilMs : base.entry.createdAt,
+        run.segments.at(-1)?.createdAt ?? 0,
+      ),
+    };
+  }
+
+  async #begin(
+    generation: Generation,
+    entry: SnapshotEntry,
+  ): Promise<{ base: LoadedSnapshot; place: ChainPlace; untilMs: number }> {
+    const base = await this.#readSnapshot(generation, entry);
+    const place = { index: entry.index, chain: undefined, previous: undefined, committed: undefined };
+    return { base, place, untilMs: entry.createdAt };
+  }
+
+  async #followSegments(
+    generation: Generation,
+    base: LoadedSnapshot,
+    { segments }: Run,
+    from: ChainPlace | undefined,
+  ): Promise<ChainPlace> {
+    const pages = new NoPages(base.pageSizeBytes, base.pageCount);
+    using applier = new ChainApplier({ generation, until: undefined }, base, pages, from);
+    const note = (): void => {
+      const { chain, index } = applier.place;
+      if (chain !== undefined) this.#salts.set(index, [chain.header.salt1, chain.header.salt2]);
+    };
+    note();
+    await applySegments(applier, segments, {
+      store: this.#store,
+      parallelism: PARALLELISM,
+      signal: this.#signal,
+      onSegment: ({ sizeBytes }) => {
+        this.#count(sizeBytes);
+        note();
+      },
+    });
+    return applier.place;
+  }
+
+  /** Read whole, unless it is larger than may be fetched: then its beginning says what it is. */
+  async #readSnapshot(generation: Generation, entry: SnapshotEntry): Promise<LoadedSnapshot> {
+    const { snapshotBytesMax } = this.#parts;
+    if (snapshotBytesMax > 0 && entry.sizeBytes > snapshotBytesMax) {
+      return peekSnapshot(this.#parts.store, generation, entry, this.#signal);
+    }
+    const loaded = await loadSnapshot(this.#store, generation, entry, {
+      fd: undefined,
+      signal: this.#signal,
+      onBytes: () => undefined,
+    });
+    this.#count(entry.sizeBytes);
+    return loaded;
+  }
+
+  async #checkSnapshot(entry: SnapshotEntry, chain: ProvenChain): Promise<void> {
+    const { annotation } = await this.#readSnapshot(chain.generation, entry);
+    const salts = this.#salts.get(entry.index);
+    const own = annotation?.salts;
+    if (own !== undefined && salts !== undefined && (own[0] !== salts[0] || own[1] !== salts[1])) {
+      throw new SnapshotFault(entry.key, `${entry.key} does not belong there: it was made with another log`);
+    }
+    if (annotation === undefined) return;
+    const stands = { index: entry.index, offsetBytes: annotation.offsetBytes };
+    if (comparePositions(reachOf(chain), stands) < 0) throw tooShort(chain, stands, entry.key);
+  }
+
+  /** The chain must get as far as was stored, and as a promise says. */
+  async #checkReach(held: GenerationInventory, chain: ProvenChain): Promise<void> {
+    const reached = reachOf(chain);
+    const { stored } = this.#parts;
+    if (stored !== undefined && comparePositions(reached, stored) < 0) {
+      throw tooShort(chain, stored, undefined);
+    }
+    const promise = held.ends.at(-1);
+    if (promise === undefined || comparePositions(reached, promise) >= 0) return;
+    const content = await this.#readPromise(promise.key);
+    if (content !== undefined && isEndContent(content, promise)) throw tooShort(chain, promise, promise.key);
+  }
+
+  async #readPromise(key: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#parts.store.readBytes(key, { signal: this.#signal });
+    } catch (error) {
+      // One that cannot be read promises nothing.
+      if (isRivuletError(error, 'STORAGE_NOT_FOUND', 'AGE_INVALID')) return undefined;
+      throw error;
+    }
+  }
+
+  #count(bytes: number): void {
+    this.#objects += 1;
+    this.#bytes += bytes;
+  }
+}
+
+/** Logs from a run's beginning on are counted anew; what came before stays as it was known. */
+function logsBefore(logs: readonly LogDigest[], index: number | undefined): readonly LogDigest[] {
+  return index === undefined ? logs : logs.filter((log) => log.index < index);
+}
+
+/** Whoever restores from a snapshot needs its log at least up to where it stands. */
+function checkBaseReached(generation: Generation, base: LoadedSnapshot, place: ChainPlace): void {
+  const { annotation, entry } = base;
+  if (annotation === undefined || place.chain === undefined) return;
+  const stands = { index: entry.index, offsetBytes: annotation.offsetBytes };
+  const reached = { index: place.index, offsetBytes: place.chain.offsetBytes };
+  if (comparePositions(reached, stands) < 0) throw missingAt(generation, reached, stands, entry.key);
+}
+
+function tooShort(chain: ProvenChain, wanted: Position, claimantKey: string | undefined): ChainFault {
+  const { place } = chain;
+  const reached = { index: place.index, offsetBytes: place.chain?.offsetBytes ?? 0 };
+  return missingAt(chain.generation, reached, wanted, claimantKey);
+}
+
+function missingAt(
+  generation: Generation,
+  reached: Position,
+  wanted: Position,
+  claimantKey: string | undefined,
+): ChainFault {
+  const missing = segmentKey(generation, reached);
+  const why = claimantKey === undefined ? 'was stored' : `exists, as ${claimantKey} says`;
+  const problem = `${missing} is missing: the chain ends at ${formatPosition(reached)}, and everything up to ${formatPosition(wanted)} ${why}`;
+  return new ChainFault(missing, reached, problem, claimantKey === undefined ? {} : { claimantKey });
+}
