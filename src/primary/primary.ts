@@ -345,12 +345,16 @@ export class Primary {
   async #checkpointIfDue(): Promise<void> {
     const following = this.#following;
     if (following === undefined) return;
-    const { tail, checkpoints, database } = following;
+    const { tail, checkpoints } = following;
     const facts = {
       unconfirmedBytes: this.#keeper.uncapturedBytes(tail),
       isShipping: this.#keeper.isShipping(this.#tools.clock.monotonicMs()),
     };
-    if (!checkpoints.isDue(tail, facts)) return;
+    if (checkpoints.isDue(tail, facts)) await this.#checkpoint(following);
+  }
+
+  async #checkpoint(following: Following): Promise<void> {
+    const { tail, checkpoints, database } = following;
     const startedMs = this.#tools.clock.monotonicMs();
     try {
       const outcome = await checkpoints.run({
@@ -498,6 +502,24 @@ export class Primary {
 
   #tooFast(): RivuletError {
     return new RivuletError('DB_BUSY', `${this.settings.path} changes too fast for a snapshot to begin`);
+  }
+
+  /**
+   * Ends the present log, so that a snapshot can stand in the next one: a destination may lack something of this one.
+   *
+   * @returns whether another log has begun; not when a reader or writer of another process was in the way
+   */
+  async beginLog(): Promise<boolean> {
+    return this.#exclusively(async () => {
+      await this.#look();
+      const following = this.#requireFollowing();
+      const { index } = following.tail;
+      await this.#checkpoint(following);
+      following.database.connections.forceFrame();
+      await this.#follow(following);
+      const now = this.#following;
+      return now?.generation === following.generation && now.tail.index > index;
+    });
   }
 
   /**
