@@ -38,7 +38,7 @@ export type CheckpointMode = (typeof CHECKPOINT_MODES)[number];
 /** Lines that the application's process prints, one JSON object each. */
 export type ApplicationReport =
   | { readonly kind: 'started'; readonly seq: number }
-  | { readonly kind: 'deed'; readonly deed: Deed; readonly busy: boolean }
+  | { readonly kind: 'deed'; readonly deed: Deed; readonly busy: boolean; readonly waitedMs: number }
   | {
       readonly kind: 'checkpoint';
       readonly mode: CheckpointMode;

@@ -15,8 +15,10 @@ import {
   addBodyFunction,
   digestOf,
   findFaults,
+  type HistoryRow,
   lastHistory,
   NEXT_MARK,
+  parseState,
   readLedger,
   SCHEMA,
   type State,
@@ -50,11 +52,15 @@ class Application {
   #state: State;
   #seq: number;
   #digest: string;
+  /** For the locks and the disk of its transaction. */
+  #waitedMs = 0;
 
   constructor(settings: ApplicationSettings) {
     this.#settings = settings;
     this.#random = new Random(settings.seed);
     this.#database = this.#open();
+    // In one view: there may be more than one such application.
+    this.#database.exec('BEGIN');
     const faults = findFaults(this.#database);
     if (faults.length > 0) {
       report({ kind: 'broken', faults });
@@ -62,6 +68,7 @@ class Application {
     }
     this.#state = readLedger(this.#database);
     ({ seq: this.#seq, digest: this.#digest } = lastHistory(this.#database));
+    this.#database.exec('COMMIT');
     report({ kind: 'started', seq: this.#seq });
   }
 
@@ -85,13 +92,14 @@ class Application {
     while (!signal.aborted) {
       const deed = this.#random.weighted(this.#settings.weights);
       await this.#try(deed);
-      await sleep(this.#random.int(0, this.#settings.pauseMs));
+      await sleep(this.#random.int(0, this.#settings.pauseMs), undefined, { signal }).catch(() => undefined);
     }
     this.#database.close();
   }
 
   async #try(deed: Deed): Promise<void> {
     let busy = false;
+    this.#waitedMs = 0;
     try {
       await this.#do(deed);
     } catch (error) {
@@ -99,7 +107,7 @@ class Application {
       busy = true;
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
     }
-    report({ kind: 'deed', deed, busy });
+    report({ kind: 'deed', deed, busy, waitedMs: Math.round(this.#waitedMs) });
   }
 
   async #do(deed: Deed): Promise<void> {
@@ -149,8 +157,20 @@ class Application {
   }
 
   #begin(): State {
-    this.#database.exec('BEGIN IMMEDIATE');
+    this.#timed('BEGIN IMMEDIATE');
+    this.#takeOver(lastHistory(this.#database));
     return structuredClone(this.#state);
+  }
+
+  /** Another application of the same database may have committed since. */
+  #takeOver({ seq, state, digest }: HistoryRow): void {
+    if (seq !== this.#seq) [this.#state, this.#seq, this.#digest] = [parseState(state), seq, digest];
+  }
+
+  #timed(sql: string): void {
+    const startedMs = performance.now();
+    this.#database.exec(sql);
+    this.#waitedMs += performance.now() - startedMs;
   }
 
   #finish(state: State, commit: boolean): void {
@@ -158,7 +178,7 @@ class Application {
     const seq = this.#seq + 1;
     const digest = digestOf(this.#digest, seq, stateText(state));
     this.#database.prepare('INSERT INTO history VALUES (?, ?, ?)').run(seq, stateText(state), digest);
-    this.#database.exec('COMMIT');
+    this.#timed('COMMIT');
     [this.#state, this.#seq, this.#digest] = [state, seq, digest];
   }
 

@@ -73,6 +73,16 @@ export function stateText(state: State): string {
   return TABLES.map((table) => `${table}=${state[table].rows}:${state[table].sum}`).join(' ');
 }
 
+/** The reverse of `stateText`; the empty text is that of an empty ledger. */
+export function parseState(text: string): State {
+  const sums = text.split(' ').map((part) => /=(\d+):(\d+)$/.exec(part));
+  const of = (place: number): Sums => ({
+    rows: Number(sums[place]?.[1] ?? 0),
+    sum: Number(sums[place]?.[2] ?? 0),
+  });
+  return { accounts: of(0), orders: of(1), documents: of(2) };
+}
+
 export function digestOf(previous: string, seq: number, state: string): string {
   return createHash('sha256').update(`${previous}|${seq}|${state}`).digest('hex');
 }

@@ -37,6 +37,15 @@ export class ManagedProcess {
     return this.#child !== undefined;
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** For signals that do not end it. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
   start(): void {
     if (this.#child !== undefined) return;
     const { file, args, outputPath, title } = this.#options;
