@@ -77,6 +77,15 @@ describe('the local state', () => {
     }
   });
 
+  it('any flipped bit makes it damaged, also one that leaves a text as expected', () => {
+    const bytes = Buffer.from(encodeState(sample));
+    for (let bit = 0; bit < (bytes.length - 1) * 8; bit++) {
+      const flipped = Buffer.from(bytes);
+      flipped[bit >>> 3]! ^= 1 << (bit & 7);
+      assert.throws(() => decodeState(flipped.toString('utf8')), flipped.toString('latin1'));
+    }
+  });
+
   it('any part that is not as expected makes it damaged, and says which', () => {
     using scratch = new Scratch();
     const path = scratch.file('state.json');
