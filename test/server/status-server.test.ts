@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 
+import type { Health } from '../../src/server/answers.ts';
 import { startStatusServer } from '../../src/server/http.ts';
-import type { Health, StatusServer } from '../../src/server/http.ts';
+import type { StatusServer } from '../../src/server/http.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
 
 const METRICS = { contentType: 'text/plain', render: async () => 'x 1\n' };

@@ -1,0 +1,227 @@
+/** `rivulet status` against real processes. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { type Ended, runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
+import { Scratch } from '../support/scratch.ts';
+
+let scratch = new Scratch();
+let running: Started[] = [];
+beforeEach(() => {
+  scratch = new Scratch();
+  running = [];
+});
+afterEach(async () => {
+  for (const one of running) {
+    one.process.kill('SIGCONT');
+    one.process.kill('SIGKILL');
+    await one.ended;
+  }
+  scratch[Symbol.dispose]();
+});
+
+function makeDatabase(path: string): string {
+  mkdirSync(dirname(path), { recursive: true });
+  const database = new DatabaseSync(path);
+  database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1)');
+  database.close();
+  return path;
+}
+
+interface Settings {
+  readonly replica?: object;
+  readonly socket?: object;
+}
+
+/** Writes a configuration with these databases. Answers the flags that name it. */
+function configure(paths: readonly string[], { replica = {}, socket = {} }: Settings = {}): string[] {
+  const dbs = paths.map((path, n) => ({
+    path,
+    replicas: [{ path: scratch.file(`replica${n}`), ...replica }],
+  }));
+  const file = scratch.file(`rivulet${running.length}.yml`);
+  writeFileSync(file, JSON.stringify({ 'shutdown-timeout': '500ms', socket, dbs }));
+  return ['-no-expand-env', '-config', file];
+}
+
+async function replicate(flags: readonly string[], text: string = 'snapshot written'): Promise<Started> {
+  const started = startRivulet(['replicate', ...flags]);
+  running.push(started);
+  await started.said(text);
+  return started;
+}
+
+/** Asks until the answer has this exit status. */
+async function statusWith(code: number, words: readonly string[]): Promise<Ended> {
+  for (let attempt = 0; ; attempt++) {
+    const ended = await runRivulet(['status', ...words]);
+    if (ended.code === code) return ended;
+    assert.ok(attempt < 20, `${ended.code}: ${ended.out}${ended.err}`);
+    await delay(200);
+  }
+}
+
+test('a healthy process: status 0 and every fact; after its end: status 1 and what was known last', async () => {
+  const flags = configure([makeDatabase(scratch.file('app.db'))]);
+  assert.equal((await runRivulet(['status', ...flags])).code, 1);
+  const daemon = await replicate(flags);
+  const { out } = await statusWith(0, flags);
+  assert.match(out, /app\.db: following \(process \d+, up \d+s\)/);
+  assert.match(out, /file: streaming, /);
+  for (const label of ['position', 'log', 'stored', 'lag', 'last sync', 'next snapshot', 'lease', 'proven'])
+    assert.match(out, new RegExp(`^ +${label} +\\S`, 'm'));
+  const named = await runRivulet(['status', scratch.file('app.db')]);
+  assert.equal(named.code, 0, 'it is found without a configuration');
+  const other = await runRivulet(['status', scratch.file('other.db'), ...flags]);
+  assert.equal(other.code, 1);
+  daemon.process.kill('SIGTERM');
+  await daemon.ended;
+  const after = await runRivulet(['status', ...flags]);
+  assert.equal(after.code, 1);
+  assert.match(after.out, /not running/);
+  assert.match(after.out, /last known +[0-9a-f]{16} [0-9a-f]{8}:[0-9a-f]{8}/);
+  assert.match(after.out, /at file +[0-9a-f]{8}:[0-9a-f]{8}/);
+});
+
+test('the JSON has a shape that scripts can rely on', async () => {
+  const path = makeDatabase(scratch.file('app.db'));
+  const flags = configure([path]);
+  await replicate(flags);
+  const { out } = await statusWith(0, [...flags, '-json']);
+  const answer = JSON.parse(out) as { ok: boolean; databases: Record<string, unknown>[] };
+  assert.deepEqual(Object.keys(answer), ['ok', 'databases']);
+  const [database = {}] = answer.databases;
+  assert.deepEqual(Object.keys(database), ['path', 'running', 'daemon', 'reasons', 'status']);
+  assert.deepEqual(Object.keys(database['daemon'] as object), ['version', 'pid', 'startedAtMs', 'nowMs']);
+  const status = database['status'] as Record<string, unknown> & { replicas: Record<string, unknown>[] };
+  assert.deepEqual(
+    Object.entries(status).map(([key, value]) => [key, typeof value]),
+    [
+      ['path', 'string'],
+      ['state', 'string'],
+      ['generation', 'string'],
+      ['committed', 'object'],
+      ['lookedAtMs', 'number'],
+      ['databaseBytes', 'number'],
+      ['walBytes', 'number'],
+      ['spoolBytes', 'number'],
+      ['replicas', 'object'],
+    ],
+  );
+  const [replica = {}] = status.replicas;
+  const sure = ['name', 'state', 'generation', 'confirmed', 'syncedAtMs', 'caughtUpAtMs', 'snapshotDueAtMs'];
+  const more = ['lease', 'destination', 'lagBytes', 'lagMs'];
+  for (const key of [...sure, ...more]) assert.ok(key in replica, key);
+  const rare = ['lastError', 'proof', 'stalledSinceMs', 'credentials'];
+  for (const key of Object.keys(replica)) assert.ok([...sure, ...more, ...rare].includes(key), key);
+  assert.deepEqual(replica['confirmed'], status['committed']);
+});
+
+test('a process that was killed is not taken for a running one', async () => {
+  const flags = configure([makeDatabase(scratch.file('app.db'))]);
+  const daemon = await replicate(flags);
+  daemon.process.kill('SIGKILL');
+  await daemon.ended;
+  const { code, out } = await runRivulet(['status', ...flags]);
+  assert.equal(code, 1);
+  assert.match(out, /not running.*ended without a word/);
+  await replicate(flags, 'continuing');
+  await statusWith(0, flags);
+});
+
+test('a process that stands still as a whole does not answer: status 5', async () => {
+  const flags = configure([makeDatabase(scratch.file('app.db'))]);
+  const daemon = await replicate(flags);
+  await statusWith(0, flags);
+  daemon.process.kill('SIGSTOP');
+  const { code, out } = await runRivulet(['status', ...flags]);
+  assert.equal(code, 5, out);
+  assert.match(out, /does not answer/);
+});
+
+test('a destination that is away: status 5 with the reason; with `on-stall: exit` the process ends with 5', async () => {
+  const path = makeDatabase(scratch.file('app.db'));
+  writeFileSync(scratch.file('replica0'), 'a file');
+  const flags = configure([path], { replica: { 'stall-after': '500ms', 'sync-interval': '10ms' } });
+  const daemon = await replicate(flags, 'stands still');
+  const { out } = await statusWith(5, flags);
+  assert.match(out, /file: stalled/);
+  assert.match(out, /STALLED +nothing was stored since/);
+  assert.match(out, /last error +.*\[STORAGE_FAILED\]/);
+  rmSync(scratch.file('replica0'));
+  await daemon.said('stores changes again');
+  await statusWith(0, flags);
+  daemon.process.kill('SIGTERM');
+  await daemon.ended;
+  rmSync(scratch.file('replica0'), { recursive: true });
+  writeFileSync(scratch.file('replica0'), 'a file');
+  const strict = configure([path], { replica: { 'stall-after': '500ms', 'on-stall': 'exit' } });
+  const ended = await runRivulet(['replicate', ...strict]);
+  assert.equal(ended.code, 5, ended.out);
+});
+
+test('several processes, and databases of one process, are told apart', async () => {
+  const [a, b, c] = ['a.db', 'b.db', 'c.db'].map((name) => makeDatabase(scratch.file(name)));
+  const first = configure([a ?? '', b ?? '']);
+  const one = await replicate(first);
+  const two = startRivulet(['replicate', c ?? '', `file://${scratch.file('replica-c')}`]);
+  running.push(two);
+  await two.said('snapshot written');
+  assert.match(
+    (await statusWith(0, [b ?? ''])).out,
+    new RegExp(`b\\.db: following \\(process ${one.process.pid},`),
+  );
+  assert.match(
+    (await statusWith(0, [c ?? ''])).out,
+    new RegExp(`c\\.db: following \\(process ${two.process.pid},`),
+  );
+  const all = await statusWith(0, first);
+  assert.equal(all.out.match(/: following/g)?.length, 2);
+});
+
+test('a state directory with a long path, a socket of one’s own, and none', async () => {
+  const long = makeDatabase(scratch.file(`${'deep/'.repeat(20)}app.db`));
+  const flags = configure([long]);
+  await replicate(flags);
+  await statusWith(0, flags);
+  const path = makeDatabase(scratch.file('own.db'));
+  const socket = { path: scratch.file('own.sock'), permissions: '0660' };
+  const own = await replicate(configure([path], { socket, replica: { path: scratch.file('own') } }));
+  assert.match((await statusWith(0, ['-socket', socket.path])).out, /own\.db: following/);
+  assert.equal((await runRivulet(['status', '-socket', socket.path, scratch.file('x.db')])).code, 1);
+  own.process.kill('SIGTERM');
+  await own.ended;
+  const off = configure([path], { socket: { enabled: false }, replica: { path: scratch.file('own') } });
+  await replicate(off, 'continuing');
+  assert.equal((await runRivulet(['status', ...off])).code, 1);
+});
+
+test('a socket that cannot be had is a warning, no more', async () => {
+  writeFileSync(scratch.file('taken'), 'mine');
+  const flags = configure([makeDatabase(scratch.file('app.db'))], {
+    socket: { path: scratch.file('taken') },
+  });
+  const daemon = await replicate(flags);
+  await daemon.said('there is no control socket');
+  daemon.process.kill('SIGTERM');
+  assert.equal((await daemon.ended).code, 0);
+});
+
+test('-watch shows it again until it is stopped', async () => {
+  const flags = configure([makeDatabase(scratch.file('app.db'))]);
+  await replicate(flags);
+  await statusWith(0, flags);
+  const watching = startRivulet(['status', '-watch', ...flags]);
+  running.push(watching);
+  await watching.said('following');
+  await once(watching.process.stdout ?? watching.process, 'data');
+  watching.process.kill('SIGINT');
+  const { code, out } = await watching.ended;
+  assert.equal(code, 0);
+  assert.ok((out.match(/: following/g)?.length ?? 0) >= 2);
+});

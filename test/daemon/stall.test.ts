@@ -1,0 +1,209 @@
+/** A daemon that notices what stands still: destinations that fail or hang, a database that cannot be read, itself. */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { afterEach, describe, it, mock } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '../../src/base/clock.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
+import type { Config } from '../../src/config/settings.ts';
+import { Daemon } from '../../src/daemon/daemon.ts';
+import { runReplicate } from '../../src/daemon/replicate.ts';
+import { Primary } from '../../src/primary/primary.ts';
+import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { LiveDatabase } from '../support/live-database.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
+
+const STALL_MS = 400;
+
+afterEach(() => mock.restoreAll());
+
+function configOf(live: LiveDatabase, more: string = ''): Config {
+  const text = `
+shutdown-timeout: 300ms
+socket: {enabled: false}
+dbs:
+  - path: ${live.path}
+    monitor-interval: 20ms
+    replicas:
+      - path: ${live.scratch.file('replica')}
+        sync-interval: 5ms
+        stall-after: ${STALL_MS}ms
+        ${more}
+`;
+  return parseConfig(text, { file: 'rivulet.yml', environment: {} }).config;
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  while (!condition()) {
+    assert.ok(performance.now() < endMs, `waited in vain: ${what}`);
+    await delay(10);
+  }
+}
+
+async function started(live: LiveDatabase): Promise<{ daemon: Daemon; logger: RecordingLogger }> {
+  const logger = new RecordingLogger();
+  const daemon = new Daemon(configOf(live), { clock: systemClock, logger });
+  await daemon.start();
+  return { daemon, logger };
+}
+
+function isLevel(daemon: Daemon): boolean {
+  return daemon
+    .status()
+    .every(({ replicas }) =>
+      replicas.every((one) => one.lagBytes === 0 && one.lagMs === 0 && one.confirmed !== undefined),
+    );
+}
+
+describe('a destination', () => {
+  it('that is away: one error with what to do, bad health with the reason, one line when it is over', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    writeFileSync(live.scratch.file('replica'), 'a file');
+    const { daemon, logger } = await started(live);
+    await until('the alarm', () => logger.messages('error').length > 0);
+    await delay(3 * STALL_MS);
+    assert.deepEqual(logger.messages('error'), [
+      'the replica stands still: later changes are on this machine only',
+    ]);
+    const { fields } = logger.matching('stands still')[0] ?? {};
+    assert.match(String(fields?.['hint']), /\w/);
+    assert.equal(fields?.['code'], 'STORAGE_FAILED');
+    assert.equal(fields?.['replica'], 'file');
+    const { ok, reasons, databases } = daemon.health();
+    assert.equal(ok, false);
+    assert.deepEqual(
+      reasons.map(({ replica, reason }) => [replica, reason]),
+      [['file', 'stalled']],
+    );
+    assert.equal(databases[0]?.replicas[0]?.state, 'stalled');
+    rmSync(live.scratch.file('replica'));
+    mkdirSync(live.scratch.file('replica'));
+    await until('it is over', () => logger.matching('stores changes again').length > 0);
+    await until('it is level', () => isLevel(daemon));
+    assert.deepEqual(daemon.health().reasons, []);
+    assert.equal(await daemon.stop(), 0);
+  });
+
+  it('that goes away while nothing is written is no stall', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon, logger } = await started(live);
+    await until('it is level', () => isLevel(daemon));
+    mock.method(FileObjectStore.prototype, 'write', async () => {
+      throw new Error('away');
+    });
+    await delay(4 * STALL_MS);
+    assert.deepEqual(logger.messages('error'), []);
+    assert.equal(daemon.health().ok, true);
+    mock.restoreAll();
+    await daemon.stop();
+  });
+
+  it('that is slow with a first snapshot, and gets on, is no stall', async () => {
+    using live = new LiveDatabase();
+    live.insert(200, 50_000);
+    const { write } = FileObjectStore.prototype;
+    async function* slowly(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+      for await (const chunk of body) {
+        await delay(STALL_MS / 2);
+        yield chunk;
+      }
+    }
+    mock.method(
+      FileObjectStore.prototype,
+      'write',
+      async function (this: FileObjectStore, ...[key, body, options]: Parameters<typeof write>) {
+        return write.call(this, key, body instanceof Uint8Array ? body : slowly(body), options);
+      },
+    );
+    const { daemon, logger } = await started(live);
+    const startedMs = performance.now();
+    await until('it is stored', () => isLevel(daemon));
+    mock.restoreAll();
+    assert.ok(performance.now() - startedMs > 3 * STALL_MS, 'it took long enough to tell');
+    assert.deepEqual(logger.messages('error'), []);
+    await daemon.stop();
+  });
+
+  it('whose answer never comes, and that cannot be stopped: noticed, and the end is not held up', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon, logger } = await started(live);
+    await until('it is level', () => isLevel(daemon));
+    const answer = Promise.withResolvers<never>();
+    mock.method(FileObjectStore.prototype, 'write', async () => answer.promise);
+    live.insert(1);
+    await until('the alarm', () => logger.matching('stands still').length > 0);
+    assert.match(String(logger.matching('stands still')[0]?.fields['hint']), /Nothing failed/);
+    const stoppingMs = performance.now();
+    assert.equal(await daemon.stop(), 1);
+    mock.restoreAll();
+    assert.ok(performance.now() - stoppingMs < 5_000);
+    assert.equal(daemon.isHung, true);
+    answer.reject(new Error('at last'));
+  });
+
+  it('with `on-stall: exit`: everything ends, and why is known', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    writeFileSync(live.scratch.file('replica'), 'a file');
+    const logger = new RecordingLogger();
+    const outcome = await runReplicate({
+      config: configOf(live, 'on-stall: exit'),
+      once: false,
+      logger,
+      clock: systemClock,
+      signals: {
+        graceful: new AbortController().signal,
+        received: undefined,
+        onForce: () => undefined,
+        onReload: () => undefined,
+      },
+    });
+    assert.equal(outcome.refusal?.error.code, 'STALLED');
+    assert.equal(outcome.unfinished, 1);
+    assert.equal(logger.matching('as `on-stall` says').length, 1);
+  });
+});
+
+describe('a database', () => {
+  it('that nobody looks at any more, although its log grows, is a fault of ours and is noticed', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon, logger } = await started(live);
+    await until('it is level', () => isLevel(daemon));
+    const look = Promise.withResolvers<boolean>();
+    mock.method(Primary.prototype, 'refresh', async () => look.promise);
+    await delay(3 * STALL_MS);
+    assert.deepEqual(logger.messages('error'), [], 'nothing was written: nothing is missed');
+    live.insert(1);
+    await until('the alarm', () => logger.matching('the database is not followed').length > 0);
+    assert.deepEqual(
+      daemon.health().reasons.map(({ replica, reason }) => [replica, reason]),
+      [[undefined, 'stalled']],
+    );
+    mock.restoreAll();
+    assert.equal(logger.messages('error').length, 1);
+    look.resolve(false);
+    await daemon.stop();
+  });
+
+  it('that cannot be read for long is a stall; read again, it is over', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon, logger } = await started(live);
+    await until('it is level', () => isLevel(daemon));
+    mock.method(Primary.prototype, 'refresh', async () => {
+      throw new Error('cannot be read');
+    });
+    await until('the alarm', () => logger.matching('is not followed: what').length > 0);
+    assert.equal(daemon.status()[0]?.state, 'stalled');
+    assert.equal(daemon.status()[0]?.lastError?.message, 'cannot be read');
+    mock.restoreAll();
+    await until('it is over', () => logger.matching('is followed again').length > 0);
+    assert.equal(daemon.health().ok, true);
+    await daemon.stop();
+  });
+});
