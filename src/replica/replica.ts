@@ -324,7 +324,7 @@ export class Replica {
     const { clock } = this.#parts;
     const done = new AbortController();
     const late = new AbortController();
-    void clock.sleep(deadlineMs - clock.monotonicMs(), done.signal).then(
+    void clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), done.signal).then(
       () => late.abort(new RivuletError('CANCELLED', 'the time for the last changes is over')),
       () => undefined,
     );
