@@ -5,6 +5,7 @@
 import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
+import { type Files, systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { otherWriters } from '../generations/other-writers.ts';
@@ -18,13 +19,21 @@ import { enforceRetention } from './retention.ts';
 import { type Duty, nextDuty, type Schedule, type ScheduleSettings, snapshotDueAtMs } from './schedule.ts';
 import type { Session } from './session.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
-import { readValidatedAt, validateReplica, validationPath, writeValidatedAt } from './validation.ts';
+import { Prover, type VerifySettings } from './prover.ts';
+import type { ProofStatus } from './replica-status.ts';
+import { readValidatedAt, writeValidatedAt } from './validation.ts';
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 5 * 60_000;
 
-export interface DutySettings extends ScheduleSettings {
+const NO_PROOFS: VerifySettings = { intervalMs: 0, quickIntervalMs: 0, maxSizeBytes: 0 };
+
+export interface DutySettings extends Omit<ScheduleSettings, 'quickProofIntervalMs' | 'fullProofIntervalMs'> {
   readonly name: string;
+  /** How what is stored is proven; not at all when absent. */
+  readonly verify?: VerifySettings;
+  /** Listings tell the sizes of encrypted objects, which are not those of their content. */
+  readonly isEncrypted?: boolean;
   /** Directory for temporary databases and small notes; belongs to Rivulet. */
   readonly metaPath: string;
 }
@@ -35,6 +44,8 @@ export interface DutyParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observer: ReplicaObserver;
+  /** Where notes are kept; this machine's when absent. */
+  readonly files?: Files;
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
 }
@@ -48,6 +59,8 @@ export class Duties {
   #underWay: Promise<void> | undefined;
   #lastFailure: unknown;
   readonly #othersTold = new Set<Generation>();
+  readonly #prover: Prover;
+  #session: Session | undefined;
 
   constructor(settings: DutySettings, parts: DutyParts) {
     this.#settings = settings;
@@ -59,6 +72,16 @@ export class Duties {
       validatedAtMs: readValidatedAt(settings.metaPath, settings.name) ?? parts.clock.now(),
       notBeforeMs: Number.NEGATIVE_INFINITY,
     };
+    const { verify = NO_PROOFS, isEncrypted = false } = settings;
+    this.#prover = new Prover(
+      { ...settings, verify, isEncrypted },
+      { ...parts, files: parts.files ?? systemFiles },
+    );
+  }
+
+  /** How the last proof ended; undefined before the first one. */
+  get proof(): ProofStatus | undefined {
+    return this.#prover.status;
   }
 
   /** The duty that goes on now; never rejects. */
@@ -79,6 +102,7 @@ export class Duties {
   /** A segment has been stored: what waits for it goes on, and something may expire one day. */
   segmentStored(): void {
     this.#schedule = { ...this.#schedule, retentionIsIdle: false };
+    this.#prover.stored();
     this.#progress.fire();
   }
 
@@ -100,7 +124,19 @@ export class Duties {
   #next(): Duty | undefined {
     const session = this.#parts.session();
     if (session === undefined || this.#underWay !== undefined) return undefined;
-    return nextDuty(this.#schedule, this.#settings, positionOf(session.cursor).index > session.snapshotIndex);
+    if (session !== this.#session) this.#prover.begin(session);
+    this.#session = session;
+    const { newsSinceMs, hasNewsSinceFull, isBroken } = this.#prover;
+    const { verify = NO_PROOFS } = this.#settings;
+    return nextDuty(
+      { ...this.#schedule, newsSinceMs, hasNewsSinceFull, isBroken },
+      {
+        ...this.#settings,
+        quickProofIntervalMs: verify.quickIntervalMs,
+        fullProofIntervalMs: verify.intervalMs,
+      },
+      positionOf(session.cursor).index > session.snapshotIndex,
+    );
   }
 
   /** Starts what is due. */
@@ -120,7 +156,8 @@ export class Duties {
   async #perform(kind: Duty['kind'], session: Session, signal: AbortSignal | undefined): Promise<void> {
     if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
     else if (kind === 'retention') await this.#enforceRetention(session, signal);
-    else await this.#validate(session, signal);
+    else if (kind === 'validation') await this.#proveFully(session, signal);
+    else await this.#prove(session, signal);
     this.#lastFailure = undefined;
     this.#backoff.reset();
   }
@@ -212,20 +249,38 @@ export class Duties {
     }
   }
 
-  async #validate(session: Session, signal: AbortSignal | undefined): Promise<void> {
-    const { primary, store, clock, observer, logger } = this.#parts;
-    const { metaPath, name } = this.#settings;
-    const outcome = await validateReplica({
-      primary,
-      store,
-      generation: session.generation,
-      temporaryPath: validationPath(metaPath, name),
-      logger,
-      signal,
-      shipped: async (position) => this.#confirmedThrough(session, position, signal),
-    });
-    this.#schedule = { ...this.#schedule, validatedAtMs: clock.now() };
-    writeValidatedAt(metaPath, name, clock.now());
-    observer.onValidation(outcome === 'equal');
+  /** Proves what is new; damage gets a fresh snapshot, which is proven in turn. */
+  async #prove(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    const demand = await this.#prover.quick(session, signal);
+    if (demand.kind === 'snapshot') await this.#heal(session, demand.afterIndex, signal);
+  }
+
+  async #proveFully(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    const shipped = async (position: Position): Promise<void> =>
+      this.#confirmedThrough(session, position, signal);
+    const demand = await this.#prover.full(session, shipped, signal);
+    const nowMs = this.#parts.clock.now();
+    this.#schedule = { ...this.#schedule, validatedAtMs: nowMs };
+    writeValidatedAt(this.#settings.metaPath, this.#settings.name, nowMs);
+    if (demand.kind === 'snapshot') await this.#heal(session, demand.afterIndex, signal);
+  }
+
+  /**
+   * A fresh snapshot in a later log than the damaged one: whoever restores from it needs nothing of what came before. Where
+   * no other log can be begun, as while somebody reads, another generation begins.
+   */
+  async #heal(session: Session, damagedIndex: number, signal: AbortSignal | undefined): Promise<void> {
+    const { primary } = this.#parts;
+    await primary.beginLog();
+    const presentIndex = primary.position?.index ?? 0;
+    if (presentIndex <= Math.max(damagedIndex, session.snapshotIndex)) {
+      this.#prover.healed(session);
+      const what = `${this.#parts.store.location} does not restore, and no other log can be begun`;
+      await primary.abandonGeneration(session.generation, what);
+      return;
+    }
+    await this.#takeSnapshot(session, signal);
+    this.#prover.healed(session);
+    if (this.#parts.session() === session) await this.#prover.quick(session, signal);
   }
 }

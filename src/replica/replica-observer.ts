@@ -6,6 +6,8 @@ export interface ReplicaObserver {
   onSegment(bytes: number, position: Position): void;
   onSnapshot(databaseBytes: number, objectBytes: number): void;
   onValidation(ok: boolean): void;
+  /** A proof that the destination restores has ended. */
+  onProof?(depth: 'quick' | 'full', outcome: 'proven' | 'broken' | 'inconclusive'): void;
   onFailure(error: unknown): void;
   onRecovery(): void;
 }

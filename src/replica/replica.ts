@@ -120,7 +120,7 @@ export class Replica {
       lastError: this.#failures.last,
       snapshotDueAtMs: this.#duties.snapshotDueAtMs,
       lease: this.#parts.lease?.status,
-      proof: undefined,
+      proof: this.#duties.proof,
     };
   }
 

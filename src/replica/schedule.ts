@@ -1,5 +1,8 @@
 /** What is due when at one destination. Pure, and timed by what the destination holds, not by when we started. */
 
+/** How often damage is looked at again where quick proofs are off. */
+const BROKEN_LOOK_MS = 5 * 60_000;
+
 export interface ScheduleSettings {
   /** Age of the newest snapshot at which another is taken; undefined or 0 means at `retentionMs`. */
   readonly snapshotIntervalMs: number | undefined;
@@ -7,6 +10,10 @@ export interface ScheduleSettings {
   readonly retentionMs: number;
   readonly retentionCheckIntervalMs: number;
   readonly validationIntervalMs: number | undefined;
+  /** Between proofs of what is new; undefined or 0: none. */
+  readonly quickProofIntervalMs?: number | undefined;
+  /** Between full proofs, beside `validationIntervalMs`; undefined or 0: none. */
+  readonly fullProofIntervalMs?: number | undefined;
 }
 
 export interface Schedule {
@@ -17,12 +24,18 @@ export interface Schedule {
   /** At the last check there was nothing that could expire later, and nothing has been written since. */
   readonly retentionIsIdle: boolean;
   readonly validatedAtMs: number;
+  /** Since when something has been there that nobody has proven; undefined: nothing. */
+  readonly newsSinceMs?: number | undefined;
+  /** Something has been stored since the last full proof; true when absent. */
+  readonly hasNewsSinceFull?: boolean;
+  /** The last proof failed: nothing older may be let go of before another one succeeds. */
+  readonly isBroken?: boolean;
   /** After a failure nothing is tried before this moment. */
   readonly notBeforeMs?: number;
 }
 
 export interface Duty {
-  readonly kind: 'snapshot' | 'retention' | 'validation';
+  readonly kind: 'snapshot' | 'retention' | 'validation' | 'proof';
   readonly atMs: number;
 }
 
@@ -42,19 +55,38 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
       atMs: (schedule.snapshotAtMs ?? Number.NEGATIVE_INFINITY) + snapshotEveryMs,
     });
   }
-  if (settings.retentionMs > 0 && !schedule.retentionIsIdle) {
+  if (settings.retentionMs > 0 && !schedule.retentionIsIdle && schedule.isBroken !== true) {
     const everyMs = Math.min(settings.retentionCheckIntervalMs, settings.retentionMs);
     duties.push({
       kind: 'retention',
       atMs: (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs,
     });
   }
-  if (settings.validationIntervalMs !== undefined && settings.validationIntervalMs > 0) {
-    duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + settings.validationIntervalMs });
+  const fullEveryMs = fullIntervalMs(settings);
+  // What has not changed since is as it was.
+  if (fullEveryMs !== undefined && schedule.hasNewsSinceFull !== false && schedule.isBroken !== true) {
+    duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + fullEveryMs });
+  }
+  const quickEveryMs = quickIntervalMs(settings, schedule.isBroken === true);
+  if (schedule.newsSinceMs !== undefined && quickEveryMs !== undefined) {
+    duties.push({ kind: 'proof', atMs: schedule.newsSinceMs + quickEveryMs });
   }
   const first = duties.reduce<Duty | undefined>(
     (best, duty) => (best === undefined || duty.atMs < best.atMs ? duty : best),
     undefined,
   );
   return first && { ...first, atMs: Math.max(first.atMs, schedule.notBeforeMs ?? Number.NEGATIVE_INFINITY) };
+}
+
+/** The shorter of the two intervals that are set. */
+function fullIntervalMs({ validationIntervalMs, fullProofIntervalMs }: ScheduleSettings): number | undefined {
+  const set = [validationIntervalMs, fullProofIntervalMs].filter((ms) => ms !== undefined && ms > 0);
+  return set.length === 0 ? undefined : Math.min(...(set as number[]));
+}
+
+/** Damage that a full proof found is looked at again although nobody asked for quick ones. */
+function quickIntervalMs(settings: ScheduleSettings, isBroken: boolean): number | undefined {
+  const { quickProofIntervalMs = 0 } = settings;
+  if (quickProofIntervalMs > 0) return quickProofIntervalMs;
+  return isBroken ? BROKEN_LOOK_MS : undefined;
 }

@@ -6,10 +6,13 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isRivuletError } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatPosition, type Generation, type Position } from '../generations/names.ts';
 import type { Primary } from '../primary/primary.ts';
+import { checkIntegrityAside } from '../restore/integrity-aside.ts';
+import type { RestoreSummary } from '../restore/options.ts';
 import { restore } from '../restore/restore.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -20,6 +23,7 @@ export interface ValidationParts {
   /** Where the restored database lies while it is compared; no other destination may use the same. */
   readonly temporaryPath: string;
   readonly logger: Logger;
+  readonly clock?: Clock;
   /** Resolves when the destination holds everything before `position`; rejects when it never will. */
   readonly shipped: (position: Position) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
@@ -34,26 +38,84 @@ const UNRESTORABLE = [
   'INTEGRITY',
 ] as const;
 
-export type ValidationOutcome = 'equal' | 'different';
+export type Validated = Equal | Different;
 
-export async function validateReplica(parts: ValidationParts): Promise<ValidationOutcome> {
+export interface Equal {
+  readonly outcome: 'equal';
+  readonly position: Position;
+  /** How long the restore took. */
+  readonly elapsedMs: number;
+  readonly objects: number;
+  readonly bytes: number;
+  /** When the newest object of it was stored, in milliseconds since 1970. */
+  readonly untilMs: number;
+}
+
+export interface Different {
+  readonly outcome: 'different';
+  readonly error: RivuletError;
+}
+
+/** What is read wrong once may be read right the next time; what is wrong twice is wrong. */
+const ATTEMPTS = 2;
+
+export async function validateReplica(parts: ValidationParts): Promise<Validated> {
   const { position, digest } = await hashLive(parts);
   await parts.shipped(position);
+  const { temporaryPath, logger } = parts;
+  for (let attempt = 1; ; attempt += 1) {
+    rmSync(temporaryPath, { force: true });
+    try {
+      const validated = await compare(parts, position, digest);
+      report(parts, validated.outcome, position);
+      return validated;
+    } catch (error) {
+      if (!isRivuletError(error, ...UNRESTORABLE)) throw error;
+      if (attempt < ATTEMPTS) continue;
+      const hint = error.hint === undefined ? {} : { hint: error.hint };
+      logger.error('validation failed: the destination does not restore', {
+        error,
+        ...hint,
+        position: formatPosition(position),
+      });
+      return { outcome: 'different', error };
+    } finally {
+      rmSync(temporaryPath, { force: true });
+    }
+  }
+}
+
+async function compare(parts: ValidationParts, position: Position, digest: string): Promise<Validated> {
+  const restored = await restoreTo(parts, position);
   const outputPath = parts.temporaryPath;
-  rmSync(outputPath, { force: true });
+  if ((await hashFile(outputPath)) !== digest) {
+    const problem = `what ${parts.store.location} restores at ${formatPosition(position)} differs from the live database`;
+    return { outcome: 'different', error: new RivuletError('INTEGRITY', problem) };
+  }
+  await checkSource(parts);
+  return {
+    outcome: 'equal',
+    position,
+    elapsedMs: restored.elapsedMs,
+    objects: restored.segments + 1,
+    bytes: restored.bytesFetched,
+    untilMs: restored.resultingTimeMs,
+  };
+}
+
+/** An exact copy of a database that is damaged itself: no replica can help with that, and somebody has to know. */
+async function checkSource({ temporaryPath, logger }: ValidationParts): Promise<void> {
   try {
-    const outcome = (await restoreAndHash(parts, outputPath, position)) === digest ? 'equal' : 'different';
-    report(parts, outcome, position);
-    return outcome;
+    await checkIntegrityAside(temporaryPath, 'full');
   } catch (error) {
-    if (!isRivuletError(error, ...UNRESTORABLE)) throw error;
-    parts.logger.error('validation failed: the destination does not restore', {
-      error,
-      position: formatPosition(position),
-    });
-    return 'different';
-  } finally {
-    rmSync(outputPath, { force: true });
+    if (!isRivuletError(error, 'INTEGRITY')) throw error;
+    logger.error(
+      'the live database is damaged: it does not pass its integrity check, nor does its exact copy',
+      {
+        error,
+        help: 'Restore a moment from before the damage: `rivulet verify -full -timestamp TIME` finds one.',
+      },
+    );
   }
 }
 
@@ -71,25 +133,29 @@ async function hashLive(parts: ValidationParts): Promise<{ position: Position; d
   }
 }
 
-async function restoreAndHash(
-  parts: ValidationParts,
-  outputPath: string,
-  position: Position,
-): Promise<string> {
+async function restoreTo(parts: ValidationParts, position: Position): Promise<RestoreSummary> {
   const { store, generation, signal } = parts;
-  await restore({
+  const summary = await restore({
     store,
-    outputPath,
+    outputPath: parts.temporaryPath,
     target: { generation, index: position.index, offsetBytes: position.offsetBytes },
     integrityCheck: 'none',
     ...(signal === undefined ? {} : { signal }),
+    ...(parts.clock === undefined ? {} : { clock: parts.clock }),
   });
+  const [damaged] = summary.damagedSnapshots;
+  if (damaged === undefined) return summary;
+  // An older one led to the same point this time.
+  throw new RivuletError('CHAIN_BROKEN', `${damaged} cannot be used`, { details: { key: damaged } });
+}
+
+async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of createReadStream(outputPath)) hash.update(piece as Uint8Array);
+  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
   return hash.digest('hex');
 }
 
-function report({ logger }: ValidationParts, outcome: ValidationOutcome, position: Position): void {
+function report({ logger }: ValidationParts, outcome: Validated['outcome'], position: Position): void {
   if (outcome === 'equal') {
     logger.info('validation passed: the destination restores to the live database', {
       position: formatPosition(position),

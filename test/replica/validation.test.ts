@@ -24,7 +24,7 @@ function lying(primary: Primary): Primary {
 }
 
 async function validate(scene: ReplicaScene, primary: Primary): Promise<string> {
-  return validateReplica({
+  const { outcome } = await validateReplica({
     primary,
     store: scene.store,
     generation: scene.primary.generation ?? '',
@@ -32,6 +32,7 @@ async function validate(scene: ReplicaScene, primary: Primary): Promise<string> 
     logger: scene.logger,
     shipped: async () => undefined,
   });
+  return outcome;
 }
 
 describe('validation', { timeout: 30_000 }, () => {

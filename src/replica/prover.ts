@@ -1,0 +1,427 @@
+/**
+ * The proofs of one destination: what is remembered of them, what is told, and what has to be done. How a proof is made is
+ * `verify/`'s business; who takes the fresh snapshot, that of `duties.ts`.
+ */
+import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { isRivuletError } from '../base/errors.ts';
+import type { Files } from '../base/files.ts';
+import type { Logger } from '../base/log.ts';
+import { readInventory } from '../generations/inventory.ts';
+import { comparePositions, type Position } from '../generations/names.ts';
+import { formatTime } from '../generations/restore-target.ts';
+import { positionOf } from '../primary/cursor.ts';
+import type { Primary } from '../primary/primary.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { choosePoint } from '../verify/choose-point.ts';
+import type { Damage, Inconclusive, Proof, Proven } from '../verify/proof.ts';
+import { assertRoomFor, provePoint } from '../verify/prove-point.ts';
+import { reachOf, withIntact } from '../verify/proven-chain.ts';
+import { proveQuickly } from '../verify/quick-proof.ts';
+import { decideHeal } from './heal-policy.ts';
+import {
+  emptyNote,
+  type ProofFileParts,
+  type ProofNote,
+  readProofNote,
+  writeProofNote,
+} from './proof-note.ts';
+import type { ReplicaObserver } from './replica-observer.ts';
+import type { ProofStatus } from './replica-status.ts';
+import type { Session } from './session.ts';
+import { type Validated, validateReplica, validationPath } from './validation.ts';
+
+/** Objects that somebody was told of are remembered, up to so many. */
+const TOLD_MAX = 64;
+
+export interface VerifySettings {
+  /** Between full proofs, if something was stored since; 0: none. */
+  readonly intervalMs: number;
+  /** Between quick proofs, if something was stored since; 0: none. */
+  readonly quickIntervalMs: number;
+  /** Where copies are restored to; the directory of the local state when absent. */
+  readonly temporaryPath?: string | undefined;
+  /** A larger database is not restored by itself, and a larger snapshot not read back; 0: no limit. */
+  readonly maxSizeBytes: number;
+}
+
+export interface ProverSettings {
+  readonly name: string;
+  readonly metaPath: string;
+  readonly retentionMs: number;
+  /** Full proofs that were asked for by themselves: no size is too large for them. */
+  readonly validationIntervalMs: number | undefined;
+  /** Listings of an encrypted destination tell the size of what is stored, not of what is read. */
+  readonly isEncrypted: boolean;
+  readonly verify: VerifySettings;
+}
+
+export interface ProverParts {
+  readonly primary: Primary;
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observer: ReplicaObserver;
+  readonly files: Files;
+  /** Numbers from 0 up to 1. */
+  readonly random?: () => number;
+}
+
+/** What a proof asks of whoever runs it: nothing, or a fresh snapshot in a later log than this one. */
+export type Demand = { readonly kind: 'none' } | { readonly kind: 'snapshot'; readonly afterIndex: number };
+
+const NOTHING: Demand = { kind: 'none' };
+
+export class Prover {
+  readonly #settings: ProverSettings;
+  readonly #parts: ProverParts;
+  #note: ProofNote;
+  #status: ProofStatus | undefined;
+  #saidTooLarge = false;
+  #lastOpen: string | undefined;
+  #saidProven = false;
+
+  constructor(settings: ProverSettings, parts: ProverParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    const { location } = parts.store;
+    const note = this.#isOn ? readProofNote(this.#file, location) : undefined;
+    this.#note = note ?? emptyNote(location, parts.clock.now());
+    const { broken, quickAtMs, restoreMs, chain } = this.#note;
+    if (broken === undefined) return;
+    const provenUntilMs = chain?.untilMs;
+    this.#status = { outcome: 'broken', atMs: quickAtMs, provenUntilMs, restoreMs, message: broken.message };
+  }
+
+  get #isOn(): boolean {
+    const { verify, validationIntervalMs } = this.#settings;
+    return verify.quickIntervalMs > 0 || verify.intervalMs > 0 || (validationIntervalMs ?? 0) > 0;
+  }
+
+  get #file(): ProofFileParts {
+    const { metaPath, name } = this.#settings;
+    const { files, logger } = this.#parts;
+    return { metaPath, name, files, logger };
+  }
+
+  get status(): ProofStatus | undefined {
+    return this.#status;
+  }
+
+  /** While it is, nothing older may be let go of. */
+  get isBroken(): boolean {
+    return this.#note.broken !== undefined;
+  }
+
+  /** Since when something has been there that nobody has proven, in milliseconds since 1970; undefined: nothing. */
+  get newsSinceMs(): number | undefined {
+    return this.#note.newsSinceMs;
+  }
+
+  get hasNewsSinceFull(): boolean {
+    return this.#note.hasNewsSinceFull;
+  }
+
+  // ---- what happens at the destination -------------------------------------------------------------------------
+
+  /** Something was stored. */
+  stored(): void {
+    if (this.#note.newsSinceMs !== undefined && this.#note.hasNewsSinceFull) return;
+    const newsSinceMs = this.#note.newsSinceMs ?? this.#parts.clock.now();
+    this.#note = { ...this.#note, newsSinceMs, hasNewsSinceFull: true };
+  }
+
+  /** A session begins: is what the destination holds what was proven last? */
+  begin(session: Session): void {
+    const { chain } = this.#note;
+    const isProven =
+      chain?.generation === session.generation &&
+      comparePositions(reachOf(chain), positionOf(session.cursor)) === 0;
+    if (!isProven || this.isBroken) this.stored();
+    // Whether a fresh snapshot has healed it shall be known at once.
+    if (this.isBroken) this.#note = { ...this.#note, newsSinceMs: 0 };
+  }
+
+  /** A fresh snapshot stands behind the damage: the next proof begins with it. */
+  healed(session: Session): void {
+    const { broken, chain } = this.#note;
+    if (broken === undefined) return;
+    const heals = broken.heals + 1;
+    this.#keep({ broken: { ...broken, heals, healedAtMs: this.#parts.clock.now() } });
+    this.#parts.logger.info('a fresh snapshot is stored behind the damage', {
+      generation: session.generation,
+      index: session.snapshotIndex,
+      intact: chain?.base.entry.key,
+    });
+  }
+
+  // ---- proofs --------------------------------------------------------------------------------------------------
+
+  /** Proves what is new. @throws what is neither the replica's nor the destination's doing */
+  async quick(session: Session, signal: AbortSignal | undefined): Promise<Demand> {
+    const { store, clock, logger } = this.#parts;
+    const { retentionMs, isEncrypted, verify } = this.#settings;
+    const { chain: before, broken, newsSinceMs } = this.#note;
+    // What comes meanwhile is news for the next one.
+    this.#note = { ...this.#note, newsSinceMs: undefined };
+    try {
+      const { proof, chain } = await proveQuickly({
+        store,
+        generation: session.generation,
+        // The way into what is known to be damaged leads nowhere.
+        known: broken === undefined ? before : undefined,
+        stored: positionOf(session.cursor),
+        storedSnapshotIndex: session.snapshotIndex,
+        retentionMs,
+        snapshotBytesMax: verify.maxSizeBytes,
+        hasExactSizes: !isEncrypted,
+        clock,
+        logger,
+        signal,
+      });
+      if (proof.outcome === 'proven') {
+        const whole =
+          broken === undefined || chain === undefined ? chain : withIntact(chain, before, broken.index ?? 0);
+        this.#note = { ...this.#note, chain: whole };
+      }
+      return this.#conclude('quick', proof, session);
+    } catch (error) {
+      this.#note = { ...this.#note, newsSinceMs: newsSinceMs ?? this.#note.newsSinceMs };
+      throw error;
+    }
+  }
+
+  /**
+   * Restores the newest state and compares it with the live database, then one older moment.
+   *
+   * @param shipped - resolves when the destination holds everything before a position
+   */
+  async full(
+    session: Session,
+    shipped: (position: Position) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<Demand> {
+    if (this.#isTooLarge()) return NOTHING;
+    this.#note = { ...this.#note, hasNewsSinceFull: false };
+    const temporaryPath = this.#temporaryPath();
+    try {
+      await assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
+    } catch (error) {
+      if (!isRivuletError(error, 'OUTPUT_UNWRITABLE')) throw error;
+      return this.#conclude('full', { outcome: 'inconclusive', error }, session);
+    }
+    const newest = await this.#proveNewest(session, temporaryPath, shipped, signal);
+    const demand = this.#conclude('full', newest, session);
+    if (newest.outcome !== 'proven') return demand;
+    const older = await this.#proveOlder(temporaryPath, signal);
+    return older === undefined ? demand : this.#conclude('older', older, session);
+  }
+
+  #temporaryPath(): string {
+    const { metaPath, name, verify } = this.#settings;
+    if (verify.temporaryPath === undefined) return validationPath(metaPath, name);
+    // Several databases and processes may share the directory.
+    return join(
+      verify.temporaryPath,
+      `rivulet-${process.pid}-${encodeURIComponent(metaPath)}`.slice(0, 150) +
+        `-${encodeURIComponent(name)}.db`,
+    );
+  }
+
+  #isTooLarge(): boolean {
+    const { verify, validationIntervalMs } = this.#settings;
+    const databaseBytes = this.#parts.primary.sizes()?.databaseBytes ?? 0;
+    const isAskedFor = (validationIntervalMs ?? 0) > 0;
+    if (isAskedFor || verify.maxSizeBytes === 0 || databaseBytes <= verify.maxSizeBytes) return false;
+    if (!this.#saidTooLarge) {
+      this.#parts.logger.info(
+        'the database is larger than `max-size` of the `verify` section: it is proven quickly, and not restored in full',
+        { databaseBytes, maxSizeBytes: verify.maxSizeBytes, instead: 'rivulet verify -full' },
+      );
+    }
+    this.#saidTooLarge = true;
+    return true;
+  }
+
+  async #proveNewest(
+    session: Session,
+    temporaryPath: string,
+    shipped: (position: Position) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<Proof> {
+    const { primary, store, logger, observer, clock } = this.#parts;
+    const { generation } = session;
+    const parts = { primary, store, generation, temporaryPath, logger, clock, signal, shipped };
+    const validated = await validateReplica(parts);
+    observer.onValidation(validated.outcome === 'equal');
+    return proofOf(session, validated);
+  }
+
+  async #proveOlder(temporaryPath: string, signal: AbortSignal | undefined): Promise<Proof | undefined> {
+    const { store, clock, logger, random = Math.random } = this.#parts;
+    const { retentionMs, isEncrypted } = this.#settings;
+    const inventory = await readInventory(store, { signal });
+    const windowStartMs = retentionMs > 0 ? clock.now() - retentionMs : Number.NEGATIVE_INFINITY;
+    const chosen = choosePoint(inventory, windowStartMs, random);
+    if (chosen === undefined) return undefined;
+    const { target, what } = chosen;
+    try {
+      const hasExactSizes = !isEncrypted;
+      const proof = await provePoint({ store, target, temporaryPath, hasExactSizes, clock, logger, signal });
+      if (proof.outcome === 'proven') logger.debug('an older moment restores', { what, ...target });
+      return proof;
+    } catch (error) {
+      // It has left the window since the listing.
+      if (!isRivuletError(error, 'TARGET_UNAVAILABLE')) throw error;
+      return undefined;
+    }
+  }
+
+  // ---- what follows from them ----------------------------------------------------------------------------------
+
+  #conclude(depth: 'quick' | 'full' | 'older', found: Proof, session: Session): Demand {
+    const proof = asOurs(found, session);
+    this.#parts.observer.onProof?.(depth === 'quick' ? 'quick' : 'full', proof.outcome);
+    if (proof.outcome === 'proven') this.#proven(depth, proof);
+    else if (proof.outcome === 'inconclusive') this.#leftOpen(proof);
+    else return this.#broken(depth, proof.damage, session);
+    return NOTHING;
+  }
+
+  #proven(depth: 'quick' | 'full' | 'older', proof: Proven): void {
+    const { clock, logger } = this.#parts;
+    const wasBroken = this.isBroken;
+    // An older moment proves nothing about the newest one, and a comparison of the newest is no proof of the chain.
+    const broken = depth === 'quick' ? undefined : this.#note.broken;
+    const restoreMs = depth === 'full' ? proof.elapsedMs : this.#note.restoreMs;
+    this.#keep({ quickAtMs: depth === 'quick' ? clock.now() : this.#note.quickAtMs, broken, restoreMs });
+    if (depth === 'older') return;
+    const untilMs = Math.max(proof.untilMs, this.#status?.provenUntilMs ?? 0);
+    const message = sentence(untilMs, clock.now(), restoreMs);
+    if (broken === undefined) {
+      this.#status = { outcome: 'proven', atMs: clock.now(), provenUntilMs: untilMs, restoreMs, message };
+    }
+    this.#lastOpen = undefined;
+    const fields = {
+      depth,
+      objects: proof.objects,
+      bytes: proof.bytes,
+      elapsedMs: Math.round(proof.elapsedMs),
+    };
+    if (depth === 'full' || wasBroken || !this.#saidProven) logger.info(message, fields);
+    else logger.debug(message, fields);
+    this.#saidProven = true;
+  }
+
+  #leftOpen({ error }: Inconclusive): void {
+    const { clock, logger } = this.#parts;
+    // What could not be looked at is still unproven.
+    this.#keep({ newsSinceMs: this.#note.newsSinceMs ?? clock.now(), quickAtMs: clock.now() });
+    if (!this.isBroken) {
+      const { provenUntilMs, restoreMs } = this.#status ?? {};
+      const message = `not proven: ${error.message}`;
+      this.#status = { outcome: 'inconclusive', atMs: clock.now(), provenUntilMs, restoreMs, message };
+    }
+    if (this.#lastOpen === error.code) return;
+    this.#lastOpen = error.code;
+    if (error.code === 'AGE_KEY_MISSING') {
+      logger.info('the destination cannot be proven from here: there is no identity to read it with');
+      return;
+    }
+    const { quickIntervalMs, intervalMs } = this.#settings.verify;
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    logger.warn('the destination could not be proven; trying again', {
+      error,
+      ...hint,
+      retryInMs: quickIntervalMs || intervalMs,
+    });
+  }
+
+  #broken(depth: 'quick' | 'full' | 'older', damage: Damage, session: Session): Demand {
+    const { clock } = this.#parts;
+    const before = this.#note.broken;
+    const decision = decideHeal({
+      damagedIndex:
+        damage.generation === session.generation || damage.generation === undefined ? damage.index : -1,
+      snapshotIndex: session.snapshotIndex,
+      heals: before?.heals ?? 0,
+      healedAtMs: before?.healedAtMs,
+      nowMs: clock.now(),
+    });
+    // A failed comparison has been told already.
+    if (depth !== 'full') this.#tell(damage, decision !== 'history');
+    const { provenUntilMs, restoreMs } = this.#status ?? {};
+    const { message } = damage.error;
+    this.#status = { outcome: 'broken', atMs: clock.now(), provenUntilMs, restoreMs, message };
+    this.#keep({
+      quickAtMs: clock.now(),
+      // It is looked at again, whether anything is written or not.
+      newsSinceMs: this.#note.newsSinceMs ?? clock.now(),
+      broken: {
+        key: damage.key,
+        index: damage.index,
+        message,
+        heals: before?.heals ?? 0,
+        healedAtMs: before?.healedAtMs,
+      },
+    });
+    if (decision !== 'snapshot') return NOTHING;
+    return { kind: 'snapshot', afterIndex: damage.index ?? positionOf(session.cursor).index };
+  }
+
+  /** One alarm for each object. */
+  #tell({ key, error, generation }: Damage, isHealed: boolean): void {
+    const { logger, store } = this.#parts;
+    const told = key ?? `${generation ?? 'all'} ${error.code}`;
+    if (this.#note.toldKeys.includes(told)) return;
+    this.#note = { ...this.#note, toldKeys: [...this.#note.toldKeys, told].slice(-TOLD_MAX) };
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    const next = isHealed
+      ? 'a fresh snapshot is being stored; find out who or what damages the destination'
+      : 'the newest state is restorable; find out who or what damages the destination';
+    logger.error(`the destination does not restore: ${error.message}`, {
+      error,
+      ...hint,
+      ...(key === undefined ? {} : { key }),
+      destination: store.location,
+      next,
+    });
+  }
+
+  #keep(change: Partial<ProofNote>): void {
+    this.#note = { ...this.#note, ...change };
+    writeProofNote(this.#file, this.#note);
+  }
+}
+
+function sentence(untilMs: number, atMs: number, restoreMs: number | undefined): string {
+  const takes = restoreMs === undefined ? '' : `, a restore takes ${(restoreMs / 1000).toFixed(1)} s`;
+  return `restorable until ${formatTime(untilMs)}, proven at ${formatTime(atMs)}${takes}`;
+}
+
+/** With the keys that are configured here the replica must be readable: other keys than those are damage. */
+function asOurs(proof: Proof, { generation }: Session): Proof {
+  if (proof.outcome !== 'inconclusive' || proof.error.code !== 'AGE_KEY_WRONG') return proof;
+  const { error } = proof;
+  return { outcome: 'broken', damage: { generation, key: undefined, index: undefined, error } };
+}
+
+function proofOf({ generation }: Session, validated: Validated): Proof {
+  if (validated.outcome === 'equal') {
+    const { position, elapsedMs, objects, bytes, untilMs } = validated;
+    return {
+      outcome: 'proven',
+      generation,
+      position,
+      untilMs,
+      unproven: [],
+      wasChecked: true,
+      objects,
+      bytes,
+      elapsedMs,
+    };
+  }
+  const { error } = validated;
+  const key = typeof error.details['key'] === 'string' ? error.details['key'] : undefined;
+  return { outcome: 'broken', damage: { generation, key, index: undefined, error } };
+}

@@ -1,0 +1,156 @@
+/**
+ * A running replica that proves itself: every kind of damage is noticed within one interval, told once, healed by a fresh
+ * snapshot, and proven again; what is intact of the older history stays restorable.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readInventory } from '../../src/generations/inventory.ts';
+import { restore } from '../../src/restore/restore.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
+import { Scratch } from '../support/scratch.ts';
+
+const VERIFY = { intervalMs: 0, quickIntervalMs: 40, maxSizeBytes: 0 };
+const ALARM = 'the destination does not restore';
+
+interface Setting {
+  readonly scene: ReplicaScene;
+  readonly store: MemoryStore;
+}
+
+/** A proven replica of some logs and segments that goes on running. */
+async function proven(): Promise<Setting> {
+  const store = new MemoryStore();
+  store.nowMs = Date.now() - 60_000;
+  const settings = { verify: VERIFY };
+  const scene = new ReplicaScene({ store, settings, primary: { checkpoint: { minPages: 6 } } });
+  for (let round = 0; round < 6; round += 1) {
+    scene.live.insert(3, 900);
+    store.nowMs += 1000;
+    await scene.sync();
+  }
+  scene.run();
+  await news(scene, store);
+  await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
+  return { scene, store };
+}
+
+/** A commit that arrives. */
+async function news(scene: ReplicaScene, store: MemoryStore): Promise<void> {
+  store.nowMs += 1000;
+  scene.live.insert(1, 900);
+  await scene.refresh();
+  await scene.until('it is stored', () => scene.replica.isCaughtUp);
+}
+
+function segments(store: MemoryStore): string[] {
+  return store.keys().filter((key) => key.includes('/wal/'));
+}
+
+function flip(store: MemoryStore, key: string, at: number): void {
+  const damaged = store.bytesOf(key).slice();
+  damaged[at] = (damaged[at] ?? 0) ^ 8;
+  store.nowMs += 1;
+  store.put(key, damaged);
+}
+
+const FAULTS: Readonly<Record<string, (setting: Setting) => void>> = {
+  'a segment is deleted': ({ store }) => void store.objects.delete(segments(store).at(-3) ?? ''),
+  'the first segment of a log is deleted': ({ store }) =>
+    void store.objects.delete(segments(store).findLast((key) => key.endsWith('_00000000.wal.lz4')) ?? ''),
+  'the last segment is deleted': ({ store }) => void store.objects.delete(segments(store).at(-1) ?? ''),
+  'a segment is truncated': ({ store }) => {
+    const key = segments(store).at(-2) ?? '';
+    store.put(key, store.bytesOf(key).slice(0, 40));
+  },
+  'a bit of the compressed data is flipped': ({ store }) => {
+    const key = segments(store).at(-1) ?? '';
+    flip(store, key, store.bytesOf(key).length >>> 1);
+  },
+  'a bit of an annotation is flipped': ({ store }) =>
+    flip(store, segments(store).findLast((key) => key.endsWith('_00000000.wal.lz4')) ?? '', 20),
+  'a bit of the snapshot is flipped': ({ store }) => {
+    const key = store.keys().find((one) => one.includes('/snapshots/')) ?? '';
+    flip(store, key, store.bytesOf(key).length - 40);
+  },
+  'a segment is replaced by an older one': ({ store }) => {
+    const [older = '', newer = ''] = segments(store).slice(-3);
+    store.put(newer, store.bytesOf(older));
+  },
+  'the snapshot is missing': ({ store }) => {
+    for (const key of store.keys()) if (key.includes('/snapshots/')) store.objects.delete(key);
+  },
+  'the destination is emptied': ({ store }) => store.objects.clear(),
+};
+
+describe('a running replica proves itself', { timeout: 120_000 }, () => {
+  for (const [name, damage] of Object.entries(FAULTS)) {
+    it(`${name}: told once, healed, proven again`, async () => {
+      const { scene, store } = await proven();
+      await using _scene = scene;
+      const snapshots = scene.facts.filter((fact) => fact === 'snapshot').length;
+      damage({ scene, store });
+      await news(scene, store);
+      await scene.until('it is noticed', () => scene.logger.matching(ALARM).length > 0);
+      await scene.until('it is healed', () => scene.replica.status.proof?.outcome === 'proven');
+      assert.equal(scene.logger.matching(ALARM).length, 1);
+      assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, snapshots + 1);
+      await news(scene, store);
+      await scene.assertRestores();
+      assert.deepEqual(scene.logger.messages('error').length, 1);
+    });
+  }
+
+  it('what was intact before the damage stays restorable, and retention keeps it until a proof succeeds', async () => {
+    const { scene, store } = await proven();
+    await using _scene = scene;
+    const early = segments(store)[2] ?? '';
+    const { timeMs = 0 } = store.objects.get(early) ?? {};
+    store.objects.delete(segments(store).at(-2) ?? '');
+    await news(scene, store);
+    await scene.until('it is healed', () => scene.logger.matching('a fresh snapshot is stored').length > 0);
+    await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
+    using scratch = new Scratch();
+    const outputPath = scratch.file('early');
+    await restore({ store, target: { timestampMs: timeMs }, outputPath, integrityCheck: 'full' });
+    const { generations } = await readInventory(store);
+    assert.equal(generations.length, 1, 'the generation goes on behind the damage');
+  });
+
+  it('nothing is read or listed while nothing is written', async () => {
+    const { scene } = await proven();
+    await using _scene = scene;
+    await scene.until('the last proof is over', () => scene.replica.status.proof?.outcome === 'proven');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    scene.store.calls.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.deepEqual(scene.store.calls, []);
+  });
+
+  it('a restart goes on where the proof stood, and reads nothing when nothing is new', async () => {
+    const { scene, store } = await proven();
+    await using _scene = scene;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await scene.restart();
+    scene.run();
+    await news(scene, store);
+    scene.store.calls.length = 0;
+    await news(scene, store);
+    await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
+    const read = scene.store.calls.filter(({ kind }) => kind === 'read' || kind === 'readBytes');
+    assert.ok(read.length <= 2, JSON.stringify(read));
+  });
+
+  it('a destination that is away is no damage', async () => {
+    const { scene, store } = await proven();
+    await using _scene = scene;
+    await news(scene, store);
+    scene.store.fault = ({ kind }) => (kind === 'readBytes' ? 'fail' : undefined);
+    await news(scene, store);
+    await scene.until('it is left open', () => scene.replica.status.proof?.outcome === 'inconclusive');
+    assert.deepEqual(scene.logger.messages('error'), []);
+    scene.store.fault = () => undefined;
+    await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
+    assert.deepEqual(scene.logger.messages('error'), []);
+  });
+});
