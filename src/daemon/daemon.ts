@@ -271,7 +271,8 @@ export class Daemon {
       await this.#listen(addr);
       this.#config = { ...this.#config, addr };
     } catch (error) {
-      this.#tools.logger.error(`the address was not changed: ${messageOf(error)}`, { error });
+      const hint = 'Correct `addr` and send SIGHUP again.';
+      this.#tools.logger.error(`the address was not changed: ${messageOf(error)}`, { error, hint });
       await this.#listen(this.#config.addr).catch((again: unknown) => {
         this.#tools.logger.error('metrics and health are not served any more', { error: again });
       });

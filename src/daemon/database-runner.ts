@@ -28,6 +28,8 @@ import { sweepTemporaries } from './sweep-temporaries.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
+/** What goes on failing is said again after so long. */
+const REMIND_MS = 60 * 60_000;
 const RESTART_HINT = 'This is a fault of Rivulet: restart it, and report this with the log.';
 /** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
 const SLOWEST_BYTES_PER_MS = 16;
@@ -96,6 +98,8 @@ export class DatabaseRunner {
   #replicas: RunningReplica[] = [];
   #failure: string | undefined;
   #lastError: Omit<NotedError, 'isOver'> | undefined;
+  /** What was said about a failure last. */
+  #told: { readonly kind: string; readonly atMs: number } | undefined;
   readonly #alarm: StallAlarm;
   #looks = 0;
   #lookedAtMs: number | undefined;
@@ -219,6 +223,8 @@ export class DatabaseRunner {
         snapshotIntervalMs: settings.snapshotIntervalMs,
         validationIntervalMs: settings.validationIntervalMs,
         recordsUploads: settings.age !== undefined,
+        isEncrypted: settings.age !== undefined,
+        verify: settings.verify,
       },
       {
         primary,
@@ -232,6 +238,7 @@ export class DatabaseRunner {
           },
           onSnapshot: () => undefined,
           onValidation: (ok) => own.addValidation(ok ? 'ok' : 'error'),
+          onProof: (depth, outcome) => own.addProof(depth, outcome),
           onFailure: (error) => this.#replicaFailed(settings, error),
           onRecovery: () => undefined,
         },
@@ -362,7 +369,8 @@ export class DatabaseRunner {
       opened = await this.#openStore(settings);
     } catch (error) {
       const message = 'a replica was not changed: its destination cannot be opened';
-      this.#tools.logger.error(message, { replica: settings.name, error });
+      const hint = 'Correct the configuration and send SIGHUP again; the replica goes on as it was.';
+      this.#tools.logger.error(message, { replica: settings.name, error, hint });
       if (old === undefined) this.#destinations.delete(settings.name);
       return false;
     }
@@ -605,7 +613,8 @@ export class DatabaseRunner {
     for (const one of this.#replicas) {
       const { replica, metrics } = one;
       metrics.setLag(this.#lagOf(one));
-      const { confirmed, lease, syncedAtMs } = replica.status;
+      const { confirmed, lease, syncedAtMs, proof } = replica.status;
+      if (proof !== undefined) metrics.setProof(proof);
       metrics.setStalled(this.#report(one).state === 'stalled');
       if (syncedAtMs !== undefined) metrics.setSynced(syncedAtMs);
       if (confirmed !== undefined) metrics.setConfirmed(confirmed);
@@ -617,15 +626,34 @@ export class DatabaseRunner {
     const waitMs = this.#backoff.next();
     this.#metrics.addSync({ elapsedMs: 0, failed: true });
     const message = messageOf(error);
-    this.#lastError = noteError(error, this.#tools.clock.now());
-    if (this.#failure !== message) {
-      const mustAct = !isRivuletError(error, 'DB_BUSY');
-      const fields = { error, retryInMs: Math.round(waitMs) };
-      if (mustAct) this.#tools.logger.error('the database cannot be replicated at the moment', fields);
-      else this.#tools.logger.warn('the database is busy; trying again', fields);
-    }
+    const nowMs = this.#tools.clock.now();
+    this.#lastError = noteError(error, nowMs);
+    this.#tellFailure(error, nowMs, Math.round(waitMs));
     this.#failure = message;
     return waitMs;
+  }
+
+  /** Once for each kind of failure, and now and then while it goes on; a busy database becomes free by itself. */
+  #tellFailure(error: unknown, nowMs: number, retryInMs: number): void {
+    const { logger } = this.#tools;
+    const kind = isRivuletError(error) ? error.code : messageOf(error);
+    const isKnown = this.#told?.kind === kind && nowMs - this.#told.atMs < REMIND_MS;
+    if (isKnown) {
+      logger.debug('the database cannot be replicated yet', { error, retryInMs });
+      return;
+    }
+    this.#told = { kind, atMs: nowMs };
+    if (isRivuletError(error, 'DB_BUSY')) {
+      logger.warn('the database is busy; trying again', { error, retryInMs });
+    } else {
+      const hint = isRivuletError(error) ? error.hint : RESTART_HINT;
+      const usual = 'Look at the file and its permissions; it is tried again by itself.';
+      logger.error('the database cannot be replicated at the moment', {
+        error,
+        retryInMs,
+        hint: hint ?? usual,
+      });
+    }
   }
 
   #succeeded(): void {
@@ -633,6 +661,7 @@ export class DatabaseRunner {
     this.#lookedAtMs = this.#tools.clock.now();
     this.#backoff.reset();
     if (this.#failure !== undefined) this.#tools.logger.info('the database is replicated again');
+    this.#told = undefined;
     this.#failure = undefined;
   }
 }

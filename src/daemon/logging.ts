@@ -1,5 +1,6 @@
 import { isatty } from 'node:tty';
 
+import { isRivuletError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/log.ts';
 import type { LoggingSettings } from '../config/settings.ts';
 import { formatTextLine } from './log-text.ts';
@@ -90,6 +91,12 @@ function withoutReserved(fields: Readonly<Record<string, unknown>>): Record<stri
   );
 }
 
+/** Whoever must act reads what to do: an error that knows says it in its line, unless the line says it itself. */
+function hintFor(level: LogLevel, { error, hint }: LogFields): LogFields {
+  if (level !== 'error' || hint !== undefined || !isRivuletError(error)) return {};
+  return error.hint === undefined ? {} : { hint: error.hint };
+}
+
 /** Where lines go; all loggers of one family share it. */
 interface Output {
   sink: Sink;
@@ -103,7 +110,7 @@ function levelLogger(output: Output, inherited: LogFields): Logger {
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {
       if (LEVELS.indexOf(level) < output.lowest) return;
-      const all = plainFields({ ...inherited, ...fields });
+      const all = plainFields({ ...inherited, ...fields, ...hintFor(level, fields) });
       output.sink({ level, message, fields: all, time: output.now() });
     };
   return {

@@ -48,7 +48,9 @@ export class Reloader {
     } catch (error) {
       this.#daemon.countReload('error');
       for (const line of linesOf(error)) this.#logger.error(line);
-      this.#logger.error('the configuration was not reloaded; everything goes on as before');
+      this.#logger.error('the configuration was not reloaded; everything goes on as before', {
+        hint: 'Correct it (`rivulet config` checks it) and send SIGHUP again.',
+      });
       return;
     }
     try {
@@ -60,7 +62,10 @@ export class Reloader {
       this.#logger.info('the configuration was reloaded', summary);
     } catch (error) {
       this.#daemon.countReload('error');
-      this.#logger.error('the configuration was reloaded in part only', { error });
+      this.#logger.error('the configuration was reloaded in part only', {
+        error,
+        hint: 'Send SIGHUP again once the cause is removed; `rivulet status` shows what is in effect.',
+      });
     }
   }
 

@@ -97,6 +97,7 @@ function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {
         ? 'a replica cannot be written to as it is configured; ending'
         : 'a destination refuses its credentials; ending, as `on-auth-failure` says';
   logger.error(why, {
+    hint: error.hint ?? 'Remove the cause, then start again: it goes on where it was.',
     db,
     replica,
     error,

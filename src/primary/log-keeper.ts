@@ -169,7 +169,8 @@ export class LogKeeper {
     for (const [name, position] of this.#consumers.positions) {
       if (slowest === undefined || comparePositions(position, slowest) > 0) continue;
       this.#consumers.drop(name);
-      logger.error('the spool is full; the destination will need a fresh snapshot when it is back', {
+      // Whether the destination is away is told where that is known; this heals itself.
+      logger.warn('the spool is full; the destination will need a fresh snapshot when it is back', {
         replica: name,
         spoolBytes: spool.sizeBytes,
       });

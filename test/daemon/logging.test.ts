@@ -250,3 +250,15 @@ test('output: a reader that is gone and a full disk are survived', () => {
   full.write('kept\n');
   assert.equal(written, 'kept\n');
 });
+
+test('an error says what to do when it knows', async () => {
+  const lines: string[] = [];
+  const write = (line: string): void => void lines.push(line);
+  const logger = await createLogger({ level: 'info', type: 'json', stderr: false, write });
+  const error = new RivuletError('DB_UNREADABLE', 'it is not to be read', { hint: 'Look at it.' });
+  logger.error('a', { error });
+  logger.error('b', { error, hint: 'Do this.' });
+  logger.warn('c', { error });
+  const hints = lines.map((line) => (JSON.parse(line) as { hint?: string }).hint);
+  assert.deepEqual(hints, ['Look at it.', 'Do this.', undefined]);
+});

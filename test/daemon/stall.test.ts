@@ -13,6 +13,8 @@ import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 
+type Write = FileObjectStore['write'];
+
 const STALL_MS = 400;
 
 afterEach(() => mock.restoreAll());
@@ -104,7 +106,7 @@ describe('a destination', () => {
   it('that is slow with a first snapshot, and gets on, is no stall', async () => {
     using live = new LiveDatabase();
     live.insert(200, 50_000);
-    const { write } = FileObjectStore.prototype;
+    const write = Reflect.get<FileObjectStore, 'write'>(FileObjectStore.prototype, 'write');
     async function* slowly(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       for await (const chunk of body) {
         await delay(STALL_MS / 2);
@@ -114,7 +116,7 @@ describe('a destination', () => {
     mock.method(
       FileObjectStore.prototype,
       'write',
-      async function (this: FileObjectStore, ...[key, body, options]: Parameters<typeof write>) {
+      async function (this: FileObjectStore, ...[key, body, options]: Parameters<Write>) {
         return write.call(this, key, body instanceof Uint8Array ? body : slowly(body), options);
       },
     );
