@@ -54,7 +54,8 @@ async function withoutEvents(
 function* simplerWorlds(plan: RunPlan): Generator<RunPlan> {
   const { settings, durationMs } = plan;
   const last = Math.max(0, ...plan.events.map(({ atMs }: PlannedEvent) => atMs));
-  yield { ...plan, durationMs: Math.max(last, Math.floor(durationMs / 2)) };
+  const shorterMs = Math.max(last, Math.floor(durationMs / 2));
+  if (shorterMs < durationMs) yield { ...plan, durationMs: shorterMs };
   if (settings.host.interleaving > 0)
     yield { ...plan, settings: { ...settings, host: { ...settings.host, interleaving: 0 } } };
   if (settings.destinations.length > 1)

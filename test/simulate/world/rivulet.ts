@@ -8,7 +8,7 @@ import { Lease, type LeaseSettings } from '../../../src/replica/lease/lease.ts';
 import { type OwnerNote, readOwnerNote, writeOwnerNote } from '../../../src/replica/lease/owner-file.ts';
 import { Replica, type ReplicaSettings } from '../../../src/replica/replica.ts';
 import type { ObjectStore } from '../../../src/storage/object-store.ts';
-import { openRegister } from '../../../src/storage/register.ts';
+import { openRegister } from '../../../src/storage/open-register.ts';
 import type { Disk } from './disk.ts';
 import { type MachineParts, simMachine } from './machine.ts';
 import { type ProcessHooks, SimProcess } from './process.ts';
@@ -127,7 +127,7 @@ export class SimRivulet {
     const raw = open(this.process);
     const clock = time.clockOf(this.process, clocks);
     const held = lease && this.#openLease(lease, name, raw);
-    return new Replica(
+    const opened: Replica = new Replica(
       { ...replica, name, metaPath: settings.metaPath },
       {
         primary,
@@ -138,7 +138,8 @@ export class SimRivulet {
         lease: held,
         observer: {
           onSegment: (_, position) => {
-            if (primary.generation !== undefined) onConfirmed(name, primary.generation, position);
+            const { generation } = opened.status;
+            if (generation !== undefined) onConfirmed(name, generation, position);
           },
           onSnapshot: () => onSnapshot(name),
           onValidation: () => undefined,
@@ -147,6 +148,7 @@ export class SimRivulet {
         },
       },
     );
+    return opened;
   }
 
   #openLease(lease: LeaseSettings, name: string, store: ObjectStore): Lease {

@@ -364,6 +364,7 @@ export class SimConnection {
       const { frames, backfilled } = database.index;
       const isWhole = backfilled === frames;
       const couldRestart = mode === 'PASSIVE' || (isWhole && ownsWriteLock && this.#restartAfter(mode));
+      if (couldRestart && mode === 'TRUNCATE') return { busy: false, logFrames: 0, checkpointedFrames: 0 };
       return { busy: !couldRestart, logFrames: frames, checkpointedFrames: backfilled };
     } finally {
       if (ownsWriteLock && database.writer === this) database.writer = undefined;

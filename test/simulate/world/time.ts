@@ -86,7 +86,8 @@ export class SimTime {
         takeBack();
         reject(signal?.reason as Error);
       };
-      const takeBack = this.after(ms, () => {
+      // No timer of Node.js is shorter than a millisecond.
+      const takeBack = this.after(Math.max(1, ms), () => {
         process.deliver(() => {
           signal?.removeEventListener('abort', onAbort);
           resolve();
