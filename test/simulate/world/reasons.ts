@@ -20,7 +20,7 @@ export class Reasons {
   /** What was said last, by machine and destination. */
   readonly #said = new Map<string, string>();
   readonly #lastMs = new Map<string, number>();
-  /** Generations begun, by machine; and how many of them each destination knows of. */
+  /** Generations begun, by machine; and how many snapshots each destination got for one. */
   readonly #begun = new Map<string, number>();
   readonly #known = new Map<string, number>();
 
@@ -46,10 +46,12 @@ export class Reasons {
   ): string | undefined {
     const key = `${host} ${destination}`;
     const begun = this.#begun.get(host) ?? 0;
-    const isNew = begun > (this.#known.get(key) ?? 0);
+    const known = this.#known.get(key) ?? 0;
+    const isNew = begun > known;
     const said = this.#said.get(key);
     const sinceMs = this.#time.elapsedMs - (this.#lastMs.get(key) ?? Number.NEGATIVE_INFINITY);
-    this.#known.set(key, begun);
+    // One each: the snapshot of a generation may still be on its way when the next one begins.
+    if (isNew) this.#known.set(key, known + 1);
     this.#said.delete(key);
     this.#lastMs.set(key, this.#time.elapsedMs);
     if (isNew) return 'a new generation';
