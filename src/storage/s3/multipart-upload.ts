@@ -5,7 +5,11 @@ import {
   CreateMultipartUploadCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import type { CompleteMultipartUploadCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import type {
+  CompleteMultipartUploadCommandOutput,
+  CreateMultipartUploadCommandOutput,
+  HeadObjectCommandOutput,
+} from '@aws-sdk/client-s3';
 import { isRivuletError } from '../../base/errors.ts';
 import type { WriteOptions, WrittenObject } from '../object-store.ts';
 import { sendParts } from '../send-parts.ts';
@@ -21,6 +25,12 @@ import type { S3Requests } from './requests.ts';
 const ABORT_ATTEMPTS = 3;
 const ABORT_TIMEOUT_MS = 5_000;
 const ABORT_PAUSE_MS = 250;
+
+/**
+ * The answer to the request that begins an upload is waited for a while when nobody wants the upload any more: without its
+ * id the upload cannot be removed.
+ */
+const BEGIN_GRACE_MS = 2_000;
 
 interface SentPart {
   readonly PartNumber: number;
@@ -69,14 +79,30 @@ export class MultipartUpload {
   async #begin(): Promise<string> {
     const { creation, customerKey } = this.#requests.profile;
     const input = { ...this.#object(), ...creation, ...customerKey };
-    const output = await this.#retried(`begin to write ${this.#key}`, async () =>
-      this.#requests.run({
-        kind: 'PUT',
-        action: `cannot begin to write ${this.#key} to`,
-        signal: this.#options.signal,
-        send: async (client, sending) => client.send(new CreateMultipartUploadCommand(input), sending),
-      }),
-    );
+    const { signal } = this.#options;
+    const sending = new AbortController();
+    let grace: NodeJS.Timeout | undefined;
+    const onAbort = (): void => {
+      grace = setTimeout(() => sending.abort(signal?.reason), BEGIN_GRACE_MS);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const output = await this.#retried(`begin to write ${this.#key}`, async () =>
+        this.#requests.run({
+          kind: 'PUT',
+          action: `cannot begin to write ${this.#key} to`,
+          signal: sending.signal,
+          send: async (client, options) => client.send(new CreateMultipartUploadCommand(input), options),
+        }),
+      );
+      return this.#idOf(output);
+    } finally {
+      clearTimeout(grace);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #idOf(output: CreateMultipartUploadCommandOutput): string {
     if (output.UploadId === undefined || output.UploadId === '')
       throw this.#failed('the answer names no upload');
     return output.UploadId;

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { RivuletError } from '../../../src/base/errors.ts';
 import type { S3StoreOptions } from '../../../src/storage/s3/options.ts';
@@ -358,6 +359,22 @@ describe('S3 faults', () => {
       assert.equal(mayRetry(await errorOf(store.write('more', chunks(bytes)))), true);
       assert.deepEqual(server.uploads(), []);
       assert.equal(server.objects().has('more'), false);
+    });
+  });
+
+  it('leaves no upload behind that was cancelled while it began', async () => {
+    await withStore({}, async ({ store }, server) => {
+      const began = server.misbehave({ on: 'CreateMultipartUpload', fault: { delayMs: 200 } });
+      const stop = new AbortController();
+      const writing = store.write('a', chunks(randomBytes(12 * MIB)), { signal: stop.signal });
+      const failure = writing.catch((error: unknown) => error);
+      while (began.hits === 0) await sleep(5);
+      const reason = new Error('enough');
+      stop.abort(reason);
+      assert.equal(await failure, reason);
+      await sleep(300);
+      assert.deepEqual(server.uploads(), []);
+      assert.equal(server.count('UploadPart', 'PutObject'), 0);
     });
   });
 
