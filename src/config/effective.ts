@@ -4,7 +4,16 @@ import type { KeySpec, KeySpecs, ScalarKind } from './key-spec.ts';
 import { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { ScalarKindRules } from './scalar-kinds.ts';
 import { CREDENTIALS_KEYS } from './schema-credentials.ts';
-import { AGE_KEYS, DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, ROOT_KEYS, SOCKET_KEYS } from './schema.ts';
+import {
+  AGE_KEYS,
+  DATABASE_KEYS,
+  LEASE_KEYS,
+  LOGGING_KEYS,
+  REPLICA_KEYS,
+  ROOT_KEYS,
+  SOCKET_KEYS,
+  VERIFY_KEYS,
+} from './schema.ts';
 import type { Config, CredentialsSection, DatabaseSettings, ReplicaSettings } from './settings.ts';
 
 /** Stands for every secret. */
@@ -42,6 +51,8 @@ function replicaSection(replica: ReplicaSettings): FileSection {
     ...scalars(REPLICA_KEYS, { ...replica, ...destination }),
     ...(credentials === undefined ? {} : { credentials: credentialsSection(credentials) }),
     ...(age === undefined ? {} : { age: scalars(AGE_KEYS, age) }),
+    lease: scalars(LEASE_KEYS, replica.lease),
+    verify: scalars(VERIFY_KEYS, replica.verify),
   };
 }
 

@@ -8,6 +8,7 @@ import type {
   REPLICA_KEYS,
   ROOT_KEYS,
   SOCKET_KEYS,
+  VERIFY_KEYS,
 } from './schema.ts';
 
 /** The kinds of destination that a replica can have. */
@@ -22,7 +23,8 @@ export type SectionName =
   | 'replica'
   | 'credentials'
   | 'age'
-  | 'lease';
+  | 'lease'
+  | 'verify';
 
 /** Everything there is to say about one key of the file. Types, checks, documentation and masking all come from it. */
 export interface KeySpec {
@@ -81,6 +83,7 @@ interface KeysOf {
   readonly credentials: typeof CREDENTIALS_KEYS;
   readonly age: typeof AGE_KEYS;
   readonly lease: typeof LEASE_KEYS;
+  readonly verify: typeof VERIFY_KEYS;
 }
 
 type ScalarOf<Spec> = Spec extends { kind: 'choice'; choices: readonly (infer Choice)[] }

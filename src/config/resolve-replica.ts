@@ -2,7 +2,7 @@ import type { Given } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
 import { resolveDestination } from './resolve-destination.ts';
 import type { SharedKeys } from './destination-parts.ts';
-import type { AgeSettings, ReplicaSettings } from './settings.ts';
+import type { AgeSettings, ReplicaSettings, VerifySettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
 
@@ -27,12 +27,20 @@ export function resolveReplica(
     age: ageSettings(given, settling),
     destination,
     lease: settled.lease,
+    verify: verifySettings(settled.verify, settling),
   };
 }
 
 /** A retention shorter than the pause between two checks could not be kept. */
 function checkIntervalMs(intervalMs: number, retentionMs: number): number {
   return retentionMs > 0 ? Math.min(intervalMs, retentionMs) : intervalMs;
+}
+
+function verifySettings(verify: VerifySettings, settling: Settling): VerifySettings {
+  const { temporaryPath } = verify;
+  return temporaryPath === undefined
+    ? verify
+    : { ...verify, temporaryPath: absolutePath(temporaryPath, settling) };
 }
 
 /** An `age` section without keys still asks for encryption, so it must not read as "none". */

@@ -309,6 +309,13 @@ const COMMON_REPLICA_KEYS = {
     help: 'Encryption with age; see [encryption](encryption.md).',
     compat: 'Recipients alone are enough to replicate.',
   },
+  verify: {
+    key: 'verify',
+    kind: 'section',
+    of: 'verify',
+    help: 'How the replica proves that it restores; see [verify](verify.md).',
+    compat: 'Rivulet only.',
+  },
   lease: {
     key: 'lease',
     kind: 'section',
@@ -402,6 +409,41 @@ export const LEASE_KEYS = {
   },
 } as const;
 
+export const VERIFY_KEYS = {
+  quickIntervalMs: {
+    key: 'quick-interval',
+    kind: 'duration',
+    default: '5m',
+    zero: 'off',
+    help: 'How long something new may lie at the destination before it is fetched back and checked.',
+    compat: 'Rivulet only.',
+  },
+  intervalMs: {
+    key: 'interval',
+    kind: 'duration',
+    default: '24h',
+    zero: 'off',
+    help: 'How often the replica is restored in full, compared with the database page by page, and an older moment restored as well, if anything was written.',
+    compat: 'Rivulet only.',
+  },
+  temporaryPath: {
+    key: 'temporary-path',
+    kind: 'text',
+    isPath: true,
+    help: 'Directory for the restored copies; each is as large as the database, and removed after the comparison.',
+    defaultNote: 'the directory of the local state, beside the database',
+    compat: 'Rivulet only.',
+  },
+  maxSizeBytes: {
+    key: 'max-size',
+    kind: 'size',
+    default: '10GiB',
+    zero: 'no limit',
+    help: 'A larger database is not restored on a schedule, and a larger snapshot not fetched back. `validation-interval` and `rivulet verify` ask for it whatever the size.',
+    compat: 'Rivulet only.',
+  },
+} as const;
+
 /** The sections by name, for code that walks all keys. */
 export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   root: ROOT_KEYS,
@@ -412,6 +454,7 @@ export const SECTIONS: Readonly<Record<SectionName, KeySpecs>> = {
   credentials: CREDENTIALS_KEYS,
   age: AGE_KEYS,
   lease: LEASE_KEYS,
+  verify: VERIFY_KEYS,
 };
 
 /** Where each section is written in the file. */
@@ -424,4 +467,5 @@ export const SECTION_PLACES: Readonly<Record<SectionName, string>> = {
   credentials: 'dbs[].replicas[].credentials',
   age: 'dbs[].replicas[].age',
   lease: 'dbs[].replicas[].lease',
+  verify: 'dbs[].replicas[].verify',
 };

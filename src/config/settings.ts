@@ -40,6 +40,7 @@ export interface ReplicaSettings extends ReplicaTimers {
   readonly age: AgeSettings | undefined;
   readonly destination: Destination;
   readonly lease: LeaseSettings;
+  readonly verify: VerifySettings;
 }
 
 /** Keys as they are written; the files have absolute paths and are not read yet. */
@@ -54,6 +55,9 @@ export interface AgeSettings {
 }
 
 export type LeaseSettings = Settled<'lease'>;
+
+/** `temporaryPath` is absolute. */
+export type VerifySettings = Settled<'verify'>;
 
 /** Where a replica's objects lie. `path` is the prefix inside a bucket, or the directory of a file or sftp replica. */
 export type Destination = FileDestination | NetworkDestination;

@@ -62,6 +62,7 @@ function placeText(section: SectionName): string {
     credentials: 'under `credentials`',
     age: 'under `age` of a replica',
     lease: 'under `lease` of a replica',
+    verify: 'under `verify` of a replica',
   };
   return section === 'root' || section === 'socket' || section === 'logging'
     ? words[section]

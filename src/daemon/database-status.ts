@@ -41,7 +41,7 @@ export interface HealthReason {
   readonly db: string;
   /** Undefined when it is the database itself. */
   readonly replica: string | undefined;
-  readonly reason: 'failing' | 'stalled' | 'lease-lost';
+  readonly reason: 'failing' | 'stalled' | 'lease-lost' | 'broken';
   /** One sentence. */
   readonly message: string;
 }
@@ -68,6 +68,17 @@ function databaseReasons({ path, state, lastError, stalledSinceMs }: DatabaseSta
 }
 
 function replicaReasons(db: string, one: ReplicaReport): HealthReason[] {
+  return [...shippingReasons(db, one), ...proofReasons(db, one)];
+}
+
+function proofReasons(db: string, { name, proof }: ReplicaReport): HealthReason[] {
+  if (proof?.outcome !== 'broken') return [];
+  return [
+    { db, replica: name, reason: 'broken', message: `the destination does not restore: ${proof.message}` },
+  ];
+}
+
+function shippingReasons(db: string, one: ReplicaReport): HealthReason[] {
   const why = one.lastError === undefined || one.lastError.isOver ? '' : `: ${one.lastError.message}`;
   const about = { db, replica: one.name };
   if (one.state === 'lost')

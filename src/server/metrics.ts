@@ -10,6 +10,9 @@ export type OperationName = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST';
 /** As the replica's lease says; `held` and `parked` are the writer. */
 export type LeasePhase = 'none' | 'held' | 'parked' | 'standby' | 'lost' | 'released' | 'unprotected';
 
+export type ProofDepth = 'quick' | 'full';
+export type ProofOutcome = 'proven' | 'broken' | 'inconclusive';
+
 export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 
 /** What happens to one database. */
@@ -43,6 +46,14 @@ export interface ReplicaMetrics {
   /** When the destination last stored something, in milliseconds since 1970. */
   setSynced(atMs: number): void;
   addValidation(status: 'ok' | 'error'): void;
+  addProof(depth: ProofDepth, outcome: ProofOutcome): void;
+  /** How the last proof ended, and what is proven. */
+  setProof(proof: {
+    readonly outcome: ProofOutcome;
+    readonly atMs: number;
+    readonly provenUntilMs: number | undefined;
+    readonly restoreMs: number | undefined;
+  }): void;
   /** Whether this process may write there; told only where a lease is configured. */
   setLease(phase: LeasePhase): void;
 }
@@ -106,6 +117,9 @@ function createReloadCounter(registry: Registry): Counter<'result'> {
 
 const CHECKPOINT_MODES: readonly CheckpointMode[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
 const VALIDATION_STATUSES = ['ok', 'error'] as const;
+const PROOFS = (['quick', 'full'] as const).flatMap((depth) =>
+  (['proven', 'broken', 'inconclusive'] as const).map((outcome) => ({ depth, outcome })),
+);
 
 type DatabaseInstruments = ReturnType<typeof createDatabaseInstruments>;
 type ReplicaInstruments = ReturnType<typeof createReplicaInstruments>;
@@ -175,6 +189,21 @@ function createReplicaInstruments(registry: Registry) {
       'rivulet_lease_lost',
       'Whether another process has taken the replica over from this one',
     ),
+    proofs: counter('rivulet_replica_proof_total', 'Proofs that the destination restores, by outcome', [
+      ...labelNames,
+      'depth',
+      'outcome',
+    ]),
+    broken: gauge('rivulet_replica_broken', 'Whether the last proof found the destination damaged'),
+    restorableUntil: gauge(
+      'rivulet_replica_restorable_until_seconds',
+      'Up to which moment the destination is proven to restore, as a Unix time',
+    ),
+    provenAt: gauge(
+      'rivulet_replica_proven_timestamp_seconds',
+      'When the last proof succeeded, as a Unix time',
+    ),
+    restoreSeconds: gauge('rivulet_replica_restore_seconds', 'How long the last full restore took'),
     confirmedIndex: gauge('rivulet_replica_confirmed_index', 'Index up to which everything is stored'),
     confirmedOffset: gauge(
       'rivulet_replica_confirmed_offset',
@@ -219,6 +248,7 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
   const labels = { db, name };
   to.walBytes.inc(labels, 0);
   for (const status of VALIDATION_STATUSES) to.validations.inc({ ...labels, status }, 0);
+  for (const proof of PROOFS) to.proofs.inc({ ...labels, ...proof }, 0);
   return {
     addWalBytes: (bytes) => to.walBytes.inc(labels, bytes),
     setConfirmed: ({ index, offsetBytes }) => {
@@ -232,6 +262,13 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
     setStalled: (isStalled) => to.stalled.set(labels, Number(isStalled)),
     setSynced: (atMs) => to.synced.set(labels, atMs / 1000),
     addValidation: (status) => to.validations.inc({ ...labels, status }),
+    addProof: (depth, outcome) => to.proofs.inc({ ...labels, depth, outcome }),
+    setProof: ({ outcome, atMs, provenUntilMs, restoreMs }) => {
+      to.broken.set(labels, outcome === 'broken' ? 1 : 0);
+      if (outcome === 'proven') to.provenAt.set(labels, atMs / 1000);
+      if (provenUntilMs !== undefined) to.restorableUntil.set(labels, provenUntilMs / 1000);
+      if (restoreMs !== undefined) to.restoreSeconds.set(labels, restoreMs / 1000);
+    },
     setLease: (phase) => {
       to.leaseHeld.set(labels, phase === 'held' || phase === 'parked' ? 1 : 0);
       to.leaseLost.set(labels, phase === 'lost' ? 1 : 0);
@@ -248,7 +285,8 @@ function removeDatabase(from: DatabaseInstruments, db: string): void {
 }
 
 function removeReplica(from: ReplicaInstruments, db: string, name: string): void {
-  const { operations: _operations, operationBytes: _bytes, validations, ...plain } = from;
+  const { operations: _operations, operationBytes: _bytes, validations, proofs, ...plain } = from;
   for (const instrument of Object.values(plain)) instrument.remove({ db, name });
   for (const status of VALIDATION_STATUSES) validations.remove({ db, name, status });
+  for (const proof of PROOFS) proofs.remove({ db, name, ...proof });
 }

@@ -61,6 +61,8 @@ test('shows every setting in the keys of the file, and no secret', () => {
     'max-concurrent-requests': 16,
     'bandwidth-limit': '0',
     'on-auth-failure': 'retry',
+    lease: { mode: 'auto', duration: '1m', 'when-held': 'wait', renew: 'active' },
+    verify: { 'quick-interval': '5m', interval: '24h', 'max-size': '10GiB' },
   });
   assert.equal(replicas[2]?.['account-key'], '********');
   assert.equal(replicas[3]?.['password'], '********');

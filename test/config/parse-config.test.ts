@@ -3,6 +3,12 @@ import { test } from 'node:test';
 
 import { firstDatabase, firstReplica, parse, problemsOf, withReplica } from './support.ts';
 
+const VERIFY = {
+  quickIntervalMs: 300_000,
+  intervalMs: 86_400_000,
+  temporaryPath: undefined,
+  maxSizeBytes: 10 * 2 ** 30,
+};
 const LEASE = { mode: 'auto', durationMs: 60_000, whenHeld: 'wait', renew: 'active' };
 
 test('the defaults are those of Litestream v0.3.13', () => {
@@ -37,6 +43,7 @@ test('the defaults are those of Litestream v0.3.13', () => {
               onStall: 'continue',
               age: undefined,
               lease: LEASE,
+              verify: VERIFY,
               destination: { type: 'file', path: '/r' },
             },
           ],
@@ -73,6 +80,7 @@ dbs:
     replica:
       name: one
       path: ~/r
+      verify: {interval: 1h, quick-interval: 0, temporary-path: ~/tmp, max-size: 10MB}
       retention: 0
       retention-check-interval: 2h
       sync-interval: 1m30s
@@ -120,6 +128,12 @@ dbs:
             passphraseFile: undefined,
           },
           lease: LEASE,
+          verify: {
+            quickIntervalMs: 0,
+            intervalMs: 3_600_000,
+            temporaryPath: '/home/me/tmp',
+            maxSizeBytes: 10_000_000,
+          },
           destination: { type: 'file', path: '/home/me/r' },
         },
       ],

@@ -66,6 +66,7 @@ async function metrics(): Promise<string[][]> {
   database.setStalled(false);
   const replica = all.replica('d', 'n');
   replica.setStalled(false);
+  replica.setProof({ outcome: 'proven', atMs: 1, provenUntilMs: 1, restoreMs: 1 });
   replica.setSynced(1);
   replica.setLag({ lagMs: 1, lagBytes: 1 });
   replica.setConfirmed({ index: 1, offsetBytes: 1 });
