@@ -3,16 +3,16 @@
  * Values are milliseconds; a nanosecond is the finest step, as in Go.
  */
 
-const NANOSECONDS_PER_UNIT: Readonly<Record<string, bigint>> = {
-  ns: 1n,
-  us: 1_000n,
-  µs: 1_000n, // U+00B5, micro sign
-  μs: 1_000n, // U+03BC, Greek letter mu
-  ms: 1_000_000n,
-  s: 1_000_000_000n,
-  m: 60_000_000_000n,
-  h: 3_600_000_000_000n,
-};
+const NANOSECONDS_PER_UNIT: ReadonlyMap<string, bigint> = new Map([
+  ['ns', 1n],
+  ['us', 1_000n],
+  ['µs', 1_000n], // U+00B5, micro sign
+  ['μs', 1_000n], // U+03BC, Greek letter mu
+  ['ms', 1_000_000n],
+  ['s', 1_000_000_000n],
+  ['m', 60_000_000_000n],
+  ['h', 3_600_000_000_000n],
+]);
 
 /** Go keeps a duration in 64 bits; what it cannot hold is refused here too (about 292 years). */
 const NANOSECONDS_MAX = 2n ** 63n - 1n;
@@ -34,7 +34,7 @@ export function parseDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   let nanoseconds = 0n;
   for (const [, whole = '', fraction = '', unit = ''] of text.matchAll(PART)) {
-    const perUnit = NANOSECONDS_PER_UNIT[unit];
+    const perUnit = NANOSECONDS_PER_UNIT.get(unit);
     if (perUnit === undefined) return undefined;
     nanoseconds += partNanoseconds(whole, fraction, perUnit);
   }

@@ -18,10 +18,15 @@ export interface GoUrl {
 
 const URL_SHAPE = /^(\w+):\/\/([^/?#]*)([^?#]*)(.*)$/s;
 
+/** Go refuses them anywhere in a URL. */
+function hasControlCharacter(text: string): boolean {
+  return Buffer.from(text, 'utf8').some((byte) => byte < 0x20 || byte === 0x7f);
+}
+
 /** Splits `scheme://[user[:password]@]host/path`; undefined when it does not look like that. */
 export function splitUrl(text: string): GoUrl | undefined {
   const match = URL_SHAPE.exec(text);
-  if (match === null) return undefined;
+  if (match === null || hasControlCharacter(text)) return undefined;
   const [, scheme = '', authority = '', rawPath = '', suffix = ''] = match;
   const at = authority.lastIndexOf('@');
   const userInfo = at < 0 ? undefined : authority.slice(0, at);

@@ -10,6 +10,9 @@ export interface Problem {
   readonly message: string;
 }
 
+/** Problems in the message. */
+const SHOWN_MAX = 20;
+
 /** `file:line:column: path: message`, which editors and terminals can open. */
 export function formatProblem(problem: Problem): string {
   const about = problem.path === '' ? '' : `${problem.path}: `;
@@ -17,13 +20,15 @@ export function formatProblem(problem: Problem): string {
 }
 
 /**
- * One error for all problems of a file, in the order of the file, one line each.
+ * One error for all problems of a file, in the order of the file, one line each; one mistake can make many.
  *
  * @returns a `RivuletError` CONFIG_INVALID; `details.list` holds the problems.
  */
 export function configInvalid(problems: readonly Problem[]): RivuletError {
   const list = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
-  return new RivuletError('CONFIG_INVALID', list.map(formatProblem).join('\n'), {
+  const shown = list.slice(0, SHOWN_MAX).map(formatProblem);
+  if (list.length > SHOWN_MAX) shown.push(`and ${list.length - SHOWN_MAX} more`);
+  return new RivuletError('CONFIG_INVALID', shown.join('\n'), {
     hint: 'Correct the file; docs/configuration.md lists every key.',
     details: { list },
   });

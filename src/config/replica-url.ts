@@ -148,7 +148,7 @@ export function formatReplicaUrl(destination: Destination): string {
 function authorityOf(destination: Exclude<Destination, FileDestination>): string {
   if (destination.type === 'sftp') return `${encodeURIComponent(destination.user)}@${destination.host}`;
   const hasAccount = destination.type === 'abs' && destination.accountName !== undefined;
-  return `${hasAccount ? `${destination.accountName}@` : ''}${destination.bucket}`;
+  return `${hasAccount ? `${valueInUrl(destination.accountName)}@` : ''}${destination.bucket}`;
 }
 
 /** The path with a slash before it; what would end it, or be taken for an escape, is escaped. */

@@ -1,5 +1,5 @@
-import { isAlias, isMap, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Document, Node, Pair, YAMLError, YAMLMap } from 'yaml';
+import { Document, isAlias, isMap, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Node, Pair, YAMLError, YAMLMap } from 'yaml';
 
 import { hideBraces, showBraces } from './expand-environment.ts';
 
@@ -33,7 +33,8 @@ export interface YamlSource {
 export function parseYaml(fileText: string, expands: boolean): YamlSource {
   const lineCounter = new LineCounter();
   const text = expands ? hideBraces(fileText) : fileText;
-  const document = parseDocument(text, { schema: 'failsafe', lineCounter, prettyErrors: false });
+  const parsed = parseOrOverflow(text, lineCounter);
+  const document = parsed ?? new Document(undefined);
   const positionOf = (offset: number): Position => {
     const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -42,19 +43,36 @@ export function parseYaml(fileText: string, expands: boolean): YamlSource {
     text,
     document,
     expands,
-    syntaxProblems: document.errors.map((error) => ({
-      ...positionOf(error.pos[0]),
-      message: syntaxMessage(error),
-    })),
-    isUsable: document.errors.every((error) => error.code === 'DUPLICATE_KEY'),
+    syntaxProblems:
+      parsed === undefined
+        ? [TOO_DEEP]
+        : document.errors.map((error) => ({
+            ...positionOf(error.pos[0]),
+            message: syntaxMessage(error),
+          })),
+    isUsable: parsed !== undefined && document.errors.every((error) => error.code === 'DUPLICATE_KEY'),
     positionOf,
   };
+}
+
+const TOO_DEEP: SyntaxProblem = { line: 1, column: 1, message: 'not valid YAML: it is nested too deeply' };
+
+/** The parser calls itself for each level: thousands of them are too many. Undefined then. */
+function parseOrOverflow(text: string, lineCounter: LineCounter): Document | undefined {
+  try {
+    return parseDocument(text, { schema: 'failsafe', lineCounter, prettyErrors: false });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 function syntaxMessage(error: YAMLError): string {
   if (error.code === 'DUPLICATE_KEY') return 'this key is written twice in the same section';
   const hint = error.code === 'TAB_AS_INDENT' ? ' (indent with spaces)' : '';
-  return `not valid YAML: ${showBraces(error.message)}${hint}`;
+  // Behind a colon the parser quotes the text, in which there may be a secret.
+  const message = error.message.replace(/(?<! ): .*$/s, '');
+  return `not valid YAML: ${showBraces(message)}${hint}`;
 }
 
 /** The node that an alias (`*name`) stands for; other nodes are returned as they are. */

@@ -9,7 +9,8 @@ export interface Pkcs11Key {
   readonly pinFile: string | undefined;
 }
 
-const PIN_ATTRIBUTES = ['pin-value', 'pin-source'];
+const SCHEME = 'pkcs11:';
+const PIN_ATTRIBUTE = /(?:^|[^a-z-])pin-(?:value|source)=/;
 
 export function isPkcs11Uri(text: string): boolean {
   return /^pkcs11:/i.test(text);
@@ -18,10 +19,14 @@ export function isPkcs11Uri(text: string): boolean {
 /** @throws Error with one clause, without the PIN */
 export function parsePkcs11Uri(uri: string): Pkcs11Key {
   const [path, query] = split(uri, '?');
-  const attributes = query.split('&').filter((part) => part !== '');
-  const others = attributes.filter((part) => !PIN_ATTRIBUTES.includes(split(part, '=')[0] ?? ''));
+  // A PIN belongs behind the `?`; written elsewhere by mistake it is one all the same, and must not be shown.
+  const inPath = path.slice(SCHEME.length).split(';');
+  const inQuery = query.split('&').filter((part) => part !== '');
+  const attributes = [...inQuery, ...inPath];
+  const others = inQuery.filter(isNoPin);
+  const place = path.slice(0, SCHEME.length) + inPath.filter(isNoPin).join(';');
   return {
-    withoutPin: others.length === 0 ? path : `${path}?${others.join('&')}`,
+    withoutPin: others.length === 0 ? place : `${place}?${others.join('&')}`,
     pin: valueOf(attributes, 'pin-value'),
     pinFile: pinFileOf(valueOf(attributes, 'pin-source')),
   };
@@ -31,6 +36,10 @@ export function parsePkcs11Uri(uri: string): Pkcs11Key {
 export function withPin(key: Pkcs11Key, pin: string): string {
   const separator = key.withoutPin.includes('?') ? '&' : '?';
   return `${key.withoutPin}${separator}pin-value=${encodeURIComponent(pin)}`;
+}
+
+function isNoPin(attribute: string): boolean {
+  return !PIN_ATTRIBUTE.test(attribute);
 }
 
 function valueOf(attributes: readonly string[], name: string): string | undefined {

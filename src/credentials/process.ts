@@ -77,7 +77,7 @@ export function keysFromOutput(stdout: string): AwsKeys {
   const answer = parseObject(stdout);
   if (answer['Version'] !== 1) throw new Error('what it printed has no "Version": 1');
   const { AccessKeyId: id, SecretAccessKey: secret, SessionToken: token, Expiration: end } = answer;
-  if (typeof id !== 'string' || typeof secret !== 'string') {
+  if (typeof id !== 'string' || typeof secret !== 'string' || id === '' || secret === '') {
     throw new Error('what it printed has no AccessKeyId and SecretAccessKey');
   }
   return {

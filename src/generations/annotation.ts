@@ -40,6 +40,8 @@ const MAGIC = Buffer.from('RVLT', 'latin1');
 const VERSION = 1;
 const HEADER_BYTES = MAGIC.length + 1;
 const CHECKSUM_BYTES = 4;
+/** Of a field's name in a message: whoever wrote the object chose it. */
+const NAME_SHOWN_MAX = 40;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -122,7 +124,7 @@ export function decodeAnnotation(payload: Uint8Array, what: string = 'the object
   const { kind } = value;
   if (kind !== 'segment' && kind !== 'snapshot') return undefined;
   const wrong = wrongField(kind, { ...value });
-  if (wrong !== undefined) throw invalid(what, `field "${wrong}"`);
+  if (wrong !== undefined) throw invalid(what, `field "${wrong.slice(0, NAME_SHOWN_MAX)}"`);
   return value as Annotation;
 }
 

@@ -50,6 +50,8 @@ export const SUPERSEDED_MAX = 100;
 const GENERATIONS_MAX = 16;
 const TEXT_LENGTH_MAX = 4096;
 const DURATION_MS_MAX = 7 * 24 * 3_600_000;
+/** Of a value in a message: whoever wrote the object chose it. */
+const SHOWN_MAX = 40;
 const STATES: readonly string[] = ['held', 'parked', 'released'];
 
 export function encodeLease(record: LeaseRecord): Uint8Array {
@@ -94,7 +96,7 @@ export function decodeLease(bytes: Uint8Array): LeaseRecord {
   const version = fields['version'];
   if (version !== FORMAT_VERSION) {
     throw invalid(
-      `its version is ${JSON.stringify(version)}, expected ${FORMAT_VERSION}`,
+      `its version is ${shown(version)}, expected ${FORMAT_VERSION}`,
       'A newer Rivulet writes here; use the same version for this one.',
     );
   }
@@ -180,6 +182,10 @@ function superseded(value: unknown): Superseded {
     generation: generation(value['generation']),
     atMs: value['at'] === undefined ? undefined : time(value, 'at'),
   };
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'missing' : JSON.stringify(value).slice(0, SHOWN_MAX);
 }
 
 function invalid(why: string, hint?: string): RivuletError {

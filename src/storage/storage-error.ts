@@ -61,6 +61,13 @@ export interface FailureFacts {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
+/** A server's own words are part of a message, and a log is not its to fill. */
+const MESSAGE_LENGTH_MAX = 2_000;
+
+function shortened(message: string): string {
+  return message.length <= MESSAGE_LENGTH_MAX ? message : `${message.slice(0, MESSAGE_LENGTH_MAX)}...`;
+}
+
 /**
  * A failure of a destination behind a network.
  *
@@ -68,7 +75,7 @@ export interface FailureFacts {
  */
 export function storageFailed(what: string, facts: FailureFacts): RivuletError {
   const { code = 'STORAGE_FAILED', retry, retryAfterMs, throttled = false, hint, cause, details } = facts;
-  return new RivuletError(code, what, {
+  return new RivuletError(code, shortened(what), {
     cause,
     ...(hint === undefined ? {} : { hint }),
     details: { ...details, retry, throttled, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },

@@ -84,12 +84,16 @@ export class AbsObjectStore implements ObjectStore {
       for (const { name, properties, metadata } of page.segment.blobItems) {
         if (metadata?.['hdi_isfolder'] === 'true') continue;
         const { contentLength = 0, createdOn, lastModified } = properties;
+        const modifiedAt = createdOn ?? lastModified;
+        if (!isListed(name, contentLength, modifiedAt)) {
+          throw unexpected(this.location, 'a listing with an entry that does not describe an object');
+        }
         const key = name.slice(this.#prefix.length);
-        yield { key, sizeBytes: contentLength, modifiedAt: createdOn ?? lastModified };
+        yield { key, sizeBytes: contentLength, modifiedAt };
         signal?.throwIfAborted();
       }
-      token = page.continuationToken;
-    } while (token !== undefined && token !== '');
+      token = nextToken(this.location, page.continuationToken, token);
+    } while (token !== undefined);
   }
 
   async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
@@ -105,9 +109,12 @@ export class AbsObjectStore implements ObjectStore {
           .byPage(settings)
           .next(),
       );
-      for (const { name } of page.segment.blobPrefixes ?? []) folders.push(name.slice(base.length, -1));
-      token = page.continuationToken;
-    } while (token !== undefined && token !== '');
+      for (const { name } of page.segment.blobPrefixes ?? []) {
+        if (typeof name === 'string' && name.length > base.length + 1)
+          folders.push(name.slice(base.length, -1));
+      }
+      token = nextToken(this.location, page.continuationToken, token);
+    } while (token !== undefined);
     return folders;
   }
 
@@ -454,6 +461,23 @@ function hasLostBlocks(error: unknown): boolean {
 
 function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
   return signal === undefined ? {} : { abortSignal: signal };
+}
+
+/** The client hands on what it made of the answer, whatever that is. */
+function isListed(name: unknown, sizeBytes: unknown, modifiedAt: unknown): boolean {
+  const isTime = modifiedAt instanceof Date && !Number.isNaN(modifiedAt.getTime());
+  return typeof name === 'string' && Number.isSafeInteger(sizeBytes) && Number(sizeBytes) >= 0 && isTime;
+}
+
+/** A service that gives the same mark again would be asked for ever. */
+function nextToken(
+  location: string,
+  token: string | undefined,
+  before: string | undefined,
+): string | undefined {
+  if (token === undefined || token === '') return undefined;
+  if (token === before) throw unexpected(location, 'a listing that does not say how it goes on');
+  return token;
 }
 
 function unexpected(location: string, what: string): Error {

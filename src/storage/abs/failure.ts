@@ -30,25 +30,35 @@ const ROLE_HINT =
   'Reading, writing, listing and deleting blobs must be allowed: the role "Storage Blob Data Contributor", or a SAS token with the permissions rcwdl.';
 
 /** Codes of refusals that have nothing to do with who asks. */
-const DENIED_HINTS: Readonly<Record<string, string>> = {
-  AuthorizationFailure: `${ROLE_HINT} A firewall of the storage account answers the same.`,
-  AuthorizationPermissionMismatch: ROLE_HINT,
-  AuthorizationResourceTypeMismatch:
+const DENIED_HINTS: ReadonlyMap<string, string> = new Map([
+  ['AuthorizationFailure', `${ROLE_HINT} A firewall of the storage account answers the same.`],
+  ['AuthorizationPermissionMismatch', ROLE_HINT],
+  [
+    'AuthorizationResourceTypeMismatch',
     'The SAS token must be for the container, or for containers and objects (srt=co).',
-  AuthorizationServiceMismatch: 'The SAS token must be for the Blob service (ss=b).',
-  AuthorizationProtocolMismatch:
+  ],
+  ['AuthorizationServiceMismatch', 'The SAS token must be for the Blob service (ss=b).'],
+  [
+    'AuthorizationProtocolMismatch',
     'The SAS token is for https only: use an endpoint that begins with https://.',
-  AuthorizationSourceIPMismatch:
+  ],
+  [
+    'AuthorizationSourceIPMismatch',
     'The SAS token is for another address range than that of this machine (sip=).',
-  InsufficientAccountPermissions: ROLE_HINT,
-  KeyBasedAuthenticationNotPermitted:
+  ],
+  ['InsufficientAccountPermissions', ROLE_HINT],
+  [
+    'KeyBasedAuthenticationNotPermitted',
     'The account does not take account keys: use the default identity, or a SAS token of a user delegation.',
-  AccountIsDisabled: 'The storage account is disabled: look at the subscription in the portal.',
-  PublicAccessNotPermitted: 'Give an account key, a SAS token or an identity.',
-  BlobImmutableDueToPolicy:
+  ],
+  ['AccountIsDisabled', 'The storage account is disabled: look at the subscription in the portal.'],
+  ['PublicAccessNotPermitted', 'Give an account key, a SAS token or an identity.'],
+  [
+    'BlobImmutableDueToPolicy',
     'The container has an immutability policy: what retention wants to delete has to wait until it ends.',
-  LeaseIdMissing: 'Somebody holds a lease of the blob or the container: break it.',
-};
+  ],
+  ['LeaseIdMissing', 'Somebody holds a lease of the blob or the container: break it.'],
+]);
 
 const CONTAINER_HINT = 'Create the container, or correct its name: Rivulet never creates one.';
 
@@ -77,11 +87,11 @@ function factsOf(error: unknown, answer: Answer, code: string | undefined, call:
   if (isUnauthenticated(status, code, textOf(error))) {
     return { code: 'CREDENTIALS_FAILED', retry: call.isRenewed, hint: CLOCK_HINT, details };
   }
-  if (status === 403 || (code !== undefined && code in DENIED_HINTS)) {
+  if (status === 403 || DENIED_HINTS.has(code ?? '')) {
     return {
       code: 'STORAGE_DENIED',
       retry: call.isRenewed,
-      hint: DENIED_HINTS[code ?? ''] ?? ROLE_HINT,
+      hint: DENIED_HINTS.get(code ?? '') ?? ROLE_HINT,
       details,
     };
   }
@@ -160,6 +170,8 @@ function isIdentityError(error: unknown): boolean {
 }
 
 function explain(error: unknown, answer: Answer, code: string | undefined): string {
+  // The client takes the answer apart without a look at what it is.
+  if (error instanceof TypeError) return 'the answer is not one of Azure Blob Storage';
   if (answer.statusCode === undefined) return textOf(error);
   const why = whyRefused(answer);
   const named = code === undefined ? `status ${answer.statusCode}` : `${code} (${answer.statusCode})`;

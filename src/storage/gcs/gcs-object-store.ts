@@ -43,9 +43,9 @@ const REMOVALS_AT_ONCE = 16;
 const VERSIONED_READS_MAX = 5;
 
 interface Page {
-  readonly items?: readonly GcsObject[];
-  readonly prefixes?: readonly string[];
-  readonly nextPageToken?: string;
+  readonly items?: unknown;
+  readonly prefixes?: unknown;
+  readonly nextPageToken?: unknown;
 }
 
 export class GcsObjectStore implements ObjectStore {
@@ -71,7 +71,8 @@ export class GcsObjectStore implements ObjectStore {
     assertFolderPrefix(prefix);
     const fields = 'nextPageToken,items(name,size,timeCreated)';
     for await (const page of this.#pages(prefix, { fields }, options.signal)) {
-      for (const { name, size, timeCreated } of page.items ?? []) {
+      for (const item of listOf(page.items)) {
+        const { name, size, timeCreated } = this.#listed(item);
         // What consoles make to show an empty folder.
         if (name.endsWith('/')) continue;
         const key = name.slice(this.#prefix.length);
@@ -86,8 +87,11 @@ export class GcsObjectStore implements ObjectStore {
     const startChars = this.#prefix.length + prefix.length;
     const folders: string[] = [];
     const query = { delimiter: '/', fields: 'nextPageToken,prefixes' };
-    for await (const { prefixes = [] } of this.#pages(prefix, query, options.signal)) {
-      for (const found of prefixes) folders.push(found.slice(startChars, -1));
+    for await (const { prefixes } of this.#pages(prefix, query, options.signal)) {
+      for (const found of listOf(prefixes)) {
+        const name = typeof found === 'string' ? found.slice(startChars, -1) : '';
+        if (name !== '') folders.push(name);
+      }
     }
     return folders;
   }
@@ -160,8 +164,21 @@ export class GcsObjectStore implements ObjectStore {
       });
       const page = this.#parsed(text) as Page;
       yield page;
-      pageToken = page.nextPageToken;
-    } while (pageToken !== undefined && pageToken !== '');
+      pageToken = this.#nextToken(page, pageToken);
+    } while (pageToken !== undefined);
+  }
+
+  #nextToken({ nextPageToken: token }: Page, before: string | undefined): string | undefined {
+    if (token === undefined || token === '') return undefined;
+    if (typeof token === 'string' && token !== before) return token;
+    throw this.#unexpected('a listing that does not say how it goes on');
+  }
+
+  #listed(item: unknown): Pick<GcsObject, 'name' | 'size' | 'timeCreated'> {
+    const { name, size, timeCreated } = (item ?? {}) as Partial<GcsObject>;
+    if (typeof name === 'string' && isWholeNumber(size) && isTime(timeCreated))
+      return { name, size, timeCreated };
+    throw this.#unexpected('a listing with an entry that does not describe an object');
   }
 
   async #describe(key: string, signal: AbortSignal | undefined): Promise<GcsObject> {
@@ -306,10 +323,7 @@ export class GcsObjectStore implements ObjectStore {
 
   #objectOf(text: string): GcsObject {
     const object = this.#parsed(text) as Partial<GcsObject>;
-    const isWhole = [object.size, object.timeCreated, object.generation].every(
-      (value) => typeof value === 'string',
-    );
-    if (!isWhole || Number.isNaN(Date.parse(object.timeCreated ?? ''))) {
+    if (!isWholeNumber(object.size) || !isTime(object.timeCreated) || typeof object.generation !== 'string') {
       throw this.#unexpected('an answer that does not describe an object');
     }
     return object as GcsObject;
@@ -318,7 +332,7 @@ export class GcsObjectStore implements ObjectStore {
   #parsed(text: string): object {
     try {
       const value: unknown = JSON.parse(text);
-      if (typeof value === 'object' && value !== null) return value;
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
     } catch {
       // The same as any other answer that is not JSON.
     }
@@ -341,4 +355,17 @@ function rangeOf(offsetBytes: number, lengthBytes: number | undefined): Record<s
   if (offsetBytes === 0 && lengthBytes === undefined) return {};
   const last = lengthBytes === undefined ? '' : String(offsetBytes + Math.max(1, lengthBytes) - 1);
   return { range: `bytes=${offsetBytes}-${last}` };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** As a text, which is how the service gives sizes. */
+function isWholeNumber(value: unknown): value is string {
+  return typeof value === 'string' && /^\d+$/.test(value) && Number.isSafeInteger(Number(value));
+}
+
+function isTime(value: unknown): value is string {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value));
 }

@@ -244,7 +244,9 @@ function hintOf(failure: S3Failure, more: FailureMore): string | undefined {
   if (isUntrusted) return `${network.hint} "skip-verify: true" takes any certificate, for tests.`;
   if (/before secure TLS/.test(failure.message))
     return 'Does the endpoint speak https on this port, or http?';
-  return HINTS[code] ?? network?.hint ?? (status === 403 ? HINTS['AccessDenied'] : undefined);
+  // The service chose the code.
+  const own = Object.hasOwn(HINTS, code) ? HINTS[code] : undefined;
+  return own ?? network?.hint ?? (status === 403 ? HINTS['AccessDenied'] : undefined);
 }
 
 function skewHint({ headers }: S3Failure, nowMs: number): string {

@@ -12,7 +12,7 @@ export async function* listObjects(
 ): AsyncGenerator<ObjectInfo, void, undefined> {
   for await (const page of pages(requests, prefix, undefined, options)) {
     for (const { Key, Size, LastModified } of page.Contents ?? []) {
-      const key = relativeKey(requests, decoded(page, Key));
+      const key = relativeKey(requests, decoded(requests, page, Key));
       if (key === undefined) continue;
       if (Size === undefined || LastModified === undefined) throw incomplete(requests, key);
       yield { key, sizeBytes: Size, modifiedAt: LastModified };
@@ -30,7 +30,7 @@ export async function listFolderNames(
   const above = requests.profile.prefix + prefix;
   for await (const page of pages(requests, prefix, '/', options)) {
     for (const { Prefix } of page.CommonPrefixes ?? []) {
-      const name = decoded(page, Prefix).slice(above.length).replace(/\/$/, '');
+      const name = decoded(requests, page, Prefix).slice(above.length).replace(/\/$/, '');
       if (name !== '') names.add(name);
     }
   }
@@ -89,8 +89,14 @@ function nextToken(
 }
 
 /** Some services ignore that the keys were to be encoded, and say so. */
-function decoded({ EncodingType }: ListObjectsV2CommandOutput, text = ''): string {
-  return EncodingType === 'url' ? decodeURIComponent(text.replaceAll('+', ' ')) : text;
+function decoded(requests: S3Requests, { EncodingType }: ListObjectsV2CommandOutput, text = ''): string {
+  if (EncodingType !== 'url') return text;
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    const problem = 'a key is not encoded as the answer says';
+    throw storageFailed(`cannot list objects of ${requests.profile.location}: ${problem}`, { retry: true });
+  }
 }
 
 /** Undefined for what is no object's key: the marks that consoles make for folders. */

@@ -1,0 +1,181 @@
+/** What a process wrote down for its next run. It may be cut off, old, or of another program; it is never trusted. */
+import assert from 'node:assert/strict';
+import { silentLogger } from '../../src/base/log.ts';
+import { Spool } from '../../src/primary/spool.ts';
+import { encodeState, readState } from '../../src/primary/state-file.ts';
+import { readOwnerNote, writeOwnerNote } from '../../src/replica/lease/owner-file.ts';
+import { encodeNote, UploadRecord } from '../../src/replica/upload-record.ts';
+import { encodeFrame } from '../../src/codec/encode-frame.ts';
+import { MemoryFiles } from './memory-files.ts';
+import { bytesOf, type FuzzTarget, textOf } from './target.ts';
+
+const GENERATION = '00112233445566aa';
+
+function filesWith(path: string, content: Uint8Array): MemoryFiles {
+  const files = new MemoryFiles();
+  files.contents.set(path, content);
+  return files;
+}
+
+// ---- state ---------------------------------------------------------------------------------------------------------
+
+function stateText(): string {
+  return encodeState({
+    generation: GENERATION,
+    identity: { device: '2049', inode: '123456' },
+    index: 7,
+    header: Buffer.alloc(32, 0x5a),
+    tailBytes: 4152,
+    tailChecksum: [1, 0xffffffff],
+    ends: new Map([[6, 8272]]),
+    confirmed: new Map([['s3', { index: 6, offsetBytes: 32 }]]),
+  });
+}
+
+function readStateFile(input: Uint8Array): void {
+  const reading = readState('/meta/state.json', filesWith('/meta/state.json', input));
+  if (reading.kind !== 'state') {
+    assert.equal(reading.kind, 'damaged');
+    return;
+  }
+  const again = readState('/s', filesWith('/s', bytesOf(encodeState(reading.state))));
+  assert.ok(again.kind === 'state');
+  assert.deepEqual(again.state, reading.state);
+}
+
+// ---- notes of uploads ----------------------------------------------------------------------------------------------
+
+const LOCATION = 'memory:';
+
+function recordOver(files: MemoryFiles): UploadRecord {
+  return new UploadRecord({ metaPath: '/meta', name: 'a', location: LOCATION, files, logger: silentLogger });
+}
+
+function noteText(): string {
+  const end = { offsetBytes: 8272, salts: [3, 4] as const, checksum: [5, 6] as const };
+  const from = { index: 7, offsetBytes: 4152 };
+  return encodeNote({
+    generation: GENERATION,
+    location: LOCATION,
+    stored: { from, end, sizeBytes: 99 },
+    intended: { from: { index: 7, offsetBytes: 8272 }, end: undefined },
+  });
+}
+
+function readNote(input: Uint8Array): void {
+  const { note } = recordOver(filesWith('/meta/uploads-a.json', input));
+  if (note === undefined) return;
+  assert.deepEqual(recordOver(filesWith('/meta/uploads-a.json', bytesOf(encodeNote(note)))).note, note);
+}
+
+function readOwner(input: Uint8Array): void {
+  const path = '/meta/lease-a.json';
+  const note = readOwnerNote(filesWith(path, input), '/meta', 'a');
+  if (note === undefined) return;
+  const files = new MemoryFiles();
+  writeOwnerNote(files, '/meta', 'a', note);
+  assert.deepEqual(readOwnerNote(files, '/meta', 'a'), note);
+}
+
+// ---- the spool -----------------------------------------------------------------------------------------------------
+
+const SPOOL = '/meta/spool';
+
+function spoolSample(): string {
+  return [
+    '00000007_00000000_00000010.wal',
+    '00000007_00000010_00000020.lz4',
+    '00000008_00000000_00000008.wal',
+  ].join('\n');
+}
+
+function isName(text: string): boolean {
+  return text !== '' && text !== '.' && text !== '..' && !text.includes('/');
+}
+
+/** Names, one a line; each file has the size that its name says, or is what a compressed one is. */
+function readSpool(input: Uint8Array): void {
+  const files = new MemoryFiles();
+  for (const name of textOf(input).split('\n').filter(isName)) {
+    const length = Number.parseInt(name.split('_')[2] ?? '', 16);
+    const raw = new Uint8Array(length > 0 && length < 4096 ? length : 5).fill(7);
+    files.contents.set(`${SPOOL}/${name}`, name.endsWith('.lz4') ? encodeFrame(raw) : raw);
+  }
+  const spool = new Spool(SPOOL, files);
+  const into = new Uint8Array(64);
+  for (const index of [0, 7, 8, 0xffff_ffff]) {
+    const at = { index, offsetBytes: 0 };
+    const end = spool.coveredUntil(at) ?? 0;
+    const read = spool.read(index, into, 0);
+    assert.ok(read <= into.length && read <= Math.max(end, 0), `read ${read} bytes, ${end} are covered`);
+  }
+  spool.compressLingering(1_000_000);
+  spool.prune({ index: 8, offsetBytes: 4 });
+  spool.prune(undefined);
+  assert.equal(spool.sizeBytes, 0);
+}
+
+const JSON_WORDS = [
+  '"version":1',
+  '"generation":"00112233445566aa"',
+  '"index":',
+  '"from":',
+  '"end":null',
+  '"stored":null',
+  '"intended":null',
+  '"owner":',
+  '"salts":[1,2]',
+  '{}',
+  '[]',
+  ',',
+  'null',
+  'true',
+  '1e308',
+];
+
+export const LOCAL_FILE_TARGETS: readonly FuzzTarget[] = [
+  {
+    name: 'primary/state-file',
+    codes: [],
+    samples: () => [bytesOf(stateText())],
+    words: JSON_WORDS,
+    read: readStateFile,
+  },
+  {
+    name: 'primary/spool-names',
+    codes: ['LZ4_INVALID'],
+    samples: () => [bytesOf(spoolSample())],
+    words: ['.wal', '.lz4', '_', 'ffffffff', '00000000', 'ffffffffffffffff', '.tmp', '../x'],
+    read: readSpool,
+    inputBytesMax: 2_048,
+  },
+  {
+    name: 'replica/upload-note',
+    codes: [],
+    samples: () => [bytesOf(noteText())],
+    words: JSON_WORDS,
+    read: readNote,
+  },
+  {
+    name: 'replica/owner-note',
+    codes: [],
+    samples: () => [
+      bytesOf(
+        JSON.stringify({
+          owner: 'a'.repeat(32),
+          generation: GENERATION,
+          location: 's3://bucket/x',
+          triedAt: '2026-01-01T00:00:00.000Z',
+        }),
+      ),
+    ],
+    words: [
+      ...JSON_WORDS,
+      '"triedAt":',
+      '275761',
+      '-271821-04-20T00:00:00.000Z',
+      '"+275760-09-13T00:00:00Z"',
+    ],
+    read: readOwner,
+  },
+];
