@@ -103,6 +103,26 @@ describe('a destination', () => {
     await daemon.stop();
   });
 
+  it('that goes away after a long rest lacks changes since the first of them, not since the rest began', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    let laterMs = 0;
+    const clock = { ...systemClock, now: () => Date.now() + laterMs };
+    const daemon = new Daemon(configOf(live), { clock, logger: new RecordingLogger() });
+    await daemon.start();
+    await until('it is level', () => isLevel(daemon));
+    mock.method(FileObjectStore.prototype, 'write', async () => {
+      throw new Error('away');
+    });
+    laterMs = 3_600_000;
+    live.insert(1);
+    const lagMs = (): number => daemon.status()[0]?.replicas[0]?.lagMs ?? 0;
+    await until('it lags', () => lagMs() > 0);
+    assert.ok(lagMs() < 10_000, String(lagMs()));
+    mock.restoreAll();
+    await daemon.stop();
+  });
+
   it('that is slow with a first snapshot, and gets on, is no stall', async () => {
     using live = new LiveDatabase();
     live.insert(200, 50_000);
