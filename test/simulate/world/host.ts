@@ -1,6 +1,7 @@
 /** One machine: disk, clocks, database, application and Rivulet; and what befalls it. */
 import type { Logger } from '../../../src/base/log.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
+import { decodeState, type LocalState } from '../../../src/primary/state-file.ts';
 import { walBytes } from '../../../src/wal/frames.ts';
 import { Random } from '../../faults/random.ts';
 import { Application, type CommittedState, type Habits, type Past } from './application.ts';
@@ -45,6 +46,7 @@ export interface HostTells {
   readonly confirmed: (host: Host, destination: string, generation: Generation, position: Position) => void;
   readonly generation: (host: Host, generation: Generation, reason: string) => void;
   readonly snapshot: (host: Host, destination: string) => void;
+  readonly finished: (host: Host, destination: string, generation: Generation, position: Position) => void;
   /** A log line of Rivulet. */
   readonly said: (host: Host, destination: string | undefined, message: string) => void;
   readonly bug: (error: unknown) => void;
@@ -149,6 +151,8 @@ export class Host {
         tell.confirmed(this, destination, generation, position),
       onGeneration: (generation, reason) => tell.generation(this, generation, reason),
       onSnapshot: (destination) => tell.snapshot(this, destination),
+      onFinished: (destination, generation, position) =>
+        tell.finished(this, destination, generation, position),
       onBug: tell.bug,
     });
     this.rivulet.start();
@@ -292,6 +296,17 @@ export class Host {
     this.killRivulet();
     this.note(`${path} is damaged`);
     this.disk.damage(path);
+  }
+
+  /** What Rivulet has written down; undefined when there is nothing that can be read. */
+  localState(): LocalState | undefined {
+    const inode = this.disk.lookUp(`${META}/state.json`);
+    if (inode === undefined) return undefined;
+    try {
+      return decodeState(Buffer.from(inode.content.subarray(0, inode.sizeBytes)).toString('utf8'));
+    } catch {
+      return undefined;
+    }
   }
 
   jumpClock(ms: number): void {

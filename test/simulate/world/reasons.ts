@@ -1,6 +1,5 @@
 /** Why a full snapshot may be taken. One that nobody can give a reason for costs money and hides a mistake. */
 import type { SimReplicaSettings } from './rivulet.ts';
-import type { SimTime } from './time.ts';
 
 /** Beginnings of the log lines after which a destination gets a fresh snapshot. */
 const SAID = [
@@ -16,17 +15,11 @@ const SAID = [
 const SLACK_MS = 2_000;
 
 export class Reasons {
-  readonly #time: SimTime;
   /** What was said last, by machine and destination. */
   readonly #said = new Map<string, string>();
-  readonly #lastMs = new Map<string, number>();
   /** Generations begun, by machine; and how many snapshots each destination got for one. */
   readonly #begun = new Map<string, number>();
   readonly #known = new Map<string, number>();
-
-  constructor(time: SimTime) {
-    this.#time = time;
-  }
 
   generation(host: string): void {
     this.#begun.set(host, (this.#begun.get(host) ?? 0) + 1);
@@ -42,22 +35,21 @@ export class Reasons {
     host: string,
     destination: string,
     settings: SimReplicaSettings,
-    isTimeVague: boolean,
+    /** Since the snapshot before it of the same generation was stored; undefined when times say little. */
+    sinceMs: number | undefined,
   ): string | undefined {
     const key = `${host} ${destination}`;
     const begun = this.#begun.get(host) ?? 0;
     const known = this.#known.get(key) ?? 0;
     const isNew = begun > known;
     const said = this.#said.get(key);
-    const sinceMs = this.#time.elapsedMs - (this.#lastMs.get(key) ?? Number.NEGATIVE_INFINITY);
     // One each: the snapshot of a generation may still be on its way when the next one begins.
     if (isNew) this.#known.set(key, known + 1);
     this.#said.delete(key);
-    this.#lastMs.set(key, this.#time.elapsedMs);
     if (isNew) return 'a new generation';
     if (said !== undefined) return said;
     const everyMs = settings.snapshotIntervalMs || settings.retentionMs;
-    const isDue = everyMs > 0 && (isTimeVague || sinceMs >= everyMs - SLACK_MS);
+    const isDue = everyMs > 0 && (sinceMs === undefined || sinceMs >= everyMs - SLACK_MS);
     return isDue ? 'the interval has passed' : undefined;
   }
 }

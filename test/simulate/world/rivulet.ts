@@ -39,6 +39,8 @@ export interface RivuletParts {
   readonly onConfirmed: (destination: string, generation: Generation, position: Position) => void;
   readonly onGeneration: (generation: Generation, reason: string) => void;
   readonly onSnapshot: (destination: string) => void;
+  /** A clean end said that this destination has everything, up to here. */
+  readonly onFinished: (destination: string, generation: Generation, position: Position) => void;
   /** What must never happen: an error that is no RivuletError. */
   readonly onBug: (error: unknown) => void;
 }
@@ -175,6 +177,13 @@ export class SimRivulet {
     });
   }
 
+  #finished({ settings, status }: Replica): void {
+    const { generation, confirmed, lease } = status;
+    if (lease?.phase === 'standby' || lease?.phase === 'lost' || lease?.phase === 'none') return;
+    if (generation !== undefined && confirmed !== undefined)
+      this.#parts.onFinished(settings.name, generation, confirmed);
+  }
+
   kill(): void {
     this.process.kill();
   }
@@ -187,7 +196,12 @@ export class SimRivulet {
     await this.#running;
     const deadlineMs = this.#parts.time.elapsedMs + this.#parts.clocks.monotonicSkewMs + FINISH_MS;
     await Promise.all(
-      this.#replicas.map(async (replica) => replica.finish(deadlineMs).catch(() => undefined)),
+      this.#replicas.map(async (replica) =>
+        replica.finish(deadlineMs).then(
+          () => this.#finished(replica),
+          () => undefined,
+        ),
+      ),
     );
     await this.#primary?.close().catch(() => undefined);
     this.process.kill();

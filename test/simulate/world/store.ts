@@ -66,6 +66,9 @@ export class SimServer {
   readonly forgetsAbandoned: boolean;
   /** Somebody has changed or removed objects behind everybody's back. */
   isTampered = false;
+  /** When each generation got its snapshots, that which got one last behind the others. */
+  readonly #snapshotTimes = new Map<string, readonly number[]>();
+  readonly #snapshotNames = new Set<string>();
   /** Requests that arrived, by kind. */
   readonly requests = { list: 0, read: 0, write: 0, remove: 0 };
 
@@ -90,6 +93,23 @@ export class SimServer {
   /** What it holds at this moment, for a judge who is not part of the world. */
   copy(): StillStore {
     return new StillStore(new Map(this.#objects), this.conditions);
+  }
+
+  /** Time between the last two snapshots of the generation that got one last; infinite for its first. */
+  snapshotGapMs(): number {
+    const [last = 0, before = Number.NEGATIVE_INFINITY] =
+      [...this.#snapshotTimes.values()].at(-1)?.toReversed() ?? [];
+    return last - before;
+  }
+
+  /** A repeated upload of the same snapshot is no other one. */
+  #noteSnapshot(key: string): void {
+    const [generation = '', name] = key.split('/snapshots/');
+    if (name === undefined || this.#snapshotNames.has(key)) return;
+    this.#snapshotNames.add(key);
+    const times = this.#snapshotTimes.get(generation) ?? [];
+    this.#snapshotTimes.delete(generation);
+    this.#snapshotTimes.set(generation, [...times, this.#time.elapsedMs]);
   }
 
   /** Counts whatever changed. */
@@ -128,6 +148,7 @@ export class SimServer {
     const held = { bytes: bytes.slice(), timeMs: this.clockMs, version: `v${++this.#versions}` };
     this.#objects.set(key, held);
     this.#revision++;
+    this.#noteSnapshot(key);
     return { ...infoOf(key, held), version: held.version };
   }
 

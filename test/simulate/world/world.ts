@@ -1,8 +1,10 @@
 /** Machines, destinations, and what must hold between them whatever befalls. */
 import { messageOf } from '../../../src/base/errors.ts';
 import { readInventory } from '../../../src/generations/inventory.ts';
-import type { Generation, Position } from '../../../src/generations/names.ts';
+import { endKey } from '../../../src/generations/ends.ts';
+import { comparePositions, type Generation, type Position } from '../../../src/generations/names.ts';
 import { readEndings } from '../../../src/generations/superseded.ts';
+import { SMALL_REST_BYTES } from '../../../src/primary/checkpoint-policy.ts';
 import type { LeaseSettings } from '../../../src/replica/lease/lease.ts';
 import type { Replica } from '../../../src/replica/replica.ts';
 import type { Conditions } from '../../../src/storage/object-store.ts';
@@ -65,9 +67,13 @@ export interface Place {
   /** The newest transaction that was known to restore, by generation. */
   readonly floors: Map<Generation, number>;
   checkedAt: string;
+  /** The last note of what was confirmed that was looked at. */
+  noted: string;
   latest: { readonly revision: number; readonly restored: Restored } | undefined;
 }
 
+/** Goes into the spool in one go. */
+const PIECE_BYTES = 1024 * 1024;
 /** Everything is well again: then it takes at most so long until all is caught up. */
 const SETTLE_MS = 240_000;
 const SETTLE_STEP_MS = 500;
@@ -101,7 +107,7 @@ export class World {
     this.#settings = settings;
     this.hasOddClocks = settings.host.skewMs !== 0 || (settings.second?.skewMs ?? 0) !== 0;
     this.#judge = new Judge(bench, (transaction) => this.#past.history.get(transaction));
-    this.#reasons = new Reasons(this.time);
+    this.#reasons = new Reasons();
     this.places = settings.destinations.map((destination, i) => {
       const random = new Random(settings.seed * 7919 + 50 + i);
       const { conditions, manners } = destination;
@@ -115,6 +121,7 @@ export class World {
         known: [],
         floors: new Map(),
         checkedAt: '',
+        noted: '',
         latest: undefined,
       };
     });
@@ -175,6 +182,8 @@ export class World {
             at.note(`rivulet begins generation ${generation}: ${reason}`);
           },
           snapshot: (at, destination) => this.#snapshot(at, destination),
+          finished: (at, destination, generation, position) =>
+            this.#finished(at, destination, generation, position),
           said: (at, destination, message) => {
             if (message === 'this process is the writer of the replica now') this.counts.takeOvers++;
             this.#reasons.said(at.name, destination, message);
@@ -211,10 +220,20 @@ export class World {
 
   #snapshot(host: Host, destination: string): void {
     this.counts.snapshots++;
-    const { settings } = this.#placeOf(destination);
-    const why = this.#reasons.snapshot(host.name, destination, settings.replica, this.hasOddClocks);
+    const { settings, server } = this.#placeOf(destination);
+    const sinceMs = this.hasOddClocks ? undefined : server.snapshotGapMs();
+    const why = this.#reasons.snapshot(host.name, destination, settings.replica, sinceMs);
     if (why === undefined && this.#settings.profile === 'whole' && !this.hadStaleListings)
       this.#bugs.push(new Violation(`a full snapshot at ${destination} without a reason`));
+  }
+
+  /** A clean end leaves a promise of how far the chain reaches, so that the loss of its last object is seen. */
+  #finished(host: Host, destination: string, generation: Generation, position: Position): void {
+    const place = this.#placeOf(destination);
+    host.note(`${destination} has everything up to ${position.index}/${position.offsetBytes}`);
+    if (position.offsetBytes === 0 || !this.#isWhole(place)) return;
+    if (!place.server.keys().includes(endKey(generation, position)))
+      this.#bugs.push(new Violation(`${destination} ended cleanly without a promise of its end`));
   }
 
   /** The power was cut, or the database replaced: what was promised before says nothing about the newest state. */
@@ -248,12 +267,43 @@ export class World {
       throw new Violation(`an unexpected error: ${bug instanceof Error ? bug.stack : messageOf(bug)}`);
     this.#measure();
     for (const place of this.places) await this.#checkPlace(place);
+    for (const host of this.hosts) await this.#checkState(host);
+  }
+
+  /** What is written down here as confirmed is at the destination. */
+  async #checkState(host: Host): Promise<void> {
+    const state = host.localState();
+    if (state === undefined) return;
+    for (const [name, position] of state.confirmed) {
+      const place = this.#placeOf(name);
+      const { promised } = place;
+      const { generation } = state;
+      const isNoMore =
+        promised?.host === host &&
+        promised.generation === generation &&
+        comparePositions(position, promised.position) <= 0;
+      if (isNoMore || position.offsetBytes === 0 || !this.#isWhole(place)) continue;
+      const noted = `${host.name} ${generation} ${position.index} ${position.offsetBytes}`;
+      if (place.noted === noted) continue;
+      const restored = await this.#judge.restore(place.server.copy(), { generation, ...position });
+      // Another machine may have let go of it meanwhile, and so may the retention.
+      if (restored.kind !== 'state' && this.hosts.length === 1 && place.settings.replica.retentionMs === 0)
+        throw new Violation(`${name} is noted to have ${noted}, and has not: ${restored.why}`);
+      place.noted = noted;
+    }
   }
 
   #measure(): void {
+    const { checkpoint, spoolLimitBytes } = this.#settings.host.primary;
+    // A piece may begin below the limit, and is no longer than the log.
+    const limitBytes = Math.max(spoolLimitBytes, checkpoint.smallRestBytes ?? SMALL_REST_BYTES);
     for (const { walBytes, rivulet } of this.hosts) {
-      this.counts.walBytesMax = Math.max(this.counts.walBytesMax, walBytes);
-      this.counts.spoolBytesMax = Math.max(this.counts.spoolBytesMax, rivulet?.primary?.spoolBytes ?? 0);
+      const { counts } = this;
+      const spoolBytes = rivulet?.primary?.spoolBytes ?? 0;
+      counts.walBytesMax = Math.max(counts.walBytesMax, walBytes);
+      counts.spoolBytesMax = Math.max(counts.spoolBytesMax, spoolBytes);
+      if (spoolBytes > limitBytes + PIECE_BYTES)
+        throw new Violation(`the spool has ${spoolBytes} bytes, at a limit of ${limitBytes}`);
     }
   }
 
