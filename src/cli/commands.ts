@@ -9,6 +9,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ readonly command: Command
   snapshots: () => import('./commands/snapshots.ts'),
   wal: () => import('./commands/wal.ts'),
   status: () => import('./commands/status.ts'),
+  verify: () => import('./commands/verify.ts'),
   check: () => import('./commands/check.ts'),
   config: () => import('./commands/config.ts'),
   version: () => import('./commands/version.ts'),

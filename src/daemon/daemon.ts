@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { readVersion } from '../base/program-version.ts';
 import { settleAll } from '../base/settle-all.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { within } from '../base/within.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import { restoreUrl } from '../config/restore-url.ts';
@@ -386,9 +387,4 @@ export class Daemon {
     });
     return failed;
   }
-}
-
-/** As a shell takes it for one word. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]*$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
