@@ -141,10 +141,10 @@ function planHost(random: Random, hasSecond: boolean): HostSettings {
 }
 
 function planDestination(random: Random, profile: Profile, hasSecond: boolean): DestinationSettings {
-  const hasLease = hasSecond || random.chance(0.3);
+  const hasLease = hasSecond || (profile !== 'late' && random.chance(0.3));
   const conditions =
     profile === 'late'
-      ? 'none'
+      ? random.pick(['none', 'create-only'] as const)
       : hasLease
         ? random.pick(['compare-and-swap', 'create-only'] as const)
         : random.pick(['compare-and-swap', 'create-only', 'create-only', 'none'] as const);

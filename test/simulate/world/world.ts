@@ -27,7 +27,7 @@ export interface DestinationSettings {
 }
 
 /**
- * `tampered`: objects are damaged behind everybody's back. `late`: a store that overwrites, and requests that arrive after
+ * `tampered`: objects are damaged behind everybody's back. `late`: no lease, and requests that arrive after
  * they were given up. In both a restore gives a committed state or refuses, and nothing more can be asked.
  */
 export type Profile = 'whole' | 'tampered' | 'late';
@@ -111,8 +111,8 @@ export class World {
     this.places = settings.destinations.map((destination, i) => {
       const random = new Random(settings.seed * 7919 + 50 + i);
       const { conditions, manners } = destination;
-      // A store that overwrites cannot keep out what arrives late; without a lease nothing else is asked of it.
-      const forgetsAbandoned = settings.profile !== 'late' && !isGuarded(destination);
+      // Without a lease nothing keeps out what a dead process has sent: it may be newer than all that is right.
+      const forgetsAbandoned = settings.profile !== 'late' && destination.lease === undefined;
       return {
         name: `store-${i}`,
         server: new SimServer(random, this.time, conditions, manners, forgetsAbandoned),
@@ -536,10 +536,6 @@ function isCaughtUp(host: Host, place: Place): boolean {
 
 /** Longer than any wait of the engine. */
 const IDLE_MS = 70_000;
-
-function isGuarded({ conditions, lease }: DestinationSettings): boolean {
-  return conditions === 'create-only' || (conditions === 'compare-and-swap' && lease !== undefined);
-}
 
 /** After so long nothing is due any more; infinite when something always is. */
 function untilQuietMs({ replica, lease }: DestinationSettings): number {
