@@ -99,6 +99,11 @@ export const REGRESSIONS: readonly Regression[] = [
   },
   {
     target: 'storage/abs-listing',
+    what: 'a code that was no text was shown as [object Object]',
+    input: text('403\n<Error><Code><NextMarker></NextMarker></Code></Error>'),
+  },
+  {
+    target: 'storage/abs-listing',
     what: 'the size of an object was an empty text, and its time none',
     input: text(
       '200\n<EnumerationResults><Blobs><Blob><Name>path/generations/p</Name><Properties><Creation-Time>T</Creation-Time>' +

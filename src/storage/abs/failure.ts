@@ -140,7 +140,8 @@ export function serverCodeOf(answer: Answer): string | undefined {
   if (answer.statusCode === undefined) return undefined;
   const told = answer.response?.headers.get('x-ms-error-code');
   const parsed = detailOf(answer, 'errorCode') ?? detailOf(answer, 'code') ?? detailOf(answer, 'Code');
-  return told ?? parsed ?? answer.code;
+  // The client hands on what stood in the answer, whatever that is.
+  return told ?? parsed ?? (typeof answer.code === 'string' ? answer.code : undefined);
 }
 
 function detailOf({ details }: Answer, name: string): string | undefined {

@@ -1,0 +1,43 @@
+/** What a retention leaves when it is cut short, and what it never takes. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { inventoryOf } from '../../src/generations/inventory.ts';
+import { endKey } from '../../src/generations/ends.ts';
+import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
+import { planRetention } from '../../src/generations/retention-plan.ts';
+import { tryPlanRestore } from '../../src/generations/restore-plan.ts';
+
+const GENERATION = '00112233445566aa';
+const HOUR_MS = 3_600_000;
+const START_MS = Date.UTC(2026, 0, 1);
+
+/** Four logs with a snapshot each, and promises of two stops, an hour apart. */
+const OBJECTS = [0, 1, 2, 3].flatMap((index) => {
+  const keys = [
+    snapshotKey(GENERATION, index),
+    segmentKey(GENERATION, { index, offsetBytes: 0 }),
+    segmentKey(GENERATION, { index, offsetBytes: 4152 }),
+  ];
+  if (index < 2) keys.push(endKey(GENERATION, { index, offsetBytes: 8272 }));
+  return keys.map((key, i) => ({ key, sizeBytes: 10, modifiedAt: new Date(START_MS + index * HOUR_MS + i) }));
+});
+
+it('wherever a retention is cut short, no snapshot is left without its log', () => {
+  const plan = planRetention(inventoryOf(OBJECTS), HOUR_MS, START_MS + 4 * HOUR_MS);
+  assert.ok(plan.snapshots.length > 1 && plan.segments.length > 2);
+  for (let done = 0; done <= plan.keys.length; done++) {
+    const gone = new Set(plan.keys.slice(0, done));
+    const left = inventoryOf(OBJECTS.filter(({ key }) => !gone.has(key)));
+    for (const { index, key } of left.generations[0]?.snapshots ?? []) {
+      const { plan: found } = tryPlanRestore(left, { generation: GENERATION, index });
+      assert.equal(found?.segments.length, 2, `${key} is there after ${done} removals, and its log is not`);
+    }
+  }
+});
+
+it('the furthest promise stays, however old: nothing else tells where the chain must end', () => {
+  const furthest = endKey(GENERATION, { index: 1, offsetBytes: 8272 });
+  const plan = planRetention(inventoryOf(OBJECTS), HOUR_MS, START_MS + 100 * HOUR_MS);
+  assert.ok(plan.keys.includes(endKey(GENERATION, { index: 0, offsetBytes: 8272 })));
+  assert.ok(!plan.keys.includes(furthest));
+});
