@@ -45,6 +45,8 @@ import { type Taken, takeNext } from './take.ts';
 const PIN_ATTEMPTS = 50;
 const PIN_ATTEMPTS_UNLOCKED = 3;
 const ATTACH_ATTEMPTS = 20;
+/** Looks at a log that is restarted again and again while a destination is compared with it. */
+const RESUME_ATTEMPTS = 5;
 
 export interface PrimarySettings {
   readonly path: string;
@@ -420,17 +422,32 @@ export class Primary {
     index: number,
     chainOf: (present: WalHeader) => Chain | undefined,
   ): Promise<Cursor | undefined> {
-    return this.#mutex.run(async () => {
-      const following = this.#following;
-      if (following?.generation !== generation) return undefined;
-      const { database, tail } = following;
-      const chain = chainOf(tail.chain.header);
-      if (chain === undefined) return undefined;
-      const cursor: Cursor = { index, chain };
-      if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
-      const here = await chainAt(database, tail, chain.offsetBytes);
-      return here !== undefined && checksumsEqual(here.checksum, chain.checksum) ? cursor : undefined;
+    return this.#exclusively(async () => {
+      for (let attempt = 0; ; attempt++) {
+        const cursor = await this.#cursorAt(generation, index, chainOf);
+        const following = this.#following;
+        // Once all of the log is captured it may be restarted at any moment; then the spool has what it had.
+        const isSettled = following?.generation !== generation || following.tail.isSameLog();
+        if (cursor !== undefined || isSettled || attempt >= RESUME_ATTEMPTS) return cursor;
+        await this.#look();
+      }
     });
+  }
+
+  async #cursorAt(
+    generation: Generation,
+    index: number,
+    chainOf: (present: WalHeader) => Chain | undefined,
+  ): Promise<Cursor | undefined> {
+    const following = this.#following;
+    if (following?.generation !== generation) return undefined;
+    const { database, tail } = following;
+    const chain = chainOf(tail.chain.header);
+    if (chain === undefined) return undefined;
+    const cursor: Cursor = { index, chain };
+    if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
+    const here = await chainAt(database, tail, chain.offsetBytes);
+    return here !== undefined && checksumsEqual(here.checksum, chain.checksum) ? cursor : undefined;
   }
 
   /** Where a destination stands that has a snapshot at the start of log `index` and no segment yet. */
@@ -462,11 +479,18 @@ export class Primary {
     });
   }
 
-  /** Opens a consistent snapshot at the present end of the log. Close it. @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND` */
-  async openSnapshot(): Promise<Snapshot> {
+  /**
+   * Opens a consistent snapshot at the present end of the log. Close it.
+   *
+   * @param wanted - the generation that it is for; a snapshot of another one must not get there
+   * @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when `wanted` has ended
+   */
+  async openSnapshot(wanted?: Generation): Promise<Snapshot> {
     return this.#exclusively(async () => {
       for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
-        const { database, tail } = await this.#settled();
+        const { database, tail, generation } = await this.#settled();
+        if (wanted !== undefined && generation !== wanted)
+          throw new RivuletError('CANCELLED', `generation ${wanted} has ended`);
         const snapshot =
           attempt < PIN_ATTEMPTS_UNLOCKED
             ? pinSnapshot(database, tail)
