@@ -62,11 +62,12 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
   };
   const daemon = new Daemon(config, { clock, logger, onRefused });
   if (options.once) return runOnce(daemon, options);
+  const beginReloads = reloadOnRequest(daemon, options);
   await daemon.start();
   let childCode: number | undefined;
   let unfinished = 0;
   try {
-    reloadOnRequest(daemon, options);
+    beginReloads();
     if (config.exec === undefined) await aborted(AbortSignal.any([options.signals.graceful, refused.signal]));
     else childCode = await runChild(config.exec, options, refused.signal);
   } finally {
@@ -82,10 +83,24 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
   };
 }
 
-function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateOptions): void {
-  if (reload === undefined) return;
+/**
+ * From now on a request to reload is none to end; one that comes while databases are still being opened is kept.
+ *
+ * @returns what to call when the daemon has started
+ */
+function reloadOnRequest(daemon: Daemon, { reload, signals, logger }: ReplicateOptions): () => void {
+  if (reload === undefined) return () => undefined;
   const reloader = new Reloader(daemon, reload, logger);
-  signals.onReload(() => reloader.request());
+  let hasStarted = false;
+  let isAsked = false;
+  signals.onReload(() => {
+    if (hasStarted) reloader.request();
+    else isAsked = true;
+  });
+  return () => {
+    hasStarted = true;
+    if (isAsked) reloader.request();
+  };
 }
 
 function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {

@@ -91,6 +91,40 @@ async function restoredCount(path: string): Promise<number> {
 }
 
 describe('replicate', { timeout: 60_000 }, () => {
+  it('a request to reload that comes while databases are being opened is kept, and is none to end', async () => {
+    using live = new LiveDatabase();
+    const config = configOf(textOf(live.scratch, [live.path]));
+    const logger = new RecordingLogger();
+    const graceful = new AbortController();
+    const order: string[] = [];
+    const outcome = runReplicate({
+      config,
+      once: false,
+      logger,
+      clock: systemClock,
+      reload: {
+        load: async () => {
+          order.push(`reload, opened: ${logger.matching('replicating').length}`);
+          return { config, warnings: [] };
+        },
+        setLogging: async () => undefined,
+      },
+      signals: {
+        graceful: graceful.signal,
+        received: undefined,
+        onForce: () => undefined,
+        onReload: (listener) => {
+          order.push(`request, opened: ${logger.matching('replicating').length}`);
+          listener();
+        },
+      },
+    });
+    await until('it was reloaded', () => order.length === 2);
+    graceful.abort();
+    assert.deepEqual(await outcome, { childCode: undefined, unfinished: 0 });
+    assert.deepEqual(order, ['request, opened: 0', 'reload, opened: 1']);
+  });
+
   it('with an application: its exit code, and everything that it wrote', async () => {
     using live = new LiveDatabase();
     const script = live.scratch.file('app.mjs');
