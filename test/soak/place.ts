@@ -12,7 +12,7 @@ const UNTROUBLED_KEY = 'soak-restore';
 export const SNAPSHOT_INTERVAL_MS = 5_000;
 export const RETENTION_MS = 15_000;
 export const WAL_LIMIT_BYTES: number = 16 * 1024 * 1024;
-export const SPOOL_LIMIT_BYTES: number = 12 * 1024 * 1024;
+export const SPOOL_LIMIT_BYTES: number = 48 * 1024 * 1024;
 
 export const DESTINATIONS = ['directory', 's3'] as const;
 export type Destination = (typeof DESTINATIONS)[number];
@@ -197,7 +197,7 @@ function replicaOf(
     'snapshot-interval': `${SNAPSHOT_INTERVAL_MS}ms`,
     retention: `${RETENTION_MS}ms`,
     'retention-check-interval': '3s',
-    'validation-interval': '8s',
+    verify: { interval: '10s', 'quick-interval': '2s' },
     lease: { mode: 'on', duration: '10s' },
   };
 }

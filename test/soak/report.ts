@@ -20,7 +20,7 @@ export function summaryOf(soak: Soak, verdict: SoakVerdict): string {
     ['slowest restore', `${soak.checker.slowestMs} ms`],
     ['snapshots', listed(census.snapshots)],
     ['generations', listed(census.generations)],
-    ['validations', listed(census.validations)],
+    ['proofs by metrics', listed(proofsOf(soak))],
     ['errors', listed(census.errors)],
     ['warnings', listed(census.warnings)],
     ['largest write-ahead log', `${mib(soak.walBytesMax)} MiB`],
@@ -51,6 +51,13 @@ function requestsOf({ lives }: Soak): Map<string, number> {
   const sums = new Map<string, number>();
   for (const { requests } of lives)
     for (const [name, count] of requests) sums.set(name, (sums.get(name) ?? 0) + count);
+  return sums;
+}
+
+function proofsOf({ lives }: Soak): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { proofs } of lives)
+    for (const { kind, count } of proofs.values()) sums.set(kind, (sums.get(kind) ?? 0) + count);
   return sums;
 }
 

@@ -2,8 +2,8 @@
  * A long life in fast motion: one Rivulet, three databases, two destinations each, applications that are killed, and
  * destinations that fail, while somebody restores all the time and compares. What must hold is in `run-soak.ts`.
  */
-import { appendFileSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, cpSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +44,8 @@ const QUIET_TIMEOUT_MS = 90_000;
 /** Healthy and without lag for this long, when nobody writes, means that everything was seen and stored. */
 const QUIET_FOR_MS = 1_500;
 const CHECK_PAUSE_MS = 700;
+/** What is later than this is left out. */
+const LATE_MS = 4_000;
 
 export interface WeatherSpell {
   readonly weather: Weather;
@@ -156,6 +158,16 @@ export class Soak implements AsyncDisposable {
     ended.abort();
     await Promise.allSettled(lanes);
     this.#readLogs();
+    if (this.failures.length > 0) await this.#keepDisks();
+  }
+
+  /** What lies in file systems of its own would be gone. */
+  async #keepDisks(): Promise<void> {
+    await this.#killAll();
+    await this.#weather.clear();
+    const { folder, directories, states } = this.#place;
+    for (const path of [directories, states])
+      cpSync(path, join(folder, 'kept', basename(path)), { recursive: true });
   }
 
   async #prepare(hasDisks: boolean): Promise<void> {
@@ -197,6 +209,8 @@ export class Soak implements AsyncDisposable {
     for (const { atMs, act } of this.#plan.acts) {
       await this.#until(atMs);
       if (this.#failing.signal.aborted) return;
+      // After a long comparison; all at once would be something else.
+      if (Date.now() - this.startedMs - atMs > LATE_MS && act.kind !== 'compare') continue;
       this.acts.set(act.kind, (this.acts.get(act.kind) ?? 0) + 1);
       await this.#act(act);
     }
@@ -241,9 +255,17 @@ export class Soak implements AsyncDisposable {
         sampleProcess(life, pid, Date.now());
         const text = await this.#get('metrics');
         if (text !== undefined && life === this.lives.at(-1)) sampleMetrics(life, text, Date.now());
+        this.#keepHealth(await this.#get('healthz'));
       }
       await sleep(VITALS_EVERY_MS);
     }
+  }
+
+  /** For whoever has to find out why something failed. */
+  #keepHealth(text: string | undefined): void {
+    const time = new Date().toISOString();
+    const health = text === undefined ? 'null' : JSON.stringify(JSON.parse(text));
+    appendFileSync(join(this.#place.folder, 'health.log'), `{"time":"${time}","health":${health}}\n`);
   }
 
   async #checkLane(signal: AbortSignal): Promise<void> {
@@ -483,7 +505,9 @@ export class Soak implements AsyncDisposable {
   }
 
   #note(text: string): void {
-    this.story.push({ atMs: Date.now(), text });
+    const atMs = Date.now();
+    this.story.push({ atMs, text });
+    appendFileSync(join(this.#place.folder, 'story.log'), `${new Date(atMs).toISOString()}  ${text}\n`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,9 +27,9 @@ interface Bound {
 }
 
 export const BOUNDS: Readonly<Record<Quantity, Bound>> = {
-  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 300, slopeMax: 1 },
+  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 600, slopeMax: 1 },
   heap: { title: 'heap after collections', unit: MIB, unitName: 'MiB', max: 150, slopeMax: 0.5 },
-  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 150, slopeMax: 0.5 },
+  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 300, slopeMax: 0.5 },
   descriptors: { title: 'file descriptors', unit: 1, unitName: '', max: 150, slopeMax: 0.3 },
   threads: { title: 'threads', unit: 1, unitName: '', max: 40, slopeMax: 0.2 },
 };

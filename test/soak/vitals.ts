@@ -12,11 +12,13 @@ export interface Life {
   readonly points: Record<Quantity, Point[]>;
   /** The last known counters of its requests, by type and operation. */
   readonly requests: Map<string, number>;
+  /** The last known counters of its proofs, by their labels. */
+  readonly proofs: Map<string, { readonly kind: string; readonly count: number }>;
 }
 
 export function newLife(startedMs: number): Life {
   const points = { rss: [], heap: [], external: [], descriptors: [], threads: [] };
-  return { startedMs, endedMs: startedMs, points, requests: new Map() };
+  return { startedMs, endedMs: startedMs, points, requests: new Map(), proofs: new Map() };
 }
 
 /** Adds what the system tells of a process; nothing when it has gone meanwhile. */
@@ -45,6 +47,10 @@ export function sampleMetrics(life: Life, text: string, atMs: number): void {
   const requests = /^litestream_replica_operation_total\{replica_type="(\w+)",operation="(\w+)"\} (\S+)$/gm;
   for (const [, type, operation, count] of text.matchAll(requests))
     life.requests.set(`${type} ${operation}`, Number(count));
+  for (const [, labels, count] of text.matchAll(/^rivulet_replica_proof_total\{(.*)\} (\S+)$/gm)) {
+    const label = (name: string): string => new RegExp(`${name}="(\\w+)"`).exec(labels ?? '')?.[1] ?? '';
+    life.proofs.set(labels ?? '', { kind: `${label('depth')} ${label('outcome')}`, count: Number(count) });
+  }
 }
 
 export function fileBytes(path: string): number {
