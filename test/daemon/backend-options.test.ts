@@ -30,11 +30,14 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'syncIntervalMs',
   'snapshotIntervalMs',
   'validationIntervalMs',
+  'verify',
   // Around the store.
   'age',
   'lease',
   // The daemon.
   'onAuthFailure',
+  'stallAfterMs',
+  'onStall',
 ]);
 
 const KEY_32 = Buffer.alloc(32, 7).toString('base64');

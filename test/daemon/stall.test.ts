@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, it, mock } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import type { Config } from '../../src/config/settings.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
@@ -17,7 +17,14 @@ type Write = FileObjectStore['write'];
 
 const STALL_MS = 400;
 
-afterEach(() => mock.restoreAll());
+/** Those that a test which failed has not stopped. */
+let daemons: Daemon[] = [];
+
+afterEach(async () => {
+  mock.restoreAll();
+  for (const daemon of daemons) await daemon.stop();
+  daemons = [];
+});
 
 function configOf(live: LiveDatabase, more: string = ''): Config {
   const text = `
@@ -36,16 +43,24 @@ dbs:
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 10_000;
+  // What fails is tried again after up to 15 s.
+  const endMs = performance.now() + 25_000;
   while (!condition()) {
     assert.ok(performance.now() < endMs, `waited in vain: ${what}`);
     await delay(10);
   }
 }
 
+/** Time as it is, but nobody waits for long before another attempt. */
+const hastyClock: Clock = {
+  ...systemClock,
+  sleep: async (ms, signal) => systemClock.sleep(Math.min(ms, STALL_MS / 2), signal),
+};
+
 async function started(live: LiveDatabase): Promise<{ daemon: Daemon; logger: RecordingLogger }> {
   const logger = new RecordingLogger();
-  const daemon = new Daemon(configOf(live), { clock: systemClock, logger });
+  const daemon = new Daemon(configOf(live), { clock: hastyClock, logger });
+  daemons.push(daemon);
   await daemon.start();
   return { daemon, logger };
 }
