@@ -157,9 +157,10 @@ describe('Litestream v0.3.13 and Rivulet on S3', { skip: whyNoCeph() ?? withoutL
         const { rivulet, litestream } = await runBoth(words, { env });
         assert.deepEqual([rivulet.code, litestream.code], [0, 0]);
         const rows = (text: string): string[] =>
-          // The lag of a generation goes on between the two.
+          // The lag of a generation goes on between the two, and columns are as wide as it.
           text
-            .replaceAll(/ +-?[\d.]+(?:ms|s)\b/g, '')
+            .replaceAll(/ +-?(?:[\d.]+(?:ms|[smh]))+\b/g, '')
+            .replaceAll(/ +/g, ' ')
             .split('\n')
             .toSorted();
         assert.deepEqual(rows(rivulet.out), rows(litestream.out), command);

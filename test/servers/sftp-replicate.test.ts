@@ -1,6 +1,6 @@
 /** The commands themselves, ours and the real Litestream v0.3.13, with a replica on OpenSSH in a chroot. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,12 +17,14 @@ function configurations(
   server: OpenSshServer,
   scratch: Scratch,
   path: string,
+  common: object = {},
 ): Readonly<Record<Tool, string>> {
   const { user, host, port, keyPath } = server;
   const replica = {
     url: `sftp://${user}@${host}:${port}/db/fruits`,
     'key-path': keyPath,
     'sync-interval': '20ms',
+    ...common,
   };
   const write = (name: string, more: object): string => {
     const dbs = [{ path, 'monitor-interval': '20ms', replicas: [{ ...replica, ...more }] }];
@@ -76,6 +78,68 @@ describe('replicas on OpenSSH', { skip }, () => {
     }
     const names = filesBelow(server.directory).filter((name) => name.includes('.tmp'));
     assert.deepEqual(names, []);
+  });
+
+  it('both list alike, both snapshot and let go of what is old', async () => {
+    await using server = await OpenSshServer.start();
+    using scratch = new Scratch();
+    const path = scratch.file('fruits.db');
+    const often = { 'snapshot-interval': '1s', retention: '2s', 'retention-check-interval': '500ms' };
+    const config = configurations(server, scratch, path, often);
+    using application = new Application(path);
+    for (const tool of ['rivulet', 'litestream', 'rivulet'] as const) {
+      const known = new Set(filesBelow(server.directory));
+      await using replicator = new Running(tool, ['replicate', '-config', config[tool]]);
+      const ownSnapshots = (): string[] =>
+        filesBelow(server.directory).filter((name) => name.includes('/snapshots/') && !known.has(name));
+      const write = (): true => {
+        application.write(40);
+        return true;
+      };
+      await replicator.until('a first snapshot', () => write() && ownSnapshots().length > 0);
+      const [first = ''] = ownSnapshots();
+      await replicator.until('retention', () => write() && !filesBelow(server.directory).includes(first));
+      await replicator.stop();
+      for (const reader of TOOLS)
+        assertShipped(tool, await restored(reader, config[reader], path, scratch), application);
+    }
+    for (const command of ['generations', 'snapshots', 'wal']) {
+      const rows = async (tool: Tool): Promise<string[]> => {
+        const { code, out, err } = await run(tool, [command, '-config', config[tool], path]);
+        assert.equal(code, 0, err);
+        // The lag of a generation goes on between the two, and columns are as wide as it.
+        return out
+          .replaceAll(/ +-?(?:[\d.]+(?:ms|[smh]))+\b/g, '')
+          .replaceAll(/ +/g, ' ')
+          .split('\n')
+          .toSorted();
+      };
+      assert.deepEqual(await rows('rivulet'), await rows('litestream'), command);
+    }
+  });
+
+  it('half-written files of a day ago go away while a database is replicated', async () => {
+    await using server = await OpenSshServer.start();
+    using scratch = new Scratch();
+    const path = scratch.file('fruits.db');
+    const config = configurations(server, scratch, path);
+    using application = new Application(path);
+    application.write(3);
+    const folder = join(server.directory, 'fruits');
+    mkdirSync(folder, { mode: 0o777 });
+    chmodSync(folder, 0o777);
+    const [old, young] = ['0', '1'].map((end) => join(folder, `object.tmp-${'0'.repeat(15)}${end}`)) as [
+      string,
+      string,
+    ];
+    for (const file of [old, young]) writeFileSync(file, 'half');
+    const before = new Date(Date.now() - 25 * 3_600_000);
+    utimesSync(old, before, before);
+    await using replicator = new Running('rivulet', ['replicate', '-config', config.rivulet]);
+    await replicator.until('the old one is gone', () => !existsSync(old));
+    assert.ok(existsSync(young));
+    await replicator.until('something stored', () => countObjects(server) > 0);
+    await replicator.stop();
   });
 
   it('a server that goes away and comes back, again and again, while the application writes', async () => {

@@ -102,6 +102,11 @@ export class Running implements AsyncDisposable {
     return this.#text.out + this.#text.err;
   }
 
+  /** Its exit code, when it ends by itself. */
+  get ended(): Promise<number | null> {
+    return this.#ended;
+  }
+
   /** Waits until `isTrue`, or throws with what the command has said so far. */
   async until(what: string, isTrue: () => boolean): Promise<void> {
     const deadlineMs = performance.now() + PATIENCE_MS;

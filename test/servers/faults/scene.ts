@@ -36,12 +36,13 @@ export interface SceneOptions {
   readonly seedBodyBytes?: number;
   readonly bodyBytes?: number;
   readonly pauseMs?: number;
-  /** Commands before the executable, such as one that makes a namespace; it must become it (exec). */
-  readonly launcher?: readonly string[];
+  /** How much faster the replicator's clocks go, when they do. */
+  readonly timeFactor?: number;
 }
 
 export interface LogLine {
-  readonly level: string;
+  /** A word, or pino's number. */
+  readonly level: string | number;
   readonly msg: string;
   readonly [field: string]: unknown;
 }
@@ -115,6 +116,16 @@ export class Scene implements AsyncDisposable {
     this.#replicator = new Running('rivulet', ['replicate', '-config', this.config], { env });
   }
 
+  /** Waits until it ends by itself. @returns its exit code */
+  async replicatorEnded(): Promise<number | null> {
+    const replicator = this.#replicator;
+    assert.ok(replicator !== undefined, 'nobody replicates');
+    const code = await replicator.ended;
+    this.#logs += replicator.log;
+    this.#replicator = undefined;
+    return code;
+  }
+
   /** Ends it as a supervisor does, or as a power cut does. */
   async stopReplicator(how: 'stop' | 'kill' = 'stop'): Promise<void> {
     const replicator = this.#replicator;
@@ -182,10 +193,11 @@ export class Scene implements AsyncDisposable {
   /** Waits until everything from before this call is stored. @returns how long that took */
   async caughtUp(patienceMs?: number): Promise<number> {
     const startedMs = performance.now();
+    const { timeFactor = 1 } = this.#options;
     const isSo = async (): Promise<boolean> => {
       const passedMs = performance.now() - startedMs;
       const lagMs = await this.lagMs();
-      return lagMs !== undefined && lagMs < passedMs && this.said('snapshot written') > 0;
+      return lagMs !== undefined && lagMs < passedMs * timeFactor && this.said('snapshot written') > 0;
     };
     await this.until('catching up', isSo, patienceMs);
     return performance.now() - startedMs;
