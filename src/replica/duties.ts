@@ -146,7 +146,7 @@ export class Duties {
     if (session === undefined || duty === undefined || duty.atMs > this.#parts.clock.now()) return;
     this.#underWay = this.#perform(duty.kind, session, signal)
       .catch((error: unknown) => {
-        if (signal?.aborted !== true && this.#parts.session() === session) this.#failed(duty.kind, error);
+        if (signal?.aborted !== true && this.#goesOn(session)) this.#failed(duty.kind, error);
       })
       .finally(() => {
         this.#underWay = undefined;
@@ -170,9 +170,15 @@ export class Duties {
     this.#parts.logger.warn(`${kind} failed; trying again`, { error, retryInMs: Math.round(waitMs) });
   }
 
+  #goesOn(session: Session): boolean {
+    const { primary } = this.#parts;
+    return this.#parts.session() === session && primary.generation === session.generation;
+  }
+
   /** The snapshot may only appear when the log before its position has been shipped. */
   async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
-    const snapshot = await this.#parts.primary.openSnapshot();
+    // The database may have been replaced since the last look of this destination, which was away.
+    const snapshot = await this.#parts.primary.openSnapshot(session.generation);
     const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
     try {
       await this.upload(session.generation, snapshot, stored, signal);

@@ -120,7 +120,7 @@ async function checkSource({ temporaryPath, logger }: ValidationParts): Promise<
 }
 
 async function hashLive(parts: ValidationParts): Promise<{ position: Position; digest: string }> {
-  const snapshot = await parts.primary.openSnapshot();
+  const snapshot = await parts.primary.openSnapshot(parts.generation);
   try {
     const hash = createHash('sha256');
     for await (const piece of snapshot.pages()) {

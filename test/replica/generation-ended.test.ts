@@ -1,0 +1,67 @@
+/** A generation that has ended gets nothing of the next one, also from a destination that has not noticed yet. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { startOfLog } from '../../src/primary/cursor.ts';
+import { Duties } from '../../src/replica/duties.ts';
+import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
+import type { Session } from '../../src/replica/session.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
+
+describe('a generation that has ended', () => {
+  it('gets no snapshot of the database that came after it', async () => {
+    await using scene = new ReplicaScene();
+    await scene.sync();
+    const ended = scene.primary.generation as string;
+    const session: Session = {
+      generation: ended,
+      // Far behind the place of any snapshot, so that nothing holds it up.
+      cursor: startOfLog(9),
+      firstIndex: 0,
+      reachBytes: 0,
+      snapshotIndex: 0,
+      snapshotSeenMs: 0,
+    };
+    const duties = new Duties(
+      {
+        name: 'memory',
+        metaPath: `${scene.live.path}-meta`,
+        snapshotIntervalMs: 1,
+        retentionMs: 0,
+        retentionCheckIntervalMs: 3_600_000,
+        validationIntervalMs: undefined,
+      },
+      {
+        primary: scene.primary,
+        store: scene.store,
+        clock: systemClock,
+        logger: scene.logger,
+        observer: noReplicaObserver,
+        session: () => session,
+      },
+    );
+    await scene.primary.abandonGeneration(ended, 'for this test');
+    const before = await keysOf(scene);
+    duties.start(undefined);
+    assert.ok(duties.underWay !== undefined, 'no snapshot was due');
+    await duties.underWay;
+    assert.deepEqual(await keysOf(scene), before);
+    assert.equal(duties.lastFailure, undefined);
+  });
+
+  it('is not opened for a snapshot', async () => {
+    await using scene = new ReplicaScene();
+    await scene.sync();
+    const ended = scene.primary.generation as string;
+    await scene.primary.abandonGeneration(ended, 'for this test');
+    await assert.rejects(scene.primary.openSnapshot(ended), { code: 'CANCELLED' });
+    const snapshot = await scene.primary.openSnapshot(scene.primary.generation);
+    snapshot.close();
+  });
+});
+
+async function keysOf(scene: ReplicaScene): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of scene.store.list('')) keys.push(key);
+  return keys.sort();
+}
