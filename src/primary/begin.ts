@@ -47,7 +47,8 @@ async function gatherFacts(
   tail: LogTail,
   reading: StateReading,
 ): Promise<ContinuityFacts> {
-  const facts = { reading, identity: database.file.identity, log: database.wal.header() };
+  const { file, wal, machine } = database;
+  const facts = { reading, identity: file.identity, bootId: machine.bootId(), log: wal.header() };
   if (reading.kind !== 'state') return { ...facts, chainAtStateTail: undefined, remains: undefined };
   return {
     ...facts,

@@ -21,6 +21,8 @@ export type Verdict =
 export interface ContinuityFacts {
   readonly reading: StateReading;
   readonly identity: FileIdentity;
+  /** The present start of the machine. */
+  readonly bootId: string;
   /** Header of the present log; undefined when there is none. */
   readonly log: HeaderReading | undefined;
   /** The chain of the present log at the state's tail offset, or undefined when it does not reach that far. */
@@ -65,6 +67,12 @@ function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHead
   const previous = parseWalHeader(state.header);
   if (!isNextLog(previous, next))
     return startAnew('the write-ahead log was restarted while nobody was watching');
+  // A power cut may take the end of a log that was not synced, and writers go on from before it: then what follows the
+  // noted tail shows nothing, since other frames took the place of those that lead there.
+  if (state.bootId !== facts.bootId)
+    return startAnew(
+      'the write-ahead log was restarted, and the machine was too: nobody knows what was lost',
+    );
   if (state.index + 1 > INDEX_MAX) return startAnew('the index has reached its maximum');
   if (
     facts.remains === undefined ||

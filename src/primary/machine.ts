@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { bootId } from '../base/boot-id.ts';
 import { systemFiles, type Files } from '../base/files.ts';
 import { standStill } from '../base/stand-still.ts';
 import { checkpointInBackground } from './background-checkpoint.ts';
@@ -25,6 +26,8 @@ export interface Machine {
   /** Milliseconds that go on while standing still. */
   monotonicMs(): number;
   randomBytes(length: number): Uint8Array;
+  /** Changes whenever writes that were not synced may have been lost. */
+  bootId(): string;
 }
 
 export const systemMachine: Machine = {
@@ -36,4 +39,5 @@ export const systemMachine: Machine = {
   standStill,
   monotonicMs: () => performance.now(),
   randomBytes,
+  bootId,
 };

@@ -575,6 +575,7 @@ export class Primary {
       {
         generation,
         identity: database.file.identity,
+        bootId: this.#machine.bootId(),
         index: tail.index,
         header: tail.headerBytes,
         tailBytes: tail.position.offsetBytes,

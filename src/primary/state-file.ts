@@ -14,6 +14,8 @@ const VERSION = 1;
 export interface LocalState {
   readonly generation: Generation;
   readonly identity: FileIdentity;
+  /** The start of the machine in which this was written. */
+  readonly bootId?: string | undefined;
   readonly index: number;
   /** The 32 header bytes of log `index`. */
   readonly header: Uint8Array;
@@ -36,6 +38,7 @@ export function encodeState(state: LocalState): string {
     version: VERSION,
     generation: state.generation,
     identity: state.identity,
+    bootId: state.bootId,
     index: state.index,
     header: Buffer.from(state.header).toString('hex'),
     tailBytes: state.tailBytes,
@@ -77,7 +80,7 @@ function requirePart(condition: boolean, what: string): asserts condition {
 export function decodeState(text: string): LocalState {
   const { crc32: check, ...raw } = JSON.parse(text) as Record<string, unknown>;
   requirePart(raw['version'] === VERSION, 'version');
-  const { generation, identity, index, header, tailBytes, tailChecksum, ends, confirmed } = raw;
+  const { generation, identity, bootId, index, header, tailBytes, tailChecksum, ends, confirmed } = raw;
   requirePart(typeof generation === 'string' && isGeneration(generation), 'generation');
   const id = identity as Partial<FileIdentity> | null;
   requirePart(typeof id?.device === 'string' && typeof id.inode === 'string', 'identity');
@@ -93,6 +96,7 @@ export function decodeState(text: string): LocalState {
   return {
     generation,
     identity: { device: id.device, inode: id.inode },
+    ...(typeof bootId === 'string' ? { bootId } : {}),
     index,
     header: Buffer.from(header, 'hex'),
     tailBytes,

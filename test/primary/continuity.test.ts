@@ -30,6 +30,7 @@ const identity = { device: '1', inode: '2' };
 const state: LocalState = {
   generation: '00112233445566ff',
   identity,
+  bootId: 'this start',
   index: 7,
   header: logOf(10).bytes,
   tailBytes: TAIL,
@@ -40,6 +41,7 @@ const state: LocalState = {
 const same: ContinuityFacts = {
   reading: { kind: 'state', state },
   identity,
+  bootId: 'this start',
   log: logOf(10),
   chainAtStateTail: { header: logOf(10).header, offsetBytes: TAIL, checksum: [3, 4] },
   remains: undefined,
@@ -65,6 +67,16 @@ function reasonOf(facts: ContinuityFacts): string {
 describe('may the log continue the generation', () => {
   it('the same log, as far as it was and further: yes', () => {
     assert.deepEqual(decideContinuity(same), { kind: 'same-log', index: 7 });
+  });
+
+  it('the next log after the machine was started anew: no, a power cut may have taken frames that others replaced', () => {
+    assert.match(reasonOf({ ...next, bootId: 'another start' }), /the machine was too/);
+    const { bootId: _, ...withoutBoot } = state;
+    assert.match(
+      reasonOf({ ...next, reading: { kind: 'state', state: withoutBoot } }),
+      /the machine was too/,
+    );
+    assert.deepEqual(decideContinuity({ ...same, bootId: 'another start' }), { kind: 'same-log', index: 7 });
   });
 
   it('the next log, when the old one is seen to have ended: yes', () => {

@@ -27,6 +27,8 @@ const ON_PLACE: Partial<Record<EventKind, Effect<Place>>> = {
     endsFaults(world, place, amount);
   },
   'stale-listings': (world, place, amount, [a = 0]) => {
+    // What overwrites cannot be continued by listings that are behind: the first segment of a log would be written anew.
+    if (place.server.forgetsAbandoned && place.settings.conditions !== 'create-only') return;
     world.note(`${place.name}: listings lag behind`);
     world.hadStaleListings = true;
     place.server.manners.listingLagMs = Math.floor(a * 3_000);

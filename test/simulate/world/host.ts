@@ -139,6 +139,7 @@ export class Host {
         random: this.#random,
         database: () => this.#database,
         locks: this.#locks,
+        bootId: () => `start ${this.powerCuts}`,
         onWriteLockHeld: (ms) => {
           if (ms > LOCK_HELD_MS_MAX) tell.bug(new Violation(`writers were held up for ${ms} ms`));
         },

@@ -15,6 +15,7 @@ export interface MachineParts {
   readonly random: Random;
   readonly time: SimTime;
   readonly clocks: Clocks;
+  readonly bootId: () => string;
   readonly database: (path: string) => SimDatabase;
   /** Instance locks that are held, by directory. */
   readonly locks: Map<string, SimProcess>;
@@ -53,6 +54,7 @@ export function simMachine(parts: MachineParts): Machine {
       process.call('stand still');
     },
     monotonicMs: () => time.elapsedMs + parts.clocks.monotonicSkewMs,
+    bootId: parts.bootId,
     randomBytes: (length) => Uint8Array.from({ length }, () => random.int(0, 255)),
   };
 }

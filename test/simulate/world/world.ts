@@ -158,6 +158,8 @@ export class World {
     const { second } = this.#settings;
     if (second?.kind !== 'copy' || this.hosts.length > 1 || this.hosts[0]?.hasDatabase !== true) return;
     this.note('the machine is cloned');
+    // It continues a generation of which it may be the first to send anything.
+    this.#reasons.generation('b');
     this.#addHost('b', 1_000_000, second.skewMs, this.hosts[0]);
   }
 
