@@ -8,6 +8,7 @@ import { comparePositions, type Position } from '../generations/names.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { Consumers } from './consumers.ts';
 import { type Cursor, type LogBytes, positionOf } from './cursor.ts';
+import type { LocalTrouble } from './local-trouble.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { Spool } from './spool.ts';
@@ -30,6 +31,7 @@ export interface KeeperParts {
   readonly spoolLimitBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly trouble: LocalTrouble;
 }
 
 export class LogKeeper {
@@ -158,8 +160,8 @@ export class LogKeeper {
     );
     // A restart writes the header first: with the old header still there, what was read is of the old log.
     if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;
-    this.#parts.spool.append(from, bytes, this.#parts.clock.now());
-    return true;
+    const { spool, clock, trouble } = this.#parts;
+    return trouble.attempt('spool', () => spool.append(from, bytes, clock.now()));
   }
 
   /** A destination that has been away so long that the spool is full gives up its chain, not the application. */
@@ -179,7 +181,8 @@ export class LogKeeper {
   }
 
   compressLingering(): void {
-    this.#parts.spool.compressLingering(this.#parts.clock.now());
+    const { spool, clock, trouble } = this.#parts;
+    trouble.attempt('spool', () => spool.compressLingering(clock.now()));
   }
 
   // ---- what is kept --------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
 import { identify } from './database-file.ts';
 import type { InstanceLock } from './instance-lock.ts';
+import { LocalTrouble } from './local-trouble.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { type LogPin, logPin } from './log-pin.ts';
 import type { LogTail } from './log-tail.ts';
@@ -92,6 +93,7 @@ export class Primary {
   readonly #machine: Machine;
   readonly #mutex = new Mutex();
   readonly #keeper: LogKeeper;
+  readonly #trouble: LocalTrouble;
   readonly #changed = new SignalEvent();
   #changes = 0;
   #following: Following | undefined;
@@ -105,7 +107,10 @@ export class Primary {
     this.#tools = tools;
     this.#machine = tools.machine ?? systemMachine;
     this.#lock = this.#machine.takeInstanceLock(settings.metaPath, settings.path);
+    const { clock, logger } = tools;
+    this.#trouble = new LocalTrouble({ clock, logger, directory: settings.metaPath });
     this.#keeper = new LogKeeper({
+      trouble: this.#trouble,
       spool: new Spool(join(settings.metaPath, 'spool'), this.#machine.files),
       // Each checkpoint may set so much aside; a smaller spool would cut off destinations that are hardly behind.
       spoolLimitBytes: Math.max(
@@ -341,7 +346,7 @@ export class Primary {
       following.checkpoints.logRestarted();
       this.#tools.observer.onWalBytes(next.position.offsetBytes);
     }
-    this.#save({ durable: false });
+    this.#saveIfPossible({ durable: false });
   }
 
   async #checkpointIfDue(): Promise<void> {
@@ -378,7 +383,7 @@ export class Primary {
   /** What is written down here, under the write lock, lets the next run prove where this log ended. */
   #captureAndSave({ database, tail }: Following): boolean {
     const isSafe = this.#keeper.captureNow(database, tail);
-    this.#save({ durable: false });
+    this.#saveIfPossible({ durable: false });
     return isSafe;
   }
 
@@ -567,6 +572,11 @@ export class Primary {
     return join(this.settings.metaPath, 'state.json');
   }
 
+  /** An older state that stays instead is harmless: what has happened since is in the log, or not proven. */
+  #saveIfPossible(options: { durable: boolean }): void {
+    this.#trouble.attempt('state', () => this.#save(options));
+  }
+
   #save(options: { durable: boolean }): void {
     if (this.#following === undefined) return;
     const { database, generation, tail } = this.#following;
@@ -590,7 +600,7 @@ export class Primary {
   /** Writes the state and lets go of everything; the log stays for the next start. */
   async close(): Promise<void> {
     await this.#mutex.run(() => {
-      this.#save({ durable: true });
+      this.#saveIfPossible({ durable: true });
       this.#following?.database.close();
       this.#following = undefined;
       this.#lock?.release();

@@ -90,22 +90,23 @@ export class Spool {
     });
   }
 
-  /** Compresses the oldest file that has been waiting for long; one a call, because it takes milliseconds. */
-  compressLingering(nowMs: number): void {
+  /** Compresses the oldest file that has been waiting for long, if any; one a call, because it takes milliseconds. */
+  compressLingering(nowMs: number): boolean {
     const entry = this.#entries.find(
       (e) => e.rawSinceMs !== undefined && nowMs - e.rawSinceMs >= LINGERING_MS,
     );
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     const raw = this.#readWhole(entry);
     if (raw === undefined) {
       this.#forget((other) => other === entry);
-      return;
+      return false;
     }
     const encoded = encodeFrame(raw);
     const path = this.#pathOf(entry, entry.lengthBytes, 'lz4');
     this.#writeWhole(path, encoded);
     this.#files.remove(entry.path);
     this.#replace({ ...entry, fileBytes: encoded.length, path, rawSinceMs: undefined });
+    return true;
   }
 
   /** A spooled piece is of use to the next run at best, never after a power cut: the log is there then. */

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { type Files, replaceFile, systemFiles } from '../../src/base/files.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type Connections, SqliteConnections } from '../../src/primary/connections.ts';
+import { LocalTrouble } from '../../src/primary/local-trouble.ts';
 import { LogKeeper } from '../../src/primary/log-keeper.ts';
 import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import { openDatabase, readLog } from '../../src/primary/open-database.ts';
@@ -240,12 +241,9 @@ describe('the order of steps', () => {
   it('what lies behind a log that is gone is not at hand', () => {
     using scratch = new Scratch();
     const spool = new Spool(scratch.file('spool'));
-    const keeper = new LogKeeper({
-      spool,
-      spoolLimitBytes: 2 ** 20,
-      clock: systemClock,
-      logger: silentLogger,
-    });
+    const tools = { clock: systemClock, logger: silentLogger };
+    const trouble = new LocalTrouble({ ...tools, directory: scratch.path });
+    const keeper = new LogKeeper({ spool, spoolLimitBytes: 2 ** 20, ...tools, trouble });
     keeper.finish(0, 8272);
     const start = { index: 0, chain: undefined };
     assert.equal(keeper.covers(start, 1), false);

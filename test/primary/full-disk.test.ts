@@ -1,0 +1,108 @@
+/** The disk of the local state is full; the database and the destinations have room. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../src/base/clock.ts';
+import { systemFiles } from '../../src/base/files.ts';
+import { startOfLog } from '../../src/primary/cursor.ts';
+import { systemMachine } from '../../src/primary/machine.ts';
+import { noObserver } from '../../src/primary/primary-observer.ts';
+import { Primary } from '../../src/primary/primary.ts';
+import { LiveDatabase, NO_CHECKPOINTS, openPrimary } from '../support/live-database.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
+
+interface Disk {
+  isFull: boolean;
+}
+
+function openOn(disk: Disk, live: LiveDatabase, logger: RecordingLogger): Primary {
+  const create: typeof systemFiles.create = (path, mode) => {
+    if (disk.isFull) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    return systemFiles.create(path, mode);
+  };
+  return new Primary(
+    {
+      path: live.path,
+      metaPath: `${live.path}-meta`,
+      checkpoint: { ...NO_CHECKPOINTS, minPages: 1 },
+      spoolLimitBytes: 2 ** 30,
+      busyTimeoutMs: 200,
+      destinations: new Set(['one']),
+    },
+    {
+      clock: systemClock,
+      logger,
+      observer: noObserver,
+      machine: { ...systemMachine, files: { ...systemFiles, create } },
+    },
+  );
+}
+
+const CANNOT = 'the local state cannot be written; changes are stored all the same';
+
+test('the log is followed and shipped, and not restarted over what somebody lacks', async () => {
+  using live = new LiveDatabase();
+  const logger = new RecordingLogger();
+  const disk: Disk = { isFull: false };
+  const primary = openOn(disk, live, logger);
+  try {
+    await primary.refresh();
+    const start = await primary.attach('one');
+    disk.isFull = true;
+    live.insert(5, 3000);
+    await primary.refresh();
+    const present = primary.position?.index ?? -1;
+    for (let round = 0; round < 4; round++) {
+      live.insert(5, 3000);
+      await primary.refresh();
+      assert.equal(primary.position?.index, present);
+    }
+    assert.equal(primary.take(start, 2 ** 30).kind, 'bytes');
+    const taken = primary.take(startOfLog(present), 2 ** 30);
+    assert.ok(taken.kind === 'bytes' && taken.cursor.chain?.offsetBytes === primary.position?.offsetBytes);
+    assert.deepEqual(logger.messages('error'), [CANNOT]);
+    disk.isFull = false;
+    // A checkpoint that was hindered waits for a while.
+    const deadlineMs = performance.now() + 10_000;
+    while (primary.position?.index === present && performance.now() < deadlineMs) {
+      await sleep(50);
+      live.insert(1, 3000);
+      await primary.refresh();
+    }
+    assert.equal(primary.position?.index, present + 1);
+    assert.equal(primary.take(taken.cursor, 2 ** 30).kind, 'bytes');
+    assert.ok(logger.messages('info').includes('the local state can be written again'));
+  } finally {
+    await primary.close();
+  }
+});
+
+test('what everybody has is checkpointed as ever; the next start believes nothing that it cannot prove', async () => {
+  using live = new LiveDatabase();
+  const logger = new RecordingLogger();
+  const disk: Disk = { isFull: false };
+  const primary = openOn(disk, live, logger);
+  await primary.refresh();
+  const { generation } = primary;
+  const first = (await primary.attach('one')).index;
+  disk.isFull = true;
+  for (let round = 0; round < 4; round++) {
+    live.insert(5, 3000);
+    // Only seen: nothing is checkpointed before it is confirmed.
+    const snapshot = await primary.openSnapshot();
+    snapshot.close();
+    primary.confirm('one', snapshot.position);
+    await primary.refresh();
+  }
+  assert.ok((primary.position?.index ?? 0) >= first + 2, `still in log ${primary.position?.index}`);
+  await primary.close();
+  assert.deepEqual(logger.messages('error'), [CANNOT]);
+  const next = openPrimary(live.path);
+  try {
+    await next.refresh();
+    assert.notEqual(next.generation, generation);
+    assert.equal(next.take(startOfLog(next.position?.index ?? -1), 2 ** 20).kind, 'bytes');
+  } finally {
+    await next.close();
+  }
+});
