@@ -3,11 +3,13 @@ import { messageOf } from '../../../src/base/errors.ts';
 import { readInventory } from '../../../src/generations/inventory.ts';
 import { endKey } from '../../../src/generations/ends.ts';
 import { comparePositions, type Generation, type Position } from '../../../src/generations/names.ts';
+import { decodeLease } from '../../../src/generations/lease-record.ts';
 import { readEndings } from '../../../src/generations/superseded.ts';
 import { SMALL_REST_BYTES } from '../../../src/primary/checkpoint-policy.ts';
 import type { LeaseSettings } from '../../../src/replica/lease/lease.ts';
 import type { Replica } from '../../../src/replica/replica.ts';
 import type { Conditions } from '../../../src/storage/object-store.ts';
+import { openRegister } from '../../../src/storage/open-register.ts';
 import { Random } from '../../faults/random.ts';
 import type { CommittedState, Past } from './application.ts';
 import { Host, type HostSettings } from './host.ts';
@@ -470,7 +472,7 @@ export class World {
   async #isComplete(): Promise<boolean> {
     if (this.hosts.some(({ application, hasDatabase }) => application.isBusy || !hasDatabase)) return false;
     for (const place of this.places) {
-      const writer = this.#writerOf(place);
+      const writer = await this.#writerOf(place);
       if (writer === undefined || !isCaughtUp(writer, place)) return false;
       const restored = await this.#restoreLatest(place, place.server.copy());
       if (restored.kind !== 'state' || restored.state.transaction !== writer.current.transaction)
@@ -479,14 +481,15 @@ export class World {
     return true;
   }
 
-  /** Who may write there now, by its own word. */
-  #writerOf(place: Place): Host | undefined {
+  /** Who may write there, by the word of the lease: one that is idle learns of its loss when it writes again. */
+  async #writerOf(place: Place): Promise<Host | undefined> {
     if (place.settings.lease === undefined) return this.hosts[0];
-    const writers = this.hosts.filter((host) => {
-      const phase = replicaOf(host, place)?.status.lease?.phase;
-      return phase === 'held' || phase === 'parked';
-    });
-    return writers.length === 1 ? writers[0] : undefined;
+    const reading = await openRegister(place.server.copy())?.read();
+    if (reading === undefined) return undefined;
+    const { host } = decodeLease(reading.bytes);
+    const writer = this.hosts.find(({ name }) => name === host);
+    const phase = writer && replicaOf(writer, place)?.status.lease?.phase;
+    return phase === 'held' || phase === 'parked' ? writer : undefined;
   }
 
   async #whyNot(): Promise<string> {
