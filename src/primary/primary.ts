@@ -46,8 +46,6 @@ import { type Taken, takeNext } from './take.ts';
 const PIN_ATTEMPTS = 50;
 const PIN_ATTEMPTS_UNLOCKED = 3;
 const ATTACH_ATTEMPTS = 20;
-/** Looks at a log that is restarted again and again while a destination is compared with it. */
-const RESUME_ATTEMPTS = 5;
 
 export interface PrimarySettings {
   readonly path: string;
@@ -427,32 +425,26 @@ export class Primary {
     index: number,
     chainOf: (present: WalHeader) => Chain | undefined,
   ): Promise<Cursor | undefined> {
-    return this.#exclusively(async () => {
-      for (let attempt = 0; ; attempt++) {
-        const cursor = await this.#cursorAt(generation, index, chainOf);
-        const following = this.#following;
-        // Once all of the log is captured it may be restarted at any moment; then the spool has what it had.
-        const isSettled = following?.generation !== generation || following.tail.isSameLog();
-        if (cursor !== undefined || isSettled || attempt >= RESUME_ATTEMPTS) return cursor;
-        await this.#look();
-      }
+    return this.#mutex.run(async () => {
+      const following = this.#following;
+      if (following?.generation !== generation) return undefined;
+      const { database, tail } = following;
+      const chain = chainOf(tail.chain.header);
+      if (chain === undefined) return undefined;
+      const cursor: Cursor = { index, chain };
+      if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
+      const here = await chainAt(database, tail, chain.offsetBytes);
+      const isHeld = here === undefined ? this.#isInSpool(following, cursor) : isSameChain(here, chain);
+      return isHeld ? cursor : undefined;
     });
   }
 
-  async #cursorAt(
-    generation: Generation,
-    index: number,
-    chainOf: (present: WalHeader) => Chain | undefined,
-  ): Promise<Cursor | undefined> {
-    const following = this.#following;
-    if (following?.generation !== generation) return undefined;
-    const { database, tail } = following;
-    const chain = chainOf(tail.chain.header);
-    if (chain === undefined) return undefined;
-    const cursor: Cursor = { index, chain };
-    if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
-    const here = await chainAt(database, tail, chain.offsetBytes);
-    return here !== undefined && checksumsEqual(here.checksum, chain.checksum) ? cursor : undefined;
+  /** Once all of the log is captured it may be restarted or cut off at any moment; then the spool has what it had. */
+  #isInSpool(following: Following, cursor: Cursor): boolean {
+    const { tail } = following;
+    if (cursor.chain === undefined || tail.isSameLog()) return false;
+    if (cursor.chain.offsetBytes === tail.position.offsetBytes) return isSameChain(cursor.chain, tail.chain);
+    return takeNext({ ...following, keeper: this.#keeper }, cursor, { maxBytes: 1 }).kind === 'bytes';
   }
 
   /** Where a destination stands that has a snapshot at the start of log `index` and no segment yet. */
@@ -607,6 +599,10 @@ export class Primary {
       this.#lock = undefined;
     });
   }
+}
+
+function isSameChain(one: Chain, other: Chain): boolean {
+  return checksumsEqual(one.checksum, other.checksum);
 }
 
 /**

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { type Cursor, startOfLog } from '../../src/primary/cursor.ts';
+import type { Taken } from '../../src/primary/take.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+
+type TakenBytes = Extract<Taken, { kind: 'bytes' }>;
 
 function placeOf(cursor: Cursor | undefined): unknown {
   return cursor && [cursor.index, cursor.chain?.offsetBytes, cursor.chain?.checksum];
@@ -35,27 +38,39 @@ test('the start of a log is never read from the log that has taken its place', a
   }
 });
 
-test('where a destination stands is found, too, when its log has been restarted unseen', async () => {
-  using live = new LiveDatabase();
-  const primary = openPrimary(live.path, { checkpoint: { minPages: 1 } });
-  try {
-    await primary.refresh();
-    await primary.attach('back');
-    live.insert(5, 3000);
-    await primary.refresh();
-    const start = startOfLog(primary.position?.index ?? -1);
-    const held = primary.take(start, 1 << 20);
-    assert.equal(held.kind, 'bytes');
-    const generation = primary.generation;
-    if (held.kind !== 'bytes' || generation === undefined) return;
-    const log = { index: start.index, offsetBytes: 0 };
-    assert.deepEqual(placeOf(await primary.resumeAfter(generation, log, held.bytes)), placeOf(held.cursor));
-    // All of it is captured and checkpointed, so this restarts the log, unseen by the primary.
-    live.insert(2, 3000);
-    assert.deepEqual(placeOf(await primary.resumeAfter(generation, log, held.bytes)), placeOf(held.cursor));
-    assert.equal(primary.position?.index, start.index + 1);
-    assert.equal(primary.generation, generation);
-  } finally {
-    await primary.close();
-  }
-});
+for (const [how, restart] of [
+  ['restarted', (live: LiveDatabase): void => live.insert(2, 3000)],
+  ['cut off', (live: LiveDatabase): void => live.exec('PRAGMA wal_checkpoint(TRUNCATE)')],
+] as const) {
+  test(`where a destination stands is found, too, when its log was ${how} unseen`, async () => {
+    using live = new LiveDatabase();
+    const primary = openPrimary(live.path, { checkpoint: { minPages: 1 } });
+    try {
+      await primary.refresh();
+      await primary.attach('back');
+      live.insert(5, 3000);
+      await primary.refresh();
+      const { generation, position } = primary;
+      assert.ok(generation !== undefined && position !== undefined);
+      const log = { index: position.index, offsetBytes: 0 };
+      const takenOf = (maxBytes: number): TakenBytes => {
+        const taken = primary.take(startOfLog(log.index), maxBytes);
+        return taken.kind === 'bytes' ? { ...taken, bytes: taken.bytes.slice() } : assert.fail(taken.kind);
+      };
+      const [half, whole] = [takenOf(10_000), takenOf(1 << 20)];
+      assert.ok(half.bytes.length < whole.bytes.length);
+      // All of it is captured and checkpointed: nothing keeps the log as it is.
+      restart(live);
+      for (const { bytes, cursor } of [half, whole]) {
+        assert.deepEqual(placeOf(await primary.resumeAfter(generation, log, bytes)), placeOf(cursor));
+        // What another history ends with is not taken for it.
+        const other = bytes.slice();
+        other[other.length - 4096 - 4] = (other.at(-4096 - 4) ?? 0) ^ 1;
+        assert.equal(await primary.resumeAfter(generation, log, other), undefined);
+      }
+      assert.deepEqual(primary.position, position);
+    } finally {
+      await primary.close();
+    }
+  });
+}

@@ -47,6 +47,8 @@ const PLANNED: readonly { readonly message: RegExp; readonly weathers: readonly 
     message: /^the spool is full/,
     weathers: ['outage', 'spool-full', 'hang', 'storm', 'disk-full', 'disk-read-only'],
   },
+  { message: /^the local state cannot be written/, weathers: ['state-full', 'spool-full'] },
+  // Only while it is being opened: a first state has to be written.
   { message: /^the database cannot be replicated at the moment/, weathers: ['state-full', 'spool-full'] },
 ];
 
