@@ -1,4 +1,5 @@
 /** The way to a server on loopback, which can be closed: nobody listens then, and connections are cut off. */
+import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 export class Gate implements AsyncDisposable {
@@ -30,10 +31,8 @@ export class Gate implements AsyncDisposable {
 
   async open(): Promise<void> {
     if (this.#server.listening) return;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#port, '127.0.0.1', resolve);
-    });
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
