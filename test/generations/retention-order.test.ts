@@ -41,3 +41,16 @@ it('the furthest promise stays, however old: nothing else tells where the chain 
   assert.ok(plan.keys.includes(endKey(GENERATION, { index: 0, offsetBytes: 8272 })));
   assert.ok(!plan.keys.includes(furthest));
 });
+
+it('an older generation stays until a newer one covers the whole window', () => {
+  const newer = 'fedcba9876543210';
+  const nowMs = START_MS + 100 * HOUR_MS;
+  const begunMsAgo = (ms: number) => [
+    ...OBJECTS,
+    { key: snapshotKey(newer, 0), sizeBytes: 10, modifiedAt: new Date(nowMs - ms) },
+  ];
+  const goneWith = (ms: number): readonly string[] =>
+    planRetention(inventoryOf(begunMsAgo(ms)), HOUR_MS, nowMs).generations;
+  assert.deepEqual(goneWith(HOUR_MS / 2), []);
+  assert.deepEqual(goneWith(2 * HOUR_MS), [GENERATION]);
+});

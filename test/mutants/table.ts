@@ -16,7 +16,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (next.length === 0) {',
       },
     ],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'wal/frames.test.ts', only: 'says why it stopped' }],
   },
   {
     name: 'frame-salts-skipped',
@@ -28,14 +28,14 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (header.salt1 < 0) {',
       },
     ],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'wal/frames.test.ts', only: 'says why it stopped' }],
   },
   {
     name: 'page-zero-accepted',
     breaks: 'a frame for page number 0 is taken',
     file: 'wal/frames.ts',
     edits: [{ find: 'if (view.getUint32(at) === 0) {', replace: 'if (view.getUint32(at) < 0) {' }],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'wal/frames.test.ts', only: 'says why it stopped' }],
   },
   {
     name: 'commit-not-recognised-by-size',
@@ -47,7 +47,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    }\n    committedEnd = at + size;\n    committedChecksum = next;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'wal/frames.test.ts',
+        only: 'cut anywhere, a log gives its whole frames and its whole transactions',
+      },
+    ],
   },
   {
     name: 'log-header-checksum-skipped',
@@ -56,7 +62,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: 'if (!checksumsEqual(checksum, computed)) throw', replace: 'if (computed.length === 0) throw' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'wal/wal-header.test.ts', only: 'is refused with any single bit flipped' },
+    ],
   },
   {
     name: 'lz4-content-checksum-skipped',
@@ -68,14 +76,16 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (actual >= 0) return;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'codec/lz4-frame.test.ts', only: 'a frame with any one bit flipped' }],
   },
   {
     name: 'lz4-cut-object-accepted',
     breaks: 'an object that was cut off between blocks is taken for whole',
     file: 'codec/frame-parser.ts',
     edits: [{ find: 'if (size === 0) break;', replace: 'if (size === 0 || size > 0x7fffff00) break;' }],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'codec/lz4-frame.test.ts', only: 'are the same whichever way they are made' },
+    ],
   },
   {
     name: 'age-last-chunk-missing',
@@ -88,7 +98,13 @@ export const MUTANTS: readonly Mutant[] = [
           'const nonce = nonces.next(isLast);\n    let content: Uint8Array;\n    try {\n      content = open(key, nonce, chunk);\n    } catch (error) {\n      if (!isLast) throw error;\n      nonce[11] = 0;\n      content = open(key, nonce, chunk);\n    }',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'codec/age.test.ts',
+        only: 'cut off anywhere: an error, never a shorter content',
+      },
+    ],
   },
   {
     name: 'uncommitted-shipped',
@@ -100,7 +116,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (scan.validBytes > 0) {\n      this.#committed = scan.chain;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/log-tail.test.ts',
+        only: 'never passes frames of a transaction that has not committed',
+      },
+    ],
   },
   {
     name: 'unpublished-shipped',
@@ -113,7 +135,13 @@ export const MUTANTS: readonly Mutant[] = [
           'this.#publishedFrames();\n    walBytes(0, this.pageSizeBytes);\n    const endBytes = this.#wal.sizeBytes();',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/unpublished-commit.test.ts',
+        only: 'is not taken for one, and what overwrites it is followed',
+      },
+    ],
   },
   {
     name: 'restart-not-noticed',
@@ -125,7 +153,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'return now !== undefined;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/log-tail.test.ts',
+        only: 'frames of an older log behind the end do not count, and a restart is seen',
+      },
+    ],
   },
   {
     name: 'busy-ignored',
@@ -137,7 +171,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'return result.logFrames >= -1;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/closed.test.ts',
+        only: 'is complete, partial beside a reader, busy beside a writer, busy when nothing can be made safe',
+      },
+    ],
   },
   {
     name: 'handover-without-capture',
@@ -149,7 +189,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'return tail.isSameLog() && tail.advanceNow(aheadBytes);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/closed.test.ts',
+        only: 'is complete, partial beside a reader, busy beside a writer, busy when nothing can be made safe',
+      },
+    ],
   },
   {
     name: 'handover-without-last-look',
@@ -161,7 +207,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'return tail.isSameLog() && aheadBytes > 0 && capture();',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'what is committed in the last moment before a checkpoint is put aside before the state names its end',
+      },
+    ],
   },
   {
     name: 'hold-not-taken-again',
@@ -173,7 +225,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    } finally {\n      this.#holding = false;\n    }',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/restart-unseen.test.ts',
+        only: 'the start of a log is never read from the log that has taken its place',
+      },
+    ],
   },
   {
     name: 'hold-pretended',
@@ -185,7 +243,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "    } finally {\n      this.#holding = true;\n      this.#holder.exec('BEGIN');\n    }",
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/connections.test.ts',
+        only: 'after a complete checkpoint under the lock, writers restart the log but nothing new is checkpointed',
+      },
+    ],
   },
   {
     name: 'hold-released-early',
@@ -198,7 +262,13 @@ export const MUTANTS: readonly Mutant[] = [
           "  moveHold(whileBothHold: () => boolean): boolean {\n    if (this.#holding) this.#holder.exec('ROLLBACK');\n    this.#holding = false;\n    beginRead(this.#spare);",
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/connections.test.ts',
+        only: 'the hold moves forward without a gap, or stays when asked to',
+      },
+    ],
   },
   {
     name: 'rest-not-spooled',
@@ -210,7 +280,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    return database !== undefined && tail !== undefined;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'what is committed in the last moment before a checkpoint is put aside before the state names its end',
+      },
+    ],
   },
   {
     name: 'spool-follows-the-fastest',
@@ -222,7 +298,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '(least === undefined || comparePositions(position, least) > 0 ? position : least)',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/primary.test.ts',
+        only: 'two destinations at their own pace: the spool keeps what the slow one lacks',
+      },
+    ],
   },
   {
     name: 'spool-pruned-too-far',
@@ -234,7 +316,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '(entry.index === position.index && entry.offsetBytes <= position.offsetBytes)',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/spool.test.ts',
+        only: 'forgets what lies wholly before a position, and everything when nobody needs anything',
+      },
+    ],
   },
   {
     name: 'spool-gap-ignored',
@@ -246,7 +334,9 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (entry.index !== from.index) continue;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'primary/spool.test.ts', only: 'knows how far it reaches without a hole' },
+    ],
   },
   {
     name: 'state-before-capture',
@@ -254,11 +344,18 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/primary.ts',
     edits: [
       {
-        find: '    const isSafe = this.#keeper.captureNow(database, tail);\n    this.#save({ durable: false });\n    return isSafe;',
-        replace: '    this.#save({ durable: false });\n    return this.#keeper.captureNow(database, tail);',
+        find: '    const isSafe = this.#keeper.captureNow(database, tail);\n    this.#saveIfPossible({ durable: false });\n    return isSafe;',
+        replace:
+          '    this.#saveIfPossible({ durable: false });\n    return this.#keeper.captureNow(database, tail);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'what is committed in the last moment before a checkpoint is put aside before the state names its end',
+      },
+    ],
   },
   {
     name: 'header-only-log-counted',
@@ -270,7 +367,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'const isEmpty = tail.position.offsetBytes < WAL_HEADER_BYTES;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a log that never had a commit takes no index',
+      },
+    ],
   },
   {
     name: 'log-file-replaced-unseen',
@@ -279,7 +382,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: 'if (database.wal.inode !== walInode) return', replace: 'if (walInode === undefined) return' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a log in another file is not the next one',
+      },
+    ],
   },
   {
     name: 'unpinned-restart-accepted',
@@ -291,7 +400,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (database.connections === undefined) return',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a log that was begun anew while nothing pinned it is not the next one',
+      },
+    ],
   },
   {
     name: 'resume-unverified',
@@ -299,11 +414,17 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/primary.ts',
     edits: [
       {
-        find: 'return here !== undefined && checksumsEqual(here.checksum, chain.checksum) ? cursor : undefined;',
-        replace: 'void checksumsEqual;\n      return here !== undefined ? cursor : undefined;',
+        find: 'const isHeld = here === undefined ? this.#isInSpool(following, cursor) : isSameChain(here, chain);',
+        replace: 'const isHeld = here === undefined ? this.#isInSpool(following, cursor) : true;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/primary.test.ts',
+        only: 'resumes behind a segment that is the log, and behind nothing else',
+      },
+    ],
   },
   {
     name: 'restart-accepted',
@@ -319,14 +440,26 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    state.tailBytes < 0',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/continuity.test.ts',
+        only: 'every other case begins a new generation, and says why',
+      },
+    ],
   },
   {
     name: 'remains-not-looked-at',
     breaks: 'after a kill a restarted log counts as the next one although the old one had gone on',
     file: 'primary/continuity.ts',
     edits: [{ find: ' && remains.continuation.validBytes === 0;', replace: ';' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/continuity.test.ts',
+        only: 'every other case begins a new generation, and says why',
+      },
+    ],
   },
   {
     name: 'overwritten-log-accepted',
@@ -338,7 +471,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (!checksumsEqual(chain.checksum, chain.checksum))\n',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/continuity.test.ts',
+        only: 'every other case begins a new generation, and says why',
+      },
+    ],
   },
   {
     name: 'inode-ignored',
@@ -350,7 +489,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (!sameFile(state.identity, state.identity)) return',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/continuity.test.ts',
+        only: 'every other case begins a new generation, and says why',
+      },
+    ],
   },
   {
     name: 'snapshot-without-overlay',
@@ -362,7 +507,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (overlay.size < 0 && !overlayPages(parts, overlay, piece, first)) {',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/primary.test.ts',
+        only: 'a database that is deleted is waited for, and one that is made anew is followed',
+      },
+    ],
   },
   {
     name: 'snapshot-not-pinned',
@@ -374,14 +525,20 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'const settled = before > 0;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a commit between the look at the log and the begin of a snapshot is noticed',
+      },
+    ],
   },
   {
     name: 'snapshot-from-restarted-log',
     breaks: 'pages of the next log get into a snapshot',
     file: 'primary/snapshot-source.ts',
     edits: [{ find: '  return parts.isSameLog();\n}', replace: '  return true;\n}' }],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'primary/primary.test.ts' }],
   },
   {
     name: 'fsync-of-notes-forgotten',
@@ -390,7 +547,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: 'if (durable) files.sync(descriptor);', replace: 'if (durable) files.statOpen(descriptor);' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a note that must survive a power cut is synced before it has its name, and its name after',
+      },
+    ],
   },
   {
     name: 'gap-in-cover-ignored',
@@ -402,7 +565,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'what lies behind a log that is gone is not at hand',
+      },
+    ],
   },
   {
     name: 'verification-of-shipped-bytes-skipped',
@@ -414,7 +583,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (start + scan.validBytes > bytes.length) {',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/cursor.test.ts',
+        only: 'refuses anything that does not continue the chain',
+      },
+    ],
   },
   {
     name: 'confirmed-before-upload',
@@ -427,7 +602,13 @@ export const MUTANTS: readonly Mutant[] = [
           '    onSegment(0, positionOf(taken.cursor));\n    session.cursor = await this.#store(session, taken, signal);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/recipients-only.test.ts',
+        only: 'an answer that is lost, at whichever object, while the log grows and begins anew',
+      },
+    ],
   },
   {
     name: 'overwrites-instead-of-creating',
@@ -439,7 +620,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "return store === undefined ? { onlyIf: 'absent' } : {};",
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/recipients-only.test.ts',
+        only: 'a first segment of unknown end that arrives after the next start',
+      },
+    ],
   },
   {
     name: 'first-segment-in-pieces',
@@ -451,7 +638,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (end.offsetBytes >= 0) return true;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/replica.test.ts',
+        only: 'a first snapshot over a large log: what it holds already appears in one object',
+      },
+    ],
   },
   {
     name: 'snapshot-before-its-log',
@@ -463,7 +656,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '  void upload.beforeLastByte().catch(() => undefined);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/order-of-steps.test.ts',
+        only: 'a snapshot appears when the log that leads to it is there, not before',
+      },
+    ],
   },
   {
     name: 'gap-continued',
@@ -472,7 +671,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: 'if (segment.index !== index + 1 || segment.offsetBytes !== 0) return false;', replace: '' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/order-of-steps.test.ts',
+        only: 'one that lacks a log, or the start of one, is not continued',
+      },
+    ],
   },
   {
     name: 'histories-overlap',
@@ -484,7 +689,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (last < Number.POSITIVE_INFINITY) return;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/recipients-only.test.ts',
+        only: 'a first segment of unknown end that arrives after the next start',
+      },
+    ],
   },
   {
     name: 'noted-size-ignored',
@@ -496,7 +707,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (stored.sizeBytes >= 0) return',
       },
     ],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'replica/recipients-only.test.ts' }],
   },
   {
     name: 'intended-end-forgotten',
@@ -508,14 +719,26 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (end === undefined || end.offsetBytes >= 0) return taken;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/recipients-only.test.ts',
+        only: 'killed again and again at the same segment, while the log grows',
+      },
+    ],
   },
   {
     name: 'intention-not-noted',
     breaks: 'a segment that was on its way at a kill is not known afterwards',
     file: 'replica/shipper.ts',
     edits: [{ find: '      record?.intend(generation, { from, end });\n', replace: '' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/recipients-only.test.ts',
+        only: 'killed again and again at the same segment, while the log grows',
+      },
+    ],
   },
   {
     name: 'previous-end-not-told',
@@ -527,7 +750,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (from.index >= 0 || previousEndBytes === undefined) return none;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/annotations.test.ts',
+        only: 'the first segment of a log says where the one before ended; a snapshot says where it stands',
+      },
+    ],
   },
   {
     name: 'emptied-destination-unseen',
@@ -536,7 +765,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: "throw new RivuletError('CHAIN_BROKEN', 'its snapshots have been removed');", replace: '' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/emptied-destination.test.ts',
+        only: 'gets a fresh snapshot when the next log begins',
+      },
+    ],
   },
   {
     name: 'retention-without-anchor',
@@ -548,7 +783,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'const anchor = snapshots.find(({ createdAt }) => createdAt >= windowStartMs);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/retention-plan.test.ts',
+        only: 'keeps every moment of the window restorable, and the latest state',
+      },
+    ],
   },
   {
     name: 'retention-in-wrong-order',
@@ -560,7 +801,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'keys: [...segments, ...snapshots, ...ends].map(({ key }) => key),',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/retention-order.test.ts',
+        only: 'wherever a retention is cut short, no snapshot is left without its log',
+      },
+    ],
   },
   {
     name: 'old-generation-dropped-early',
@@ -572,21 +819,39 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'createdAt > old.updatedAt',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/retention-order.test.ts',
+        only: 'an older generation stays until a newer one covers the whole window',
+      },
+    ],
   },
   {
     name: 'last-promise-removed',
     breaks: 'retention removes the only witness of where the chain ended',
     file: 'generations/retention-plan.ts',
     edits: [{ find: 'from.ends.slice(0, -1).filter(', replace: 'from.ends.filter(' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/retention-order.test.ts',
+        only: 'the furthest promise stays, however old: nothing else tells where the chain must end',
+      },
+    ],
   },
   {
     name: 'listing-order-trusted',
     breaks: 'the order of a listing is taken for the order of the chain',
     file: 'generations/inventory.ts',
     edits: [{ find: 'segments: segments.sort(comparePositions),', replace: 'segments,' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/inventory.test.ts',
+        only: 'sorts what the store lists in any order',
+      },
+    ],
   },
   {
     name: 'hole-in-names-ignored',
@@ -598,7 +863,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (segment.index >= index) return undefined;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/restore-plan.test.ts',
+        only: 'names what is missing and what is left',
+      },
+    ],
   },
   {
     name: 'annotation-checksum-skipped',
@@ -610,14 +881,26 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'void xxhash32;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/annotation.test.ts',
+        only: 'refuses every payload with a bit changed behind its mark',
+      },
+    ],
   },
   {
     name: 'promise-ignored',
     breaks: 'a chain that lost its last segment restores without a word',
     file: 'restore/verify-chain.ts',
     edits: [{ find: 'if (plan.promise !== undefined)\n', replace: 'if (plan.promise === null)\n' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/holes.test.ts',
+        only: 'every fault in every object is an error with a way out, or makes no difference',
+      },
+    ],
   },
   {
     name: 'witness-ignored',
@@ -629,7 +912,9 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (isBare || plan.witness !== null) return [];',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/holes.test.ts', only: 'so it is for an index and for a moment' },
+    ],
   },
   {
     name: 'snapshot-ahead-accepted',
@@ -641,14 +926,22 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (comparePositions(reached, stands) >= -1e15) return;\n  if (plan.until',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/chain.test.ts',
+        only: 'restores an exact position, also one inside a segment',
+      },
+    ],
   },
   {
     name: 'previous-end-unchecked',
     breaks: 'a finished log that lost its last segment restores',
     file: 'restore/links.ts',
     edits: [{ find: 'if (endBytes === reached.offsetBytes) return;', replace: 'if (endBytes >= 0) return;' }],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/holes.test.ts', only: 'so it is for an index and for a moment' },
+    ],
   },
   {
     name: 'previous-checksum-unchecked',
@@ -660,7 +953,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (claimed === undefined || checksumsEqual(claimed, claimed)) return;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/links.test.ts',
+        only: 'a log follows the one before by its end and by the checksum there',
+      },
+    ],
   },
   {
     name: 'annotation-unchecked',
@@ -672,7 +971,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "if (kind === 'segment') {",
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/holes.test.ts',
+        only: 'every fault in every object is an error with a way out, or makes no difference',
+      },
+    ],
   },
   {
     name: 'snapshot-annotation-unchecked',
@@ -684,7 +989,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "    annotation.kind === 'snapshot'\n",
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/holes.test.ts',
+        only: 'every fault in every object is an error with a way out, or makes no difference',
+      },
+    ],
   },
   {
     name: 'snapshot-salts-unchecked',
@@ -696,14 +1007,22 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (salts === undefined || header.salt1 >= 0) return undefined;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/links.test.ts',
+        only: 'a snapshot and the log of another history do not belong together',
+      },
+    ],
   },
   {
     name: 'copied-log-accepted',
     breaks: 'the same log twice restores',
     file: 'restore/chain-applier.ts',
     edits: [{ find: 'if (this.#seenSalts.has(salts)) {', replace: "if (this.#seenSalts.has('')) {" }],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/strange-chains.test.ts', only: 'a log that is there twice is refused' },
+    ],
   },
   {
     name: 'gap-in-log-accepted',
@@ -715,7 +1034,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (segment.offsetBytes > 0) return Math.max(0, -gap);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/holes.test.ts',
+        only: 'every fault in every object is an error with a way out, or makes no difference',
+      },
+    ],
   },
   {
     name: 'uncommitted-applied',
@@ -723,25 +1048,43 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'restore/chain-applier.ts',
     edits: [
       {
-        find: 'if (at < committedEnd) this.#file.put(',
-        replace: 'if (at < committedEnd || at >= 0) this.#file.put(',
+        find: 'if (at < committedEnd) this.#pages.put(',
+        replace: 'if (at < committedEnd || at >= 0) this.#pages.put(',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/strange-chains.test.ts',
+        only: 'a transaction that its log did not finish never takes place, whatever the next log commits',
+      },
+    ],
   },
   {
     name: 'unfinished-transaction-carried-over',
     breaks: 'frames of a transaction that its log did not finish are restored with the next log',
-    file: 'restore/chain-applier.ts',
-    edits: [{ find: '    this.#stage.drop();\n    this.#file.trim();', replace: '    this.#file.trim();' }],
-    caughtBy: [],
+    file: 'restore/page-sink.ts',
+    edits: [{ find: '  logEnded(): void {\n    this.#stage.drop();\n', replace: '  logEnded(): void {\n' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/strange-chains.test.ts',
+        only: 'a transaction that its log did not finish never takes place, whatever the next log commits',
+      },
+    ],
   },
   {
     name: 'half-frame-accepted',
     breaks: 'a segment that stops inside a frame restores',
     file: 'restore/chain-applier.ts',
     edits: [{ find: 'if (carry.length === 0) return;', replace: 'if (carry.length >= 0) return;' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/strange-chains.test.ts',
+        only: 'a segment that stops inside a frame is refused',
+      },
+    ],
   },
   {
     name: 'not-truncated',
@@ -753,7 +1096,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    this.flush();',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/page-file.test.ts',
+        only: 'the file has the size of the last commit, larger or smaller than what was written',
+      },
+    ],
   },
   {
     name: 'pages-come-back',
@@ -763,21 +1112,27 @@ export const MUTANTS: readonly Mutant[] = [
       { find: 'if (pageNumber > this.#pageCount) this.#pending.delete(pageNumber);', replace: '' },
       { find: 'if (this.#writtenPages > this.#pageCount) {', replace: 'if (this.#writtenPages < 0) {' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/page-file.test.ts',
+        only: 'pages behind the end of a database that became smaller do not come back when it grows',
+      },
+    ],
   },
   {
     name: 'restored-without-fsync',
     breaks: 'a restored database does not survive a power cut',
     file: 'restore/output.ts',
     edits: [{ find: '  fsyncSync(fd);\n', replace: '  void fsyncSync;\n' }],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'restore/durable.test.ts', only: 'a restored database' }],
   },
   {
     name: 'restored-name-not-synced',
     breaks: 'the name of a restored database does not survive a power cut',
     file: 'restore/output.ts',
     edits: [{ find: '  await syncFolder(dirname(outputPath));', replace: '  void syncFolder;' }],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'restore/durable.test.ts', only: 'a restored database' }],
   },
   {
     name: 'output-overwritten',
@@ -789,7 +1144,9 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '  fsyncSync(fd);\n  await rename(temporaryPath, outputPath);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/output.test.ts', only: 'does not replace what appears while it works' },
+    ],
   },
   {
     name: 'large-transaction-lost',
@@ -801,14 +1158,85 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/chain.test.ts',
+        only: 'applies a transaction that is larger than memory may hold',
+      },
+    ],
+  },
+  {
+    name: 'proof-of-changed-objects-skipped',
+    breaks: 'an object that was replaced after it was proven is not looked at again',
+    file: 'verify/plan-quick.ts',
+    edits: [{ find: '  if (changed !== undefined) {', replace: '  if (changed === -1) {' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'verify/quick-proof.test.ts',
+        only: 'finds every fault in any object, new or proven before',
+      },
+    ],
+  },
+  {
+    name: 'new-snapshots-not-proven',
+    breaks: 'a damaged snapshot is taken for proven',
+    file: 'verify/plan-quick.ts',
+    edits: [
+      {
+        find: '  if (known === undefined) return snapshot.index > first;',
+        replace: '  if (known !== undefined || snapshot.index >= 0) return first < 0;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'verify/quick-proof.test.ts',
+        only: 'reads everything from the newest snapshot on, then only what is new',
+      },
+    ],
+  },
+  {
+    name: 'gone-snapshot-not-missed',
+    breaks: 'a snapshot that somebody removed is not missed',
+    file: 'verify/plan-quick.ts',
+    edits: [
+      {
+        find: '  return gone.find(isKept)?.index;',
+        replace: '  void isKept;\n  return gone.length < 0 ? 0 : undefined;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'verify/quick-proof.test.ts',
+        only: 'finds every fault in any object, new or proven before',
+      },
+    ],
+  },
+  {
+    name: 'listed-size-not-compared',
+    breaks: 'a listing that lies about a size is believed',
+    file: 'verify/sized-store.ts',
+    edits: [
+      {
+        find: 'if (listedBytes === undefined || bytes === listedBytes) return;',
+        replace: 'if (listedBytes === undefined || bytes >= 0) return;',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'verify/quick-proof.test.ts', only: 'a listing that lies about a size' },
+    ],
   },
   {
     name: 'file-without-fsync',
     breaks: 'an object in a directory does not survive a power cut',
     file: 'storage/file/write-file.ts',
     edits: [{ find: "    await failingAs('write', path, fsync(fd));\n", replace: '    void fsync;\n' }],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/durable.test.ts', only: 'an object in a directory, new or replaced' },
+    ],
   },
   {
     name: 'file-name-not-synced',
@@ -820,21 +1248,29 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    void fsyncDirectory;\n',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'restore/durable.test.ts', only: 'an object in a directory, new or replaced' },
+    ],
   },
   {
     name: 'resumed-at-wrong-place',
     breaks: 'a read that broke off goes on at the start',
     file: 'storage/retrying.ts',
     edits: [{ find: 'offsetBytes: offsetBytes + receivedBytes,', replace: 'offsetBytes,' }],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'storage/retrying.test.ts', only: 'goes on at the byte where it was' }],
   },
   {
     name: 'other-object-taken-for-own',
     breaks: 'a refused write counts as done whatever lies there',
     file: 'storage/retrying.ts',
     edits: [{ find: 'if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;', replace: '' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'storage/retrying.test.ts',
+        only: 'lost against another when the object holds other bytes',
+      },
+    ],
   },
   {
     name: 'short-read-taken-for-whole',
@@ -843,27 +1279,23 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: 'if (receivedBytes >= promisedBytes) return;', replace: 'if (receivedBytes >= 0) return;' },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'storage/retrying.test.ts', only: 'goes on after an end that came too early' },
+    ],
   },
   {
-    name: 'tried-again-after-abort',
-    breaks: 'a call that was given up is made again',
+    name: 'begun-after-abort',
+    breaks: 'a call that was given up before it began is made',
     file: 'storage/retry.ts',
     edits: [
-      {
-        find: '    this.#signal?.throwIfAborted();\n    if (!mayRetry(error)) throw error;',
-        replace: '    if (!mayRetry(error)) throw error;',
-      },
       {
         find: '      signal?.throwIfAborted();\n      try {\n        return await attempt(attempts.number);',
         replace: '      try {\n        return await attempt(attempts.number);',
       },
-      {
-        find: '    await this.#tools.clock.sleep(waitMs, this.#signal);',
-        replace: '    await this.#tools.clock.sleep(waitMs);',
-      },
     ],
-    caughtBy: [],
+    caughtBy: [
+      { kind: 'test', file: 'storage/retry.test.ts', only: 'begins nothing that was given up before' },
+    ],
   },
   {
     name: 'swap-without-condition',
@@ -876,14 +1308,26 @@ export const MUTANTS: readonly Mutant[] = [
           'return this.#store.write(this.#key, bytes, onlyIf === undefined ? { ...options, onlyIf } : options);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'storage/register.test.ts',
+        only: 'is read, and swapped only by who has seen the value',
+      },
+    ],
   },
   {
     name: 'gap-in-row-accepted',
     breaks: 'a process wins the lease by the gap that a removal left',
     file: 'storage/sequence-register.ts',
     edits: [{ find: ' && (number === 1 || numbers.at(-2) === number - 1);', replace: ';' }],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'storage/register.test.ts',
+        only: 'is a row of files, of which few stay; a removed row begins anew above nobody',
+      },
+    ],
   },
   {
     name: 'lease-valid-too-long',
@@ -895,7 +1339,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'const usableMs = 2 * durationMs - marginOf(durationMs);',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/decide.test.ts',
+        only: 'whoever watches it waits longer than its holder trusts it, whatever the clocks',
+      },
+    ],
   },
   {
     name: 'lease-by-one-clock',
@@ -907,7 +1357,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'return elapsedMs < usableMs || wallMs > usableMs;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/decide.test.ts',
+        only: 'whoever watches it waits longer than its holder trusts it, whatever the clocks',
+      },
+    ],
   },
   {
     name: 'lease-not-asked-after-a-write',
@@ -919,7 +1375,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '    void term;\n    void storedAtMs;\n',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/lease.test.ts',
+        only: 'a write that was under way when the lease went is not confirmed',
+      },
+    ],
   },
   {
     name: 'long-upload-completed-after-loss',
@@ -931,7 +1393,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '  yield* body;\n  void lease;\n  void signal;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/lease.test.ts',
+        only: 'a long upload is kept alive, and not completed after the lease was lost',
+      },
+    ],
   },
   {
     name: 'taken-over-without-waiting',
@@ -943,7 +1411,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'const isUnchanged = observationMs(record.durationMs) > 0;',
       },
     ],
-    caughtBy: [],
+    caughtBy: [{ kind: 'test', file: 'replica/lease/decide.test.ts', only: 'in each case' }],
   },
   {
     name: 'superseded-generation-continued',
@@ -952,7 +1420,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { find: "return this.#forsaken === undefined ? 'go-on' : 'begin-anew';", replace: "return 'go-on';" },
     ],
-    caughtBy: [],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/lease.test.ts',
+        only: 'a process that slept past its lease finds out at its next write, and never takes it back from a living one',
+      },
+    ],
   },
 ];
 

@@ -39,6 +39,14 @@ describe('retrier', () => {
     assert.deepEqual(logger.messages(), []);
   });
 
+  it('begins nothing that was given up before', async () => {
+    const { clock, retrier } = scene();
+    let attempts = 0;
+    const work = retrier.run('x', async () => attempts++, AbortSignal.abort(new Error('given up')));
+    await assert.rejects(clock.during(work), /given up/);
+    assert.equal(attempts, 0);
+  });
+
   it('spreads the waits between half and the whole of the bound', async () => {
     const { clock, retrier } = scene({}, 0);
     await clock.during(retrier.run('x', async (number) => (number < 4 ? Promise.reject(trouble()) : 0)));
