@@ -7,7 +7,6 @@ const START_MS = Date.parse('2026-01-01T00:00:00Z');
 const OPTIONS: CensusOptions = {
   snapshotIntervalMs: 5_000,
   isPlanned: () => false,
-  mayBeginAnew: () => false,
 };
 
 function line(seconds: number, msg: string, fields: object = {}): LogLine {
@@ -58,8 +57,8 @@ suite('the census of a soak', () => {
     assert.deepEqual(takeCensus(good, OPTIONS).complaints, []);
     assert.equal(takeCensus(good, OPTIONS).generations.get('why'), 2);
     assert.match(takeCensus([...good, begin(9)], OPTIONS).complaints.join(), /in the middle of a life/);
-    const planned = { ...OPTIONS, mayBeginAnew: () => true };
-    assert.deepEqual(takeCensus([...good, begin(9)], planned).complaints, []);
+    const full = 'the spool is full; the destination will need a fresh snapshot when it is back';
+    assert.deepEqual(takeCensus([...good, line(8, full), begin(9)], OPTIONS).complaints, []);
   });
 
   test('an error, and a line that is no log line, are complained of unless planned', () => {

@@ -7,6 +7,7 @@ import type { LogLine } from '../faults/rivulet.ts';
 /** Put into the log by the soak where a process starts. */
 export const LIFE_BEGINS = 'soak: rivulet starts';
 
+const SPOOL_IS_FULL = 'the spool is full';
 /** After one of these a destination gets a fresh snapshot; each says what happened. */
 const BROKEN: readonly string[] = [
   'the chain to this destination is broken; it gets a fresh snapshot',
@@ -14,7 +15,7 @@ const BROKEN: readonly string[] = [
   "what follows the destination's last segment is not at hand",
   "the destination's last segment is damaged",
   "the destination's last segment cannot be read here, nor is it known where it ends",
-  'the spool is full; the destination will need a fresh snapshot when it is back',
+  `${SPOOL_IS_FULL}; the destination will need a fresh snapshot when it is back`,
 ];
 /** A line is written when a snapshot has been stored, which may be a little after its time; the next one follows that time. */
 const EARLY = 0.6;
@@ -23,8 +24,6 @@ export interface CensusOptions {
   readonly snapshotIntervalMs: number;
   /** Whether the soak itself has made this error happen. */
   readonly isPlanned: (line: LogLine, atMs: number) => boolean;
-  /** Whether a new generation while the process lives has been provoked. */
-  readonly mayBeginAnew: (line: LogLine, atMs: number) => boolean;
 }
 
 export interface Census {
@@ -57,6 +56,8 @@ export function takeCensus(lines: readonly LogLine[], options: CensusOptions): C
   const newest = new Map<string, Known>();
   const brokenBy = new Map<string, string>();
   let begunInLife = new Set<string>();
+  /** A destination of these was cut off: the log behind it is gone, and what it holds may lie across the present one. */
+  const cutOff = new Set<string>();
   for (const line of lines) {
     const atMs = Date.parse(String(line['time']));
     const db = String(line['db']);
@@ -68,10 +69,11 @@ export function takeCensus(lines: readonly LogLine[], options: CensusOptions): C
     }
     if (line.msg === 'starting a new generation') {
       generations?.add(String(line['reason']));
-      if (begunInLife.has(db) && !options.mayBeginAnew(line, atMs))
+      if (begunInLife.has(db) && !cutOff.has(db))
         complaints.push(`a new generation in the middle of a life: ${JSON.stringify(line)}`);
       begunInLife.add(db);
     }
+    if (line.msg.startsWith(SPOOL_IS_FULL)) cutOff.add(db);
     if (BROKEN.includes(line.msg)) brokenBy.set(replica, line.msg);
     if (line.msg === 'snapshot written') {
       const generation = String(line['generation']);

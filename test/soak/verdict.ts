@@ -64,7 +64,6 @@ export function judgeSoak(soak: Soak, plan: SoakPlan): SoakVerdict {
   const census = takeCensus(soak.log, {
     snapshotIntervalMs: SNAPSHOT_INTERVAL_MS,
     isPlanned: (line, atMs) => isPlanned(soak, line, atMs),
-    mayBeginAnew: () => false,
   });
   const { trends, spanMs } = trendsOf(soak, plan);
   const isTrendBinding = spanMs >= TREND_MS_MIN;
