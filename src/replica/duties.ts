@@ -146,7 +146,8 @@ export class Duties {
     if (session === undefined || duty === undefined || duty.atMs > this.#parts.clock.now()) return;
     this.#underWay = this.#perform(duty.kind, session, signal)
       .catch((error: unknown) => {
-        if (signal?.aborted !== true && this.#goesOn(session)) this.#failed(duty.kind, error);
+        if (signal?.aborted !== true && this.#parts.session() === session)
+          this.#failed(duty.kind, session, error);
       })
       .finally(() => {
         this.#underWay = undefined;
@@ -162,17 +163,15 @@ export class Duties {
     this.#backoff.reset();
   }
 
-  #failed(kind: Duty['kind'], error: unknown): void {
+  #failed(kind: Duty['kind'], session: Session, error: unknown): void {
     const waitMs = this.#backoff.next();
-    this.#lastFailure = error;
     this.#schedule = { ...this.#schedule, notBeforeMs: this.#parts.clock.now() + waitMs };
+    // The database is gone, or is another one, and the shipping has not seen it yet: nobody needs to be told, but the
+    // duty stays due until then and must not be tried again at once.
+    if (this.#parts.primary.generation !== session.generation) return;
+    this.#lastFailure = error;
     this.#parts.observer.onFailure(error);
     this.#parts.logger.warn(`${kind} failed; trying again`, { error, retryInMs: Math.round(waitMs) });
-  }
-
-  #goesOn(session: Session): boolean {
-    const { primary } = this.#parts;
-    return this.#parts.session() === session && primary.generation === session.generation;
   }
 
   /** The snapshot may only appear when the log before its position has been shipped. */

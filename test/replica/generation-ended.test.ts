@@ -48,6 +48,8 @@ describe('a generation that has ended', () => {
     await duties.underWay;
     assert.deepEqual(await keysOf(scene), []);
     assert.equal(duties.lastFailure, undefined);
+    // It is due still, and would be tried again and again without a pause.
+    assert.ok((duties.nextAtMs() ?? 0) > systemClock.now(), 'tried again at once');
   });
 
   it('is not opened for a snapshot', async () => {
