@@ -16,6 +16,8 @@ const SEED_LIMIT = 100_000_000;
 const BLOCK_RUNS = 20;
 const PROGRESS_MS = 10_000;
 const VIOLATIONS_MAX = 10;
+/** A run takes less than a second; to shorten one that violates something takes 20 s. */
+const RUN_MS_MAX = 90_000;
 
 interface Options {
   readonly seed: number;
@@ -109,19 +111,35 @@ async function runWorker(
   }
 }
 
+/** A worker tells each seed before it runs it, and at the end of the block what came of all. */
 async function ask(worker: ChildProcess, block: Block): Promise<BlockResult> {
   return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void =>
-      reject(
-        new Error(
-          `a worker ended (${code}) at seeds ${block.firstSeed} to ${block.firstSeed + block.runs - 1}`,
-        ),
-      );
-    worker.once('exit', onExit);
-    worker.once('message', (result) => {
-      worker.off('exit', onExit);
-      resolve(result as BlockResult);
-    });
+    let seed = block.firstSeed;
+    const fail = (why: string): void => {
+      done();
+      reject(new Error(`seed ${seed}: ${why}. Repeat it: npm run test:simulate -- --seed ${seed} --runs 1`));
+    };
+    const hangs = (): void => {
+      worker.kill('SIGKILL');
+      fail(`the run does not end within ${RUN_MS_MAX / 1000} s: something goes on without time going on`);
+    };
+    let timer = setTimeout(hangs, RUN_MS_MAX);
+    const onExit = (code: number | null): void => fail(`the worker ended (${code})`);
+    const onMessage = (message: unknown): void => {
+      clearTimeout(timer);
+      if (typeof message === 'number') {
+        seed = message;
+        timer = setTimeout(hangs, RUN_MS_MAX);
+        return;
+      }
+      done();
+      resolve(message as BlockResult);
+    };
+    const done = (): void => {
+      clearTimeout(timer);
+      worker.off('exit', onExit).off('message', onMessage);
+    };
+    worker.on('exit', onExit).on('message', onMessage);
     worker.send(block);
   });
 }

@@ -36,10 +36,15 @@ export function addCounts(a: RunCounts | undefined, b: RunCounts): RunCounts {
   ) as unknown as RunCounts;
 }
 
-export async function runBlock({ firstSeed, runs }: Block, bench: Bench): Promise<BlockResult> {
+export async function runBlock(
+  { firstSeed, runs }: Block,
+  bench: Bench,
+  onSeed: (seed: number) => void,
+): Promise<BlockResult> {
   let counts: RunCounts | undefined;
   const violations: FoundViolation[] = [];
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
+    onSeed(seed);
     const result = await run(planRun(seed), bench);
     counts = addCounts(counts, result.counts);
     if (result.violation !== undefined) violations.push(await explain(seed, result.violation, bench));
@@ -64,7 +69,7 @@ async function explain(seed: number, violation: string, bench: Bench): Promise<F
 if (process.send !== undefined) {
   const bench = new Bench();
   process.on('message', (block: Block) => {
-    void runBlock(block, bench).then(
+    void runBlock(block, bench, (seed) => process.send?.(seed)).then(
       (result) => process.send?.(result),
       (error: unknown) => {
         console.error(error);
