@@ -25,7 +25,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** `servers` needs real ones (Ceph, OpenSSH, ...), which its files start; they say how to install what is missing. */
 const SEPARATE_SUITES = ['compat', 'package', 'faults', 'servers'];
 /** Folders of the unit suite whose files must not share a process. */
-const ISOLATED = ['primary', 'replica', 'daemon', 'cli', 'system'];
+const ISOLATED = ['primary', 'replica', 'verify', 'daemon', 'cli', 'system'];
 const WARNING = /\(node:\d+\) .*Warning: .*/;
 const COUNT = /^ℹ (tests|pass|fail|cancelled|skipped|todo) (\d+)$/;
 

@@ -398,12 +398,17 @@ describe('snapshots and retention', { timeout: 60_000 }, () => {
     const damaged = store.bytesOf(snapshot).slice();
     damaged[damaged.length >>> 1] = (damaged[damaged.length >>> 1] ?? 0) ^ 1;
     store.put(snapshot, damaged);
-    await scene.replica.once(signal);
+    await clock.during(scene.replica.once(signal));
     assert.deepEqual(
       scene.facts.filter((fact) => fact.includes('valid')),
       ['valid', 'invalid'],
     );
     assert.equal(scene.logger.lines.filter(({ level }) => level === 'error').length, 1);
+    assert.equal(keysOf(store, '/snapshots/').length, 2, 'a fresh one takes its place');
+    clock.advance(HOUR);
+    scene.live.insert(1);
+    await clock.during(scene.replica.once(signal));
+    assert.equal(scene.facts.at(-1), 'valid');
   });
 });
 

@@ -60,3 +60,28 @@ test('after a failure nothing is due before its wait is over', () => {
   const notBeforeMs = SNAPSHOT_AT_MS + 100 * HOUR_MS;
   assert.equal(nextDuty({ ...IDLE, notBeforeMs }, SETTINGS, true)?.atMs, notBeforeMs);
 });
+
+test('what is new is proven an interval after it came; without anything new nothing is due', () => {
+  const settings = { ...SETTINGS, quickProofIntervalMs: 300_000, fullProofIntervalMs: 24 * HOUR_MS };
+  const quiet = { ...IDLE, hasNewsSinceFull: false };
+  assert.equal(nextDuty(quiet, settings, false), undefined);
+  assert.deepEqual(nextDuty({ ...quiet, newsSinceMs: SNAPSHOT_AT_MS }, settings, false), {
+    kind: 'proof',
+    atMs: SNAPSHOT_AT_MS + 300_000,
+  });
+  assert.deepEqual(nextDuty({ ...quiet, hasNewsSinceFull: true }, settings, false), {
+    kind: 'validation',
+    atMs: SNAPSHOT_AT_MS + 24 * HOUR_MS,
+  });
+  const both = { ...settings, validationIntervalMs: HOUR_MS };
+  assert.equal(nextDuty(IDLE, both, false)?.atMs, SNAPSHOT_AT_MS + HOUR_MS, 'the shorter one counts');
+});
+
+test('while the destination is damaged nothing is removed, and it is looked at again', () => {
+  const busy = { ...IDLE, retentionIsIdle: false, newsSinceMs: SNAPSHOT_AT_MS };
+  assert.equal(nextDuty({ ...busy, isBroken: false }, SETTINGS, false)?.kind, 'retention');
+  assert.deepEqual(nextDuty({ ...busy, isBroken: true }, SETTINGS, false), {
+    kind: 'proof',
+    atMs: SNAPSHOT_AT_MS + 300_000,
+  });
+});

@@ -82,6 +82,7 @@ export class ReplicaScene implements AsyncDisposable {
           onSegment: () => void this.facts.push('segment'),
           onSnapshot: () => void this.facts.push('snapshot'),
           onValidation: (ok) => void this.facts.push(ok ? 'valid' : 'invalid'),
+          onProof: (depth, outcome) => void this.facts.push(`proof ${depth} ${outcome}`),
           onFailure: () => void this.facts.push('failure'),
           onRecovery: () => void this.facts.push('recovery'),
         },

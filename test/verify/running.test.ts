@@ -101,7 +101,7 @@ describe('a running replica proves itself', { timeout: 120_000 }, () => {
     });
   }
 
-  it('what was intact before the damage stays restorable, and retention keeps it until a proof succeeds', async () => {
+  it('what was intact before the damage stays restorable', async () => {
     const { scene, store } = await proven();
     await using _scene = scene;
     const early = segments(store)[2] ?? '';
@@ -152,5 +152,74 @@ describe('a running replica proves itself', { timeout: 120_000 }, () => {
     scene.store.fault = () => undefined;
     await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
     assert.deepEqual(scene.logger.messages('error'), []);
+  });
+
+  it('a full proof: the newest state and an older moment, remembered over a restart', async () => {
+    const store = new MemoryStore();
+    store.nowMs = Date.now() - 60_000;
+    const verify = { intervalMs: 60, quickIntervalMs: 0, maxSizeBytes: 0 };
+    await using scene = new ReplicaScene({ store, settings: { verify } });
+    scene.run();
+    for (let round = 0; round < 3; round += 1) {
+      await news(scene, store);
+      const { length } = scene.facts.filter((fact) => fact === 'proof full proven');
+      await scene.until('both are proven', () => {
+        return scene.facts.filter((fact) => fact === 'proof full proven').length >= length + 2;
+      });
+    }
+    const { proof } = scene.replica.status;
+    assert.equal(proof?.outcome, 'proven');
+    assert.ok((proof?.restoreMs ?? 0) > 0);
+    assert.match(proof?.message ?? '', /^restorable until .*, proven at .*, a restore takes \d+\.\d s$/);
+    assert.deepEqual(scene.logger.messages('error'), []);
+    await scene.stop();
+    assert.ok(scene.live.scratch.names().every((name) => !name.includes('validation')));
+  });
+
+  it('damage in older history that a full proof finds is told once, and needs no fresh snapshot', async () => {
+    const store = new MemoryStore();
+    store.nowMs = Date.now() - 60_000;
+    const verify = { intervalMs: 60, quickIntervalMs: 0, maxSizeBytes: 0 };
+    const settings = { verify, snapshotIntervalMs: 1 };
+    await using scene = new ReplicaScene({ store, settings, primary: { checkpoint: { minPages: 1 } } });
+    for (let round = 0; round < 8; round += 1) {
+      scene.live.insert(3, 900);
+      store.nowMs += 1000;
+      await scene.sync();
+      await scene.replica.once(new AbortController().signal);
+    }
+    const held = store.keys().filter((key) => key.includes('/snapshots/'));
+    assert.ok(held.length > 2);
+    const [oldest = ''] = held;
+    // Rotten bits leave the object's time alone.
+    const { timeMs } = store.objects.get(oldest) ?? {};
+    flip(store, oldest, store.bytesOf(oldest).length - 40);
+    store.put(oldest, store.bytesOf(oldest), timeMs);
+    scene.run();
+    const alarm = async (): Promise<boolean> => {
+      await news(scene, store);
+      return scene.logger.matching(ALARM).length > 0;
+    };
+    for (let round = 0; round < 200 && !(await alarm()); round += 1);
+    assert.equal(scene.logger.matching(ALARM).length, 1);
+    assert.match(JSON.stringify(scene.logger.matching(ALARM)[0]?.fields), new RegExp(oldest));
+    assert.equal(scene.logger.matching('a fresh snapshot is stored behind').length, 0);
+    await scene.stop();
+  });
+
+  it('a database that is too large is not restored by itself, which is said once', async () => {
+    const verify = { intervalMs: 20, quickIntervalMs: 0, maxSizeBytes: 1 };
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store, settings: { verify } });
+    scene.run();
+    for (let round = 0; round < 3; round += 1) {
+      await news(scene, store);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+    assert.equal(scene.logger.matching('is larger than `max-size`').length, 1);
+    assert.deepEqual(
+      scene.facts.filter((fact) => fact.includes('valid')),
+      [],
+    );
   });
 });
