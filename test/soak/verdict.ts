@@ -9,11 +9,12 @@ import { type Life, QUANTITIES, type Quantity } from './vitals.ts';
 
 const MIB = 1024 * 1024;
 const MINUTE_MS = 60_000;
-/** Code is loaded, caches are filled and heaps find their size in this time. */
-const WARM_UP_MS = 90_000;
+/** Code is loaded, caches are filled, and the pools of V8 and of the C library find their size in this time. */
+const WARM_UP_MS = 6 * MINUTE_MS;
 /** In less than this a slope is noise. */
 const TREND_MS_MIN = 5 * MINUTE_MS;
-const HEAP_WINDOW_MS = 20_000;
+/** What is taken for a while and given back is no growth. */
+const MINIMA_OF_MS = 20_000;
 /** After bad weather, until everything has been tried again. */
 const AFTERMATH_MS = 20_000;
 
@@ -27,9 +28,9 @@ interface Bound {
 }
 
 export const BOUNDS: Readonly<Record<Quantity, Bound>> = {
-  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 600, slopeMax: 1 },
+  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 700, slopeMax: 3 },
   heap: { title: 'heap after collections', unit: MIB, unitName: 'MiB', max: 150, slopeMax: 0.5 },
-  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 300, slopeMax: 0.5 },
+  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 300, slopeMax: 3 },
   descriptors: { title: 'file descriptors', unit: 1, unitName: '', max: 150, slopeMax: 0.3 },
   threads: { title: 'threads', unit: 1, unitName: '', max: 40, slopeMax: 0.2 },
 };
@@ -98,9 +99,7 @@ function trendsOf(soak: Soak, plan: SoakPlan): { trends: Map<Quantity, Trend>; s
   const warmMs = Math.max(fromMs, life.startedMs + WARM_UP_MS);
   for (const quantity of QUANTITIES) {
     const inStretch = life.points[quantity].filter(({ atMs }) => atMs >= warmMs && atMs <= toMs);
-    const trend = trendOf(
-      quantity === 'heap' || quantity === 'external' ? minima(inStretch, HEAP_WINDOW_MS) : inStretch,
-    );
+    const trend = trendOf(BOUNDS[quantity].unit === MIB ? minima(inStretch, MINIMA_OF_MS) : inStretch);
     if (trend !== undefined) trends.set(quantity, trend);
   }
   return { trends, spanMs: toMs - warmMs };
