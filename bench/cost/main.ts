@@ -134,7 +134,9 @@ if (!Number.isSafeInteger(seconds) || seconds < 10) {
   process.exitCode = 1;
 } else {
   const rows = await measure(seconds);
-  console.log('| Load | PUT per hour | GET per hour | LIST per hour | DELETE per hour | Requests per month |');
+  console.log(
+    '| Load | PUT per hour | GET per hour | LIST per hour | DELETE per hour | Requests per month |',
+  );
   console.log('|---|---:|---:|---:|---:|---:|');
   for (const row of rows) console.log(formatRow(row));
 }

@@ -9,7 +9,10 @@ export interface RequestCounts {
 }
 
 /** US dollars for a thousand requests, Amazon S3 Standard in us-east-1: PUT, COPY, POST and LIST; GET and all others. */
-export const PRICES: { readonly writing: number; readonly reading: number } = { writing: 0.005, reading: 0.0004 };
+export const PRICES: { readonly writing: number; readonly reading: number } = {
+  writing: 0.005,
+  reading: 0.0004,
+};
 
 const HOURS_PER_MONTH = 730;
 
