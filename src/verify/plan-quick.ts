@@ -107,6 +107,8 @@ function baseFor(held: GenerationInventory, known: ProvenChain | undefined): Sna
   if (changed !== undefined) {
     return held.snapshots.findLast(({ index }) => index <= changed) ?? held.snapshots[0];
   }
+  // Retention has taken the log in which the chain ends, with what came behind that end: it begins behind all that went.
+  if (placeOf(known).index < oldest) return held.snapshots[0];
   // What the chain rests on may itself have gone by retention; then another snapshot begins it that is known as well.
   return undefined;
 }

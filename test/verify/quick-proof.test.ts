@@ -213,6 +213,30 @@ describe('a quick proof', { timeout: 60_000 }, () => {
     }
   });
 
+  it('retention that took the log in which the last proof ended leaves no hole', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    fillSmallReplica(maker, { promise: false });
+    const { chain } = await prove(maker, { stored: maker.position });
+    // The log goes on behind the proof, and is over before the next one.
+    more(maker);
+    more(maker);
+    maker.nextIndex();
+    more(maker);
+    const oldest = Number.parseInt(maker.snapshot().split('/')[3]?.slice(0, 8) ?? '', 16);
+    more(maker);
+    for (const key of maker.store.keys()) {
+      if (Number.parseInt(key.split('/')[3]?.slice(0, 8) ?? '', 16) < oldest) maker.store.objects.delete(key);
+    }
+    const nowMs = maker.store.nowMs + 3_600_000;
+    const next = await prove(maker, {
+      known: kept(chain),
+      stored: maker.position,
+      retentionMs: 1_000,
+      nowMs,
+    });
+    assert.equal(next.proof.outcome, 'proven', JSON.stringify(next.proof));
+  });
+
   it('a snapshot that is gone before its time is damage, also when an older one leads on', async () => {
     using maker = new ReplicaMaker(new MemoryStore());
     fillSmallReplica(maker);
