@@ -5,11 +5,13 @@
  * anyway would notice nothing.
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { mutantTable } from '../test/mutants/describe.ts';
 import { withMutant } from '../test/mutants/environment.ts';
-import type { Catcher, Mutant } from '../test/mutants/mutant.ts';
+import { type Catcher, type Mutant, urlOf } from '../test/mutants/mutant.ts';
+import { plant } from '../test/mutants/plant.ts';
 import { describeCatcher } from '../test/mutants/describe.ts';
 import { MUTANTS } from '../test/mutants/table.ts';
 
@@ -18,7 +20,7 @@ const DEFAULT_JOBS = 2;
 /** Far more than a test takes; one that hangs has noticed something, too. */
 const TIMEOUT_MS = 120_000;
 /** A fault that is no program notices nothing: these must not be the reason. */
-const NOT_A_FAULT = /SyntaxError|ReferenceError|mutant .* expected once/;
+const NOT_A_FAULT = /SyntaxError|ReferenceError|expected once/;
 
 interface Run {
   readonly failed: boolean;
@@ -93,6 +95,8 @@ async function problemsOf(mutant: Mutant, catcher: Catcher): Promise<string[]> {
 async function judge(mutant: Mutant): Promise<Verdict> {
   const startedMs = performance.now();
   const problems: string[] = [];
+  // A fault that cannot be planted would stop every test, which looks the same as being noticed.
+  plant(mutant, readFileSync(new URL(urlOf(mutant)), 'utf8'));
   for (const catcher of mutant.caughtBy) problems.push(...(await problemsOf(mutant, catcher)));
   if (mutant.caughtBy.length === 0) problems.push('nothing is said to notice it');
   return { mutant, problems, elapsedMs: performance.now() - startedMs };
