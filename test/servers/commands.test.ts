@@ -27,8 +27,11 @@ function countOf(path: string): number {
   }
 }
 
+/** Keys that are refused are asked for again for a while before anything is said. */
+const PATIENCE_MS = 90_000;
+
 async function until(running: Started, text: string, times = 1): Promise<void> {
-  const endMs = performance.now() + 20_000;
+  const endMs = performance.now() + PATIENCE_MS;
   while (running.text().split(text).length - 1 < times) {
     assert.ok(performance.now() < endMs, `waited in vain for "${text}":\n${running.text()}`);
     await delay(20);
@@ -99,7 +102,7 @@ describe('commands with S3', { skip: whyNoCeph() ?? false }, () => {
     const replica = `{url: "${url}", sync-interval: 10ms, credentials: {source: env-file, path: ${keys}}}`;
     writeFileSync(config, `dbs:\n  - path: ${path}\n    replicas:\n      - ${replica}\n`);
     const database = makeDatabase(path, 5);
-    const running = startRivulet(['replicate', '-config', config]);
+    const running = startRivulet(['replicate', '-config', config], { patienceMs: 2 * PATIENCE_MS });
     await until(running, 'snapshot written');
     writeFileSync(keys, wrong);
     running.process.kill('SIGHUP');

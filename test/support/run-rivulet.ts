@@ -22,10 +22,13 @@ export interface Started {
 }
 
 /** Starts `rivulet WORDS`; with `uid` as that user. */
-export function startRivulet(words: readonly string[], options: { readonly uid?: number } = {}): Started {
+export function startRivulet(
+  words: readonly string[],
+  options: { readonly uid?: number; readonly patienceMs?: number } = {},
+): Started {
   const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], ...identity });
-  const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  const late = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? PATIENCE_MS);
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text.out += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (text.err += chunk));
