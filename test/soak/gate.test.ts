@@ -4,7 +4,6 @@ import { suite, test } from 'node:test';
 import { LoopbackS3 } from '../support/loopback-s3.ts';
 import { Gate } from './gate.ts';
 
-/** Not `fetch`: after connections that were reset, the process spun and did not end. */
 async function statusOf(url: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const asking = request(url, { method: 'HEAD', agent: false }, (answer) => {

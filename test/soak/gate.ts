@@ -39,7 +39,8 @@ export class Gate implements AsyncDisposable {
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    // Not reset: with both ends of a pipe reset the process spun afterwards and did not end.
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
