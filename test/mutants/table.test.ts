@@ -1,7 +1,6 @@
 /** The faults can be planted, and the guide tells of them. Whether they are caught is found out by `npm run test:mutants`. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { mutantTable } from './describe.ts';
@@ -15,8 +14,6 @@ describe('planted faults', () => {
       const source = readFileSync(new URL(urlOf(mutant)), 'utf8');
       const changed = plant(mutant, source);
       assert.notEqual(changed, source);
-      // Throws when it is no program.
-      stripTypeScriptTypes(changed);
       assert.ok(mutant.caughtBy.length > 0);
       for (const catcher of mutant.caughtBy) {
         if (catcher.kind !== 'test') continue;
