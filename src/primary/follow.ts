@@ -13,6 +13,12 @@ import type { Primary } from './primary.ts';
 const BUSY_SPACING_MS = 100;
 /** First spacing of looks after a file event that brought no commit yet; the events of one commit come together. */
 const STIR_SPACING_MS = 2;
+/**
+ * How long a database that appears while it is waited for is left to its maker. Whoever opens a new log first recovers
+ * it, and meanwhile SQLite refuses everybody else with SQLITE_BUSY_RECOVERY (sqlite.org/rescode.html#busy_recovery),
+ * which an application without a busy timeout takes for a failure.
+ */
+const APPEARED_REST_MS = 500;
 /** Share of the time that may go into looking for the end of a long transaction: a half. */
 const EFFORT_FACTOR = 1;
 
@@ -83,6 +89,9 @@ function spacingAfter(look: Look): number {
 }
 
 async function look({ primary, clock, onFailure, onSuccess, signal }: FollowOptions): Promise<Look> {
+  if (primary.status === 'waiting' && primary.hasUnseen()) {
+    await clock.sleep(APPEARED_REST_MS, signal).catch(() => undefined);
+  }
   if (signal.aborted) return { found: false, elapsedMs: 0 };
   const startedMs = clock.monotonicMs();
   try {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { checkpointInBackground } from '../../src/primary/background-checkpoint.ts';
 import { ChangeWatch } from '../../src/primary/change-watch.ts';
 import { follow } from '../../src/primary/follow.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -122,6 +124,37 @@ describe('following a database', { timeout: 30_000 }, () => {
     stop.abort();
     await following;
     await primary.close();
+  });
+
+  it('leaves a database that appears to its maker for a moment: the log is not opened under an application', async () => {
+    using scratch = new Scratch();
+    const clock = new FakeClock();
+    const primary = openPrimary(scratch.file('app.db'), { clock });
+    const stop = new AbortController();
+    const following = follow({
+      primary,
+      clock,
+      pollIntervalMs: NEVER_MS,
+      onFailure: (error) => assert.fail(String(error)),
+      onSuccess: () => undefined,
+      signal: stop.signal,
+    });
+    await until(() => clock.sleeping > 0);
+    const app = new DatabaseSync(primary.settings.path, { timeout: 0 });
+    app.exec('PRAGMA journal_mode=wal; CREATE TABLE t (a)');
+    await until(() => {
+      // Looks that find nothing yet go on; the rest is longer than any of their spacings.
+      if (!clock.sleeps.includes(500)) clock.advance(5);
+      return clock.sleeps.includes(500);
+    });
+    for (let row = 0; row < 20; row++) app.exec('INSERT INTO t VALUES (1)');
+    assert.equal(primary.status, 'waiting');
+    clock.advance(500);
+    await until(() => primary.status === 'following');
+    stop.abort();
+    await following;
+    await primary.close();
+    app.close();
   });
 
   it('does not begin when it is to end already', async () => {

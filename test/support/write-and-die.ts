@@ -2,7 +2,7 @@
 import { DatabaseSync } from 'node:sqlite';
 
 const [, , path = '', rows = '1'] = process.argv;
-const database = new DatabaseSync(path);
+const database = new DatabaseSync(path, { timeout: 10_000 });
 database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x TEXT)');
 const insert = database.prepare('INSERT INTO t VALUES (hex(randomblob(300)))');
 for (let row = 0; row < Number(rows); row++) insert.run();
