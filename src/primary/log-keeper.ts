@@ -212,4 +212,17 @@ export class LogKeeper {
     for (let index = from.index + 1; index < to.index; index++) bytes += this.#ends.get(index) ?? 0;
     return bytes + toBytes;
   }
+
+  /**
+   * Whether whoever has everything before `from` has everything before `to`, as far as is known. The header alone of a log
+   * that has no commit yet is nothing that anybody could have: no object tells of it.
+   */
+  isNothingBetween(from: Position, to: Position): boolean {
+    if (comparePositions(from, to) >= 0) return true;
+    if (to.offsetBytes > WAL_HEADER_BYTES) return false;
+    return (
+      from.index === to.index ||
+      (from.index === to.index - 1 && this.#ends.get(from.index) === from.offsetBytes)
+    );
+  }
 }

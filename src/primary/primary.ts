@@ -141,6 +141,11 @@ export class Primary {
     return this.#keeper.bytesBetween(from, to);
   }
 
+  /** Whether whoever has everything before `from` lacks nothing before `to`: the header of a log counts for nothing. */
+  isNothingBetween(from: Position, to: Position): boolean {
+    return this.#keeper.isNothingBetween(from, to);
+  }
+
   get spoolBytes(): number {
     return this.#keeper.spoolBytes;
   }

@@ -178,7 +178,9 @@ export class Duties {
   async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     // The database may have been replaced since the last look of this destination, which was away.
     const snapshot = await this.#parts.primary.openSnapshot(session.generation);
-    const stored = async (): Promise<void> => this.#confirmedThrough(session, snapshot.position, signal);
+    const stored = async (): Promise<void> => {
+      await this.#confirmedThrough(session, snapshot.position, signal);
+    };
     try {
       await this.upload(session.generation, snapshot, stored, signal);
     } catch (error) {
@@ -219,13 +221,15 @@ export class Duties {
     }
   }
 
+  /** Waits until the destination has everything before `position`; answers by what position it knows that state. */
   async #confirmedThrough(
     session: Session,
     position: Position,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<Position> {
+    const { primary } = this.#parts;
     while (this.#parts.session() === session) {
-      if (comparePositions(positionOf(session.cursor), position) >= 0) return;
+      if (primary.isNothingBetween(positionOf(session.cursor), position)) return knownBy(session, position);
       await this.#progress.wait(signal);
     }
     throw new RivuletError('CANCELLED', 'the generation changed meanwhile');
@@ -261,7 +265,7 @@ export class Duties {
   }
 
   async #proveFully(session: Session, signal: AbortSignal | undefined): Promise<void> {
-    const shipped = async (position: Position): Promise<void> =>
+    const shipped = async (position: Position): Promise<Position> =>
       this.#confirmedThrough(session, position, signal);
     const demand = await this.#prover.full(session, shipped, signal);
     const nowMs = this.#parts.clock.now();
@@ -288,4 +292,11 @@ export class Duties {
     this.#prover.healed(session);
     if (this.#parts.session() === session) await this.#prover.quick(session, signal);
   }
+}
+
+/** A log that holds nothing but its header is no object anywhere, unless a snapshot was made of it. */
+function knownBy({ cursor, snapshotIndex }: Session, position: Position): Position {
+  const reached = positionOf(cursor);
+  const isThere = comparePositions(reached, position) >= 0 || snapshotIndex >= position.index;
+  return isThere ? position : reached;
 }

@@ -194,11 +194,11 @@ export class Prover {
   /**
    * Restores the newest state and compares it with the live database, then one older moment.
    *
-   * @param shipped - resolves when the destination holds everything before a position
+   * @param shipped - as `validateReplica` wants it
    */
   async full(
     session: Session,
-    shipped: (position: Position) => Promise<void>,
+    shipped: (position: Position) => Promise<Position>,
     signal: AbortSignal | undefined,
   ): Promise<Demand> {
     if (this.#isTooLarge()) return NOTHING;
@@ -246,7 +246,7 @@ export class Prover {
   async #proveNewest(
     session: Session,
     temporaryPath: string,
-    shipped: (position: Position) => Promise<void>,
+    shipped: (position: Position) => Promise<Position>,
     signal: AbortSignal | undefined,
   ): Promise<Proof> {
     const { primary, store, logger, observer, clock } = this.#parts;

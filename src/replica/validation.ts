@@ -24,8 +24,11 @@ export interface ValidationParts {
   readonly temporaryPath: string;
   readonly logger: Logger;
   readonly clock?: Clock;
-  /** Resolves when the destination holds everything before `position`; rejects when it never will. */
-  readonly shipped: (position: Position) => Promise<void>;
+  /**
+   * Resolves when the destination holds everything before `position`, to the position by which the destination knows that
+   * very state; rejects when it never will.
+   */
+  readonly shipped: (position: Position) => Promise<Position>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,8 +63,9 @@ export interface Different {
 const ATTEMPTS = 2;
 
 export async function validateReplica(parts: ValidationParts): Promise<Validated> {
-  const { position, digest } = await hashLive(parts);
-  await parts.shipped(position);
+  const live = await hashLive(parts);
+  const { digest } = live;
+  const position = await parts.shipped(live.position);
   const { temporaryPath, logger } = parts;
   for (let attempt = 1; ; attempt += 1) {
     rmSync(temporaryPath, { force: true });

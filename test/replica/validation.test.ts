@@ -30,7 +30,7 @@ async function validate(scene: ReplicaScene, primary: Primary): Promise<string> 
     generation: scene.primary.generation ?? '',
     temporaryPath: scene.live.scratch.file('validation.db'),
     logger: scene.logger,
-    shipped: async () => undefined,
+    shipped: async (position) => position,
   });
   return outcome;
 }
