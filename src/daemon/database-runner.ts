@@ -417,7 +417,8 @@ export class DatabaseRunner {
     if (!isRivuletError(error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED')) return;
     // What only a duty is refused, such as deleting, does not stop the shipping: then the replica does not fail.
     queueMicrotask(() => {
-      if (this.#running(name)?.replica.status.lastError?.message !== messageOf(error)) return;
+      const { state, lastError } = this.#running(name)?.replica.status ?? {};
+      if (state !== 'failing' || lastError?.message !== messageOf(error)) return;
       this.#refused.add(name);
       this.#tools.onRefused?.({ db: this.settings.path, replica: name, error });
     });
@@ -594,7 +595,8 @@ export class DatabaseRunner {
 
   #replicaStall(one: RunningReplica): StallTold {
     const { lastError } = one.replica.status;
-    return replicaStall(lastError?.isOver === false ? lastError : undefined, this.#lagOf(one).lagBytes);
+    const isCause = lastError?.isOver === false && lastError.duty === undefined;
+    return replicaStall(isCause ? lastError : undefined, this.#lagOf(one).lagBytes);
   }
 
   #stallEndsAll(replica: string, { message }: StallTold): void {

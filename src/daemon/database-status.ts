@@ -79,7 +79,9 @@ function proofReasons(db: string, { name, proof }: ReplicaReport): HealthReason[
 }
 
 function shippingReasons(db: string, one: ReplicaReport): HealthReason[] {
-  const why = one.lastError === undefined || one.lastError.isOver ? '' : `: ${one.lastError.message}`;
+  const { lastError } = one;
+  const isCause = lastError?.isOver === false && lastError.duty === undefined;
+  const why = isCause ? `: ${lastError.message}` : '';
   const about = { db, replica: one.name };
   if (one.state === 'lost')
     return [{ ...about, reason: 'lease-lost', message: 'another process has taken the replica over' }];

@@ -2,7 +2,6 @@
  * What a destination needs beside the shipping: snapshots, retention, validation. One duty at a time, started when the
  * schedule says so, going on while segments are shipped.
  */
-import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { type Files, systemFiles } from '../base/files.ts';
@@ -14,17 +13,23 @@ import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { DutyFailures } from './duty-failures.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { enforceRetention } from './retention.ts';
-import { type Duty, nextDuty, type Schedule, type ScheduleSettings, snapshotDueAtMs } from './schedule.ts';
+import {
+  type Duty,
+  type DutyKind,
+  nextDuty,
+  notAhead,
+  type Schedule,
+  type ScheduleSettings,
+  snapshotDueAtMs,
+} from './schedule.ts';
 import type { Session } from './session.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { Prover, type VerifySettings } from './prover.ts';
-import type { ProofStatus } from './replica-status.ts';
+import type { NotedError, ProofStatus } from './replica-status.ts';
 import { readValidatedAt, writeValidatedAt } from './validation.ts';
-
-const RETRY_FIRST_MS = 1_000;
-const RETRY_MAX_MS = 5 * 60_000;
 
 const NO_PROOFS: VerifySettings = { intervalMs: 0, quickIntervalMs: 0, maxSizeBytes: 0 };
 
@@ -53,11 +58,10 @@ export interface DutyParts {
 export class Duties {
   readonly #settings: DutySettings;
   readonly #parts: DutyParts;
-  readonly #backoff: Backoff = exponentialBackoff(RETRY_FIRST_MS, RETRY_MAX_MS);
+  readonly #failures: DutyFailures;
   readonly #progress = new SignalEvent();
   #schedule: Schedule;
   #underWay: Promise<void> | undefined;
-  #lastFailure: unknown;
   readonly #othersTold = new Set<Generation>();
   readonly #prover: Prover;
   #session: Session | undefined;
@@ -70,8 +74,13 @@ export class Duties {
       retentionCheckedAtMs: undefined,
       retentionIsIdle: false,
       validatedAtMs: readValidatedAt(settings.metaPath, settings.name) ?? parts.clock.now(),
-      notBeforeMs: Number.NEGATIVE_INFINITY,
     };
+    const { clock, logger, observer } = parts;
+    this.#failures = new DutyFailures({
+      clock,
+      logger,
+      observer: { onFailure: (error) => observer.onFailure(error), onRecovery: () => undefined },
+    });
     const { verify = NO_PROOFS, isEncrypted = false } = settings;
     this.#prover = new Prover(
       { ...settings, verify, isEncrypted },
@@ -89,9 +98,14 @@ export class Duties {
     return this.#underWay;
   }
 
-  /** Why the last duty failed; undefined when it did not. */
-  get lastFailure(): unknown {
-    return this.#lastFailure;
+  /** What was thrown by the duties that have failed and not succeeded since. */
+  get failures(): readonly unknown[] {
+    return this.#failures.errors;
+  }
+
+  /** What went wrong with each duty last. */
+  get lastErrors(): readonly NotedError[] {
+    return this.#failures.last;
   }
 
   /** The destination's newest snapshot is from then (milliseconds since 1970). */
@@ -126,10 +140,13 @@ export class Duties {
     if (session === undefined || this.#underWay !== undefined) return undefined;
     if (session !== this.#session) this.#prover.begin(session);
     this.#session = session;
+    const nowMs = this.#parts.clock.now();
+    this.#schedule = notAhead(this.#schedule, nowMs);
+    this.#prover.notAhead(nowMs);
     const { newsSinceMs, hasNewsSinceFull, isBroken } = this.#prover;
     const { verify = NO_PROOFS } = this.#settings;
     return nextDuty(
-      { ...this.#schedule, newsSinceMs, hasNewsSinceFull, isBroken },
+      { ...this.#schedule, newsSinceMs, hasNewsSinceFull, isBroken, waits: this.#failures.waits },
       {
         ...this.#settings,
         quickProofIntervalMs: verify.quickIntervalMs,
@@ -154,24 +171,18 @@ export class Duties {
       });
   }
 
-  async #perform(kind: Duty['kind'], session: Session, signal: AbortSignal | undefined): Promise<void> {
+  async #perform(kind: DutyKind, session: Session, signal: AbortSignal | undefined): Promise<void> {
     if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
     else if (kind === 'retention') await this.#enforceRetention(session, signal);
     else if (kind === 'validation') await this.#proveFully(session, signal);
     else await this.#prove(session, signal);
-    this.#lastFailure = undefined;
-    this.#backoff.reset();
+    this.#failures.succeeded(kind);
   }
 
-  #failed(kind: Duty['kind'], session: Session, error: unknown): void {
-    const waitMs = this.#backoff.next();
-    this.#schedule = { ...this.#schedule, notBeforeMs: this.#parts.clock.now() + waitMs };
+  #failed(kind: DutyKind, session: Session, error: unknown): void {
     // The database is gone, or is another one, and the shipping has not seen it yet: nobody needs to be told, but the
     // duty stays due until then and must not be tried again at once.
-    if (this.#parts.primary.generation !== session.generation) return;
-    this.#lastFailure = error;
-    this.#parts.observer.onFailure(error);
-    this.#parts.logger.warn(`${kind} failed; trying again`, { error, retryInMs: Math.round(waitMs) });
+    this.#failures.failed(kind, error, this.#parts.primary.generation === session.generation);
   }
 
   /** The snapshot may only appear when the log before its position has been shipped. */

@@ -131,6 +131,12 @@ export class Prover {
     this.#note = { ...this.#note, newsSinceMs, hasNewsSinceFull: true };
   }
 
+  /** A clock that was wrong for a while may have noted a moment that is yet to come. */
+  notAhead(nowMs: number): void {
+    const { newsSinceMs } = this.#note;
+    if (newsSinceMs !== undefined && newsSinceMs > nowMs) this.#note = { ...this.#note, newsSinceMs: nowMs };
+  }
+
   /** A session begins: is what the destination holds what was proven last? */
   begin(session: Session): void {
     const { chain } = this.#note;

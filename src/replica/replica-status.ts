@@ -2,6 +2,7 @@
 import { type ErrorCode, isRivuletError, messageOf } from '../base/errors.ts';
 import type { Generation, Position } from '../generations/names.ts';
 import type { LeaseStatus } from './lease/lease.ts';
+import type { DutyKind } from './schedule.ts';
 
 /** An error as status pages show it. */
 export interface NotedError {
@@ -14,6 +15,19 @@ export interface NotedError {
   readonly atMs: number;
   /** Whether all has been well again since. */
   readonly isOver: boolean;
+  /** What failed beside the shipping, which goes on; undefined when the shipping itself did. */
+  readonly duty?: DutyKind;
+}
+
+/** The one that matters most: shipping that fails, a duty that fails, or else what failed last and is over. */
+export function latestError(
+  shipping: NotedError | undefined,
+  duties: readonly NotedError[],
+): NotedError | undefined {
+  if (shipping?.isOver === false) return shipping;
+  const all = shipping === undefined ? duties : [shipping, ...duties];
+  const going = all.filter(({ isOver }) => !isOver);
+  return (going.length > 0 ? going : all).toSorted((a, b) => b.atMs - a.atMs)[0];
 }
 
 /** @param atMs - milliseconds since 1970 */

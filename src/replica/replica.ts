@@ -19,12 +19,12 @@ import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Duties, type DutySettings } from './duties.ts';
-import { FailureLog } from './failure-log.ts';
+import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
 import { fencedStore } from './lease/fenced-store.ts';
 import type { Lease } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
-import type { ReplicaStatus } from './replica-status.ts';
+import { latestError, type ReplicaStatus } from './replica-status.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
 import { UploadProgress } from './upload-progress.ts';
@@ -91,7 +91,7 @@ export class Replica {
       logger: parts.logger.child({ replica: settings.name }),
     };
     this.startedAtMs = parts.clock.now();
-    this.#failures = new FailureLog(this.#parts);
+    this.#failures = new FailureLog(SHIPPING, this.#parts);
     this.#duties = new Duties(settings, { ...this.#parts, session: () => this.#session });
     this.#record = this.#openRecord();
     this.#shipper = new Shipper({
@@ -117,7 +117,7 @@ export class Replica {
       confirmed: this.#session === undefined ? undefined : positionOf(this.#session.cursor),
       syncedAtMs: this.#syncedAtMs,
       caughtUpAtMs: this.#caughtUpAtMs,
-      lastError: this.#failures.last,
+      lastError: latestError(this.#failures.last, this.#duties.lastErrors),
       snapshotDueAtMs: this.#duties.snapshotDueAtMs,
       lease: this.#parts.lease?.status,
       proof: this.#duties.proof,
@@ -311,7 +311,8 @@ export class Replica {
         await this.syncOnce(signal);
       }
     }
-    if (this.#duties.lastFailure !== undefined) throw this.#duties.lastFailure;
+    const [failure] = this.#duties.failures;
+    if (failure !== undefined) throw failure;
   }
 
   /**

@@ -30,12 +30,14 @@ export interface Schedule {
   readonly hasNewsSinceFull?: boolean;
   /** The last proof failed: nothing older may be let go of before another one succeeds. */
   readonly isBroken?: boolean;
-  /** After a failure nothing is tried before this moment. */
-  readonly notBeforeMs?: number;
+  /** After a failure a duty is not tried before this moment; the others are. */
+  readonly waits?: ReadonlyMap<DutyKind, number>;
 }
 
+export type DutyKind = 'snapshot' | 'retention' | 'validation' | 'proof';
+
 export interface Duty {
-  readonly kind: 'snapshot' | 'retention' | 'validation' | 'proof';
+  readonly kind: DutyKind;
   readonly atMs: number;
 }
 
@@ -71,11 +73,27 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
   if (schedule.newsSinceMs !== undefined && quickEveryMs !== undefined) {
     duties.push({ kind: 'proof', atMs: schedule.newsSinceMs + quickEveryMs });
   }
-  const first = duties.reduce<Duty | undefined>(
-    (best, duty) => (best === undefined || duty.atMs < best.atMs ? duty : best),
-    undefined,
-  );
-  return first && { ...first, atMs: Math.max(first.atMs, schedule.notBeforeMs ?? Number.NEGATIVE_INFINITY) };
+  return duties
+    .map(({ kind, atMs }) => ({ kind, atMs: Math.max(atMs, schedule.waits?.get(kind) ?? atMs) }))
+    .reduce<Duty | undefined>(
+      (best, duty) => (best === undefined || duty.atMs < best.atMs ? duty : best),
+      undefined,
+    );
+}
+
+/**
+ * A clock that was wrong for a while leaves moments that are yet to come. What was done then counts as done now: else nothing
+ * would be done until that day.
+ */
+export function notAhead(schedule: Schedule, nowMs: number): Schedule {
+  const noLater = <T extends number | undefined>(ms: T): T | number =>
+    ms === undefined ? ms : Math.min(ms, nowMs);
+  return {
+    ...schedule,
+    snapshotAtMs: noLater(schedule.snapshotAtMs),
+    retentionCheckedAtMs: noLater(schedule.retentionCheckedAtMs),
+    validatedAtMs: noLater(schedule.validatedAtMs),
+  };
 }
 
 /** The shorter of the two intervals that are set. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RivuletError } from '../../src/base/errors.ts';
-import { FailureLog } from '../../src/replica/failure-log.ts';
+import { FailureLog, SHIPPING } from '../../src/replica/failure-log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 
@@ -10,7 +10,7 @@ test('a failing destination: one line with what to do, reminders, one line when 
   const logger = new RecordingLogger();
   const heard: string[] = [];
   const observer = { onFailure: () => heard.push('failure'), onRecovery: () => heard.push('recovery') };
-  const log = new FailureLog({ clock, logger, observer });
+  const log = new FailureLog(SHIPPING, { clock, logger, observer });
   const error = new RivuletError('HOST_KEY_UNVERIFIED', 'the host key is not known', {
     hint: 'pin it: ssh-ed25519 AAAA',
   });

@@ -47,7 +47,7 @@ describe('a generation that has ended', () => {
     assert.ok(duties.underWay !== undefined, 'no snapshot was due');
     await duties.underWay;
     assert.deepEqual(await keysOf(scene), []);
-    assert.equal(duties.lastFailure, undefined);
+    assert.deepEqual(duties.failures, []);
     // It is due still, and would be tried again and again without a pause.
     assert.ok((duties.nextAtMs() ?? 0) > systemClock.now(), 'tried again at once');
   });

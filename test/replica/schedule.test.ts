@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { configFromCommandLine } from '../../src/config/from-command-line.ts';
-import { nextDuty, type Schedule, type ScheduleSettings } from '../../src/replica/schedule.ts';
+import { nextDuty, notAhead, type Schedule, type ScheduleSettings } from '../../src/replica/schedule.ts';
 
 const HOUR_MS = 3_600_000;
 const SETTINGS: ScheduleSettings = {
@@ -56,9 +56,28 @@ test('retention is looked at each interval, never less often than its length, un
   });
 });
 
-test('after a failure nothing is due before its wait is over', () => {
-  const notBeforeMs = SNAPSHOT_AT_MS + 100 * HOUR_MS;
-  assert.equal(nextDuty({ ...IDLE, notBeforeMs }, SETTINGS, true)?.atMs, notBeforeMs);
+test('after a failure a duty waits, and the others do not', () => {
+  const atMs = SNAPSHOT_AT_MS + 100 * HOUR_MS;
+  const waits = new Map([['snapshot', atMs] as const]);
+  assert.deepEqual(nextDuty({ ...IDLE, waits }, SETTINGS, true), { kind: 'snapshot', atMs });
+  const busy = { ...IDLE, retentionIsIdle: false, retentionCheckedAtMs: SNAPSHOT_AT_MS, waits };
+  assert.deepEqual(nextDuty(busy, SETTINGS, true), { kind: 'retention', atMs: SNAPSHOT_AT_MS + HOUR_MS });
+  const over = { ...IDLE, waits: new Map([['snapshot', SNAPSHOT_AT_MS] as const]) };
+  assert.equal(
+    nextDuty(over, SETTINGS, true)?.atMs,
+    SNAPSHOT_AT_MS + 6 * HOUR_MS,
+    'it is not due before its time',
+  );
+});
+
+test('moments that are yet to come count as now, after a clock was wrong', () => {
+  const nowMs = SNAPSHOT_AT_MS - 1000 * HOUR_MS;
+  const schedule = notAhead({ ...IDLE, retentionIsIdle: false, retentionCheckedAtMs: SNAPSHOT_AT_MS }, nowMs);
+  assert.deepEqual(nextDuty(schedule, SETTINGS, true), { kind: 'retention', atMs: nowMs + HOUR_MS });
+  assert.equal(schedule.snapshotAtMs, nowMs);
+  assert.equal(schedule.validatedAtMs, nowMs);
+  assert.equal(notAhead({ ...IDLE, snapshotAtMs: undefined }, nowMs).snapshotAtMs, undefined);
+  assert.deepEqual(notAhead(IDLE, SNAPSHOT_AT_MS + 1), { ...IDLE, retentionCheckedAtMs: undefined });
 });
 
 test('what is new is proven an interval after it came; without anything new nothing is due', () => {

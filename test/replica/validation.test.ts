@@ -3,7 +3,6 @@ import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { Primary } from '../../src/primary/primary.ts';
 import { readValidatedAt, validateReplica, writeValidatedAt } from '../../src/replica/validation.ts';
-import { FakeClock } from '../support/fake-clock.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -65,38 +64,5 @@ describe('validation', { timeout: 30_000 }, () => {
     assert.equal(readValidatedAt(folder, 'a'), undefined);
     writeValidatedAt(folder, 'a', 0);
     assert.deepEqual(readdirSync(folder).length, 2);
-  });
-});
-
-describe('a duty that fails', { timeout: 30_000 }, () => {
-  it('is told, waits longer each time, and does not disturb the shipping', async () => {
-    const clock = new FakeClock();
-    const HOUR = 3_600_000;
-    const settings = { retentionMs: 24 * HOUR, retentionCheckIntervalMs: HOUR };
-    await using scene = new ReplicaScene({ clock, settings });
-    scene.live.insert(2);
-    const { signal } = new AbortController();
-    await scene.sync();
-    scene.store.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
-    const lines = (): number => scene.logger.matching('retention failed; trying again').length;
-    const fails = async (): Promise<void> => assert.rejects(scene.replica.once(signal));
-    await fails();
-    assert.equal(lines(), 1);
-    scene.live.insert(2);
-    await fails();
-    assert.equal(lines(), 1, 'not before its wait is over');
-    assert.equal(scene.replica.isCaughtUp, true);
-    assert.equal(scene.replica.status.state, 'streaming');
-    for (let n = 0; n < 5; n++) {
-      clock.advance(HOUR);
-      await fails();
-    }
-    const waits = scene.logger.matching('retention failed').map(({ fields }) => Number(fields['retryInMs']));
-    assert.equal(waits.length, 6);
-    assert.ok((waits.at(-1) ?? 0) > (waits[0] ?? 0), waits.join(' '));
-    scene.store.fault = () => undefined;
-    clock.advance(HOUR);
-    await scene.replica.once(signal);
-    assert.equal(lines(), 6);
   });
 });

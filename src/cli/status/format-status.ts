@@ -91,7 +91,8 @@ function lagText({ lagBytes, lagMs }: ReplicaReport): string {
 function errorText(error: NotedError | undefined, nowMs: number): string | undefined {
   if (error === undefined) return undefined;
   const code = error.code === undefined ? '' : ` [${error.code}]`;
-  return `${error.message}${code}, ${formatSpan(nowMs - error.atMs)} ago${error.isOver ? ', over' : ''}`;
+  const duty = error.duty === undefined ? '' : `${error.duty}: `;
+  return `${duty}${error.message}${code}, ${formatSpan(nowMs - error.atMs)} ago${error.isOver ? ', over' : ''}`;
 }
 
 function leaseText({ lease }: ReplicaReport): string | undefined {
