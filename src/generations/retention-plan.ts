@@ -3,7 +3,6 @@
  * what is younger the plan keeps the newest snapshot that is older than the window, and everything behind it.
  */
 import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEntry } from './inventory.ts';
-import { generationOf } from './inventory.ts';
 import type { Generation } from './names.ts';
 import { tryPlanRestore } from './restore-plan.ts';
 
@@ -87,20 +86,9 @@ export function planRetention(inventory: Inventory, retentionMs: number, nowMs: 
 }
 
 /**
- * Whether a new snapshot is due, timed by what the replica holds, so that a restart does not restart the clock: when
- * the newest one of `generation` is older than the interval, or than the retention when no interval is set.
- *
- * @param snapshotIntervalMs - undefined or 0 when not set
+ * Whether time alone will let go of more than `plan` does. A window that moves on never takes anything back, so what goes
+ * one day is what goes when everything has left the window.
  */
-export function isSnapshotDue(
-  inventory: Inventory,
-  generation: Generation,
-  timing: { snapshotIntervalMs: number | undefined; retentionMs: number; nowMs: number },
-): boolean {
-  const newest = generationOf(inventory, generation)?.snapshots.at(-1);
-  if (newest === undefined) return true;
-  const { snapshotIntervalMs, retentionMs, nowMs } = timing;
-  const intervalMs =
-    snapshotIntervalMs !== undefined && snapshotIntervalMs > 0 ? snapshotIntervalMs : retentionMs;
-  return intervalMs > 0 && nowMs - newest.createdAt >= intervalMs;
+export function expiresLater(inventory: Inventory, plan: RetentionPlan): boolean {
+  return planRetention(inventory, 1, Number.POSITIVE_INFINITY).keys.length > plan.keys.length;
 }

@@ -1,7 +1,7 @@
 /** Carries out a retention plan at one destination. */
 import type { Logger } from '../base/log.ts';
 import { type Inventory, readInventory } from '../generations/inventory.ts';
-import { planRetention } from '../generations/retention-plan.ts';
+import { expiresLater, planRetention } from '../generations/retention-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
 /** Objects removed with one call; S3 takes a thousand at most. */
@@ -42,7 +42,5 @@ export async function enforceRetention(parts: RetentionParts): Promise<Retention
       bytes: plan.bytes,
     });
   }
-  const snapshotsLeft =
-    inventory.generations.reduce((sum, { snapshots }) => sum + snapshots.length, 0) - plan.snapshots.length;
-  return { removed: plan.keys.length, isIdle: snapshotsLeft <= 1, inventory };
+  return { removed: plan.keys.length, isIdle: !expiresLater(inventory, plan), inventory };
 }

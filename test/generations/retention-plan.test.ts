@@ -10,7 +10,7 @@ import {
 } from '../../src/generations/inventory.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import { tryPlanRestore } from '../../src/generations/restore-plan.ts';
-import { isSnapshotDue, planRetention } from '../../src/generations/retention-plan.ts';
+import { expiresLater, planRetention } from '../../src/generations/retention-plan.ts';
 
 const DAY = 86_400_000;
 const NOW = Date.parse('2026-03-01T00:00:00Z');
@@ -156,20 +156,20 @@ describe('retention plan', () => {
     assert.deepEqual(planRetention(only, DAY, NOW + 1000 * DAY).keys, []);
   });
 
-  it('takes a snapshot when the newest is older than the interval, or than retention', () => {
-    const inventory = inventoryAfter([{ gapMs: DAY, kind: 'segment' }]);
-    const generation = inventory.generations[0]?.generation ?? '';
-    const due = (snapshotIntervalMs: number | undefined, retentionMs: number, nowMs: number = NOW): boolean =>
-      isSnapshotDue(inventory, generation, { snapshotIntervalMs, retentionMs, nowMs });
-    assert.equal(due(DAY + 1, DAY), false);
-    assert.equal(due(DAY, 10 * DAY), true);
-    assert.equal(due(undefined, DAY), true);
-    assert.equal(due(undefined, DAY + 1), false);
-    assert.equal(due(undefined, 0, NOW + 100 * DAY), false);
-    assert.equal(due(undefined, DAY, NOW - 5 * DAY), false);
-    assert.equal(
-      isSnapshotDue(inventory, 'ffffffffffffffff', { snapshotIntervalMs: DAY, retentionMs: DAY, nowMs: NOW }),
-      true,
+  it('knows when nothing goes by time alone any more', () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 3 * DAY }),
+        (steps, retentionMs) => {
+          const inventory = inventoryAfter(steps);
+          const plan = planRetention(inventory, retentionMs, NOW);
+          const moments = momentsOf(inventory, 0).map((timeMs) => Math.max(NOW, timeMs + retentionMs + 1));
+          const later = moments.map((timeMs) => planRetention(inventory, retentionMs, timeMs).keys.length);
+          assert.equal(expiresLater(inventory, plan), Math.max(...later) > plan.keys.length);
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 });

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { decodeFrame } from '../../src/codec/decode-frame.ts';
 import { encodeFrame } from '../../src/codec/encode-frame.ts';
 import { type Annotation, encodeAnnotation, findAnnotation } from '../../src/generations/annotation.ts';
-import { parseSegmentName } from '../../src/generations/names.ts';
+import { parseSegmentName, segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import { frameBytes } from '../../src/wal/frames.ts';
 import { enforceRetention } from '../../src/replica/retention.ts';
 import { restore } from '../../src/restore/restore.ts';
@@ -128,5 +128,26 @@ describe('retention at a destination', { timeout: 30_000 }, () => {
     assert.ok(removed > 0);
     assert.equal(store.keysOf('remove').length, 2);
     assert.equal((await enforceRetention({ ...parts, retentionMs: 0 })).removed, 0);
+  });
+
+  it('is idle beside an old generation that was written to after the present one got its snapshot', async () => {
+    const DAY = 86_400_000;
+    const store = new MemoryStore();
+    const put = (generation: string, snapshotMs: number, segmentMs: number): void => {
+      store.put(snapshotKey(generation, 0), new Uint8Array(1), snapshotMs);
+      store.put(segmentKey(generation, { index: 0, offsetBytes: 0 }), new Uint8Array(1), segmentMs);
+    };
+    put('00112233445566aa', 0, 4 * DAY);
+    put('00112233445566bb', 3 * DAY, 5 * DAY);
+    const parts = { store, retentionMs: DAY, logger: new RecordingLogger() };
+    // Whatever the time, no snapshot of the present one begins behind all of the old one: nothing was written since.
+    for (const nowMs of [5 * DAY, 500 * DAY]) {
+      const { isIdle, removed } = await enforceRetention({ ...parts, nowMs });
+      assert.deepEqual({ isIdle, removed }, { isIdle: true, removed: 0 });
+    }
+    store.put(snapshotKey('00112233445566bb', 1), new Uint8Array(1), 6 * DAY);
+    assert.equal((await enforceRetention({ ...parts, nowMs: 6 * DAY })).isIdle, false);
+    const { isIdle, removed } = await enforceRetention({ ...parts, nowMs: 7 * DAY });
+    assert.deepEqual({ isIdle, removed }, { isIdle: true, removed: 4 });
   });
 });
