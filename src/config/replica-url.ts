@@ -4,7 +4,7 @@ import { suggest } from '../base/suggest.ts';
 import { escapedPath, splitUrl, unescape } from './go-url.ts';
 import type { GoUrl } from './go-url.ts';
 import type { Given, ReplicaType } from './key-spec.ts';
-import { splitAccessPoint } from './s3-access-point.ts';
+import { isAccessPoint, splitAccessPoint } from './s3-access-point.ts';
 import { parseS3Host } from './s3-host.ts';
 import { REPLICA_KEYS } from './schema.ts';
 import type { Destination, FileDestination } from './settings.ts';
@@ -71,13 +71,20 @@ function readS3(url: GoUrl): UrlResult {
   if (url.user !== undefined || looksLikeKeys(url)) return { problem: KEYS_IN_URL };
   const host = parseS3Host(url.host);
   const isServerAlone = host.bucket === undefined && url.host !== '';
-  const place = isServerAlone ? bucketInPath(url.rawPath) : { path: prefixOf(url.rawPath) };
+  const place = isServerAlone
+    ? bucketInPath(url.rawPath)
+    : { bucket: bucketOf(host.bucket), path: prefixOf(url.rawPath) };
   return withQuery(url, { type: 's3', ...host, ...place });
 }
 
 const KEYS_IN_URL =
   'must not hold access keys; give them as `access-key-id` and `secret-access-key` in the configuration, or as ' +
-  'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment';
+  'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment. A colon in the name of a bucket is written %3A';
+
+/** What cannot stand in the host of a URL is escaped there, such as the colon of Ceph's `tenant:bucket`. */
+function bucketOf(written: string | undefined): string | undefined {
+  return written === undefined ? undefined : unescape(written) || undefined;
+}
 
 /** A secret may have a slash in it, which puts the `@` behind it into the path. No host and no bucket has such a colon. */
 function looksLikeKeys({ host }: GoUrl): boolean {
@@ -92,14 +99,14 @@ function bucketInPath(rawPath: string): { readonly bucket: string | undefined; r
 
 function readGcs(url: GoUrl): UrlResult {
   if (url.user !== undefined) return { problem: 'must not hold a user or a key; give `credentials-file`' };
-  return withQuery(url, { type: 'gcs', path: prefixOf(url.rawPath), bucket: url.host || undefined });
+  return withQuery(url, { type: 'gcs', path: prefixOf(url.rawPath), bucket: bucketOf(url.host) });
 }
 
 function readAbs(url: GoUrl): UrlResult {
   if (url.password !== undefined) {
     return { problem: 'must not hold a key; give `account-key`, or LITESTREAM_AZURE_ACCOUNT_KEY' };
   }
-  const bucket = url.host || undefined;
+  const bucket = bucketOf(url.host);
   return withQuery(url, { type: 'abs', path: prefixOf(url.rawPath), bucket, accountName: url.user });
 }
 
@@ -148,7 +155,12 @@ export function formatReplicaUrl(destination: Destination): string {
 function authorityOf(destination: Exclude<Destination, FileDestination>): string {
   if (destination.type === 'sftp') return `${encodeURIComponent(destination.user)}@${destination.host}`;
   const hasAccount = destination.type === 'abs' && destination.accountName !== undefined;
-  return `${hasAccount ? `${valueInUrl(destination.accountName)}@` : ''}${destination.bucket}`;
+  return `${hasAccount ? `${valueInUrl(destination.accountName)}@` : ''}${bucketInUrl(destination.bucket)}`;
+}
+
+/** A bucket's name as the host of a URL; the name of an access point stands there as it is. */
+export function bucketInUrl(bucket: string): string {
+  return isAccessPoint(bucket) ? bucket : encodeURIComponent(bucket);
 }
 
 /** The path with a slash before it; what would end it, or be taken for an escape, is escaped. */

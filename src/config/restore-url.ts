@@ -1,7 +1,7 @@
 /** The URL of a destination that can be pasted into a command. */
 import { defaultPathStyle, regionOfEndpoint } from './build-s3.ts';
 import type { ReplicaType } from './key-spec.ts';
-import { formatReplicaUrl, pathInUrl, valueInUrl } from './replica-url.ts';
+import { bucketInUrl, formatReplicaUrl, pathInUrl, valueInUrl } from './replica-url.ts';
 import { isAccessPoint } from './s3-access-point.ts';
 import { parseS3Host } from './s3-host.ts';
 import { REPLICA_KEYS } from './schema.ts';
@@ -49,6 +49,8 @@ const IN_S3_HOST: ReadonlySet<Property> = new Set<Property>(['endpoint', 'region
 /** The host form that says all three of them, which other tools read, too; undefined when there is none. */
 function s3HostOf({ bucket, endpoint, region, forcePathStyle }: S3Destination): string | undefined {
   if (endpoint === undefined || isAccessPoint(bucket)) return undefined;
+  // Other tools do not read escapes there.
+  if (bucketInUrl(bucket) !== bucket) return undefined;
   const host = `${bucket}.${endpoint.replace(/^\w+:\/\//, '')}`;
   if (/[/?#@]/.test(host)) return undefined;
   const read = parseS3Host(host);

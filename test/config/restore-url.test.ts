@@ -43,7 +43,16 @@ const file = path.map((text) => `/etc/${text}`.replaceAll(/\/+/g, '/'));
 
 const s3 = fc.record({
   type: fc.constant('s3'),
-  bucket: fc.oneof(word, fc.constantFrom('my.bucket', 'arn:aws:s3:eu-west-1:123456789012:accesspoint/point')),
+  bucket: fc.oneof(
+    word,
+    fc.constantFrom(
+      'my.bucket',
+      'tenant:bucket',
+      'tenant:my.bucket',
+      ':bucket',
+      'arn:aws:s3:eu-west-1:123456789012:accesspoint/point',
+    ),
+  ),
   path: optional(path),
   endpoint: optional(endpoint),
   region: optional(word),
@@ -134,6 +143,19 @@ test('secrets stay out of it, the files that hold them do not', () => {
     const more = 'key-path' in keys ? { 'known-hosts': '/h' } : {};
     assert.equal(restoreUrl(destinationOf({ ...keys, ...more })), url);
   }
+});
+
+test('a bucket of another tenant, as Ceph names it, has a form that is read again', () => {
+  const destination = destinationOf({
+    type: 's3',
+    bucket: 'acme:app',
+    path: 'db',
+    endpoint: 'http://rgw:7480',
+  });
+  const url = restoreUrl(destination);
+  assert.equal(url, 's3://acme%3Aapp/db?endpoint=http://rgw:7480');
+  assert.deepEqual(again(url), destination);
+  assert.throws(() => again('s3://acme:app/db?endpoint=http://rgw:7480'), /is written %3A/);
 });
 
 test('where the host can say it all, other tools can read the URL, too', () => {

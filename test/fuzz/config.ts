@@ -138,14 +138,9 @@ function readUrl(input: Uint8Array): void {
   assert.ok(!('problem' in again), `${shown} is not read again: ${'problem' in again ? again.problem : ''}`);
 }
 
-/**
- * Names that a service can have. Others are refused by the service; and Ceph's `tenant:bucket` has no form yet in which the
- * URL that is shown is read again.
- */
+/** Names that a server can have. Those of buckets can all be written. */
 function hasPlainName(destination: Destination): boolean {
-  if (destination.type === 'file') return true;
-  const name = destination.type === 'sftp' ? destination.host : destination.bucket;
-  return /^[A-Za-z0-9._-]+$/.test(name);
+  return destination.type !== 'sftp' || /^[A-Za-z0-9._-]+$/.test(destination.host);
 }
 
 /** The password stands where passwords stand. */
