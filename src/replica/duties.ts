@@ -143,10 +143,10 @@ export class Duties {
     const nowMs = this.#parts.clock.now();
     this.#schedule = notAhead(this.#schedule, nowMs);
     this.#prover.notAhead(nowMs);
-    const { newsSinceMs, hasNewsSinceFull, isBroken } = this.#prover;
+    const { newsSinceMs, lookedAtMs, hasNewsSinceFull, isBroken } = this.#prover;
     const { verify = NO_PROOFS } = this.#settings;
     return nextDuty(
-      { ...this.#schedule, newsSinceMs, hasNewsSinceFull, isBroken, waits: this.#failures.waits },
+      { ...this.#schedule, newsSinceMs, lookedAtMs, hasNewsSinceFull, isBroken, waits: this.#failures.waits },
       {
         ...this.#settings,
         quickProofIntervalMs: verify.quickIntervalMs,

@@ -118,6 +118,11 @@ export class Prover {
     return this.#note.newsSinceMs;
   }
 
+  /** When a quick proof ended last; before the first one, when looking began. In milliseconds since 1970. */
+  get lookedAtMs(): number {
+    return this.#note.quickAtMs;
+  }
+
   get hasNewsSinceFull(): boolean {
     return this.#note.hasNewsSinceFull;
   }
@@ -133,8 +138,9 @@ export class Prover {
 
   /** A clock that was wrong for a while may have noted a moment that is yet to come. */
   notAhead(nowMs: number): void {
-    const { newsSinceMs } = this.#note;
-    if (newsSinceMs !== undefined && newsSinceMs > nowMs) this.#note = { ...this.#note, newsSinceMs: nowMs };
+    const { newsSinceMs = nowMs, quickAtMs } = this.#note;
+    if (quickAtMs > nowMs) this.#note = { ...this.#note, quickAtMs: nowMs };
+    if (newsSinceMs > nowMs) this.#note = { ...this.#note, newsSinceMs: nowMs };
   }
 
   /** A session begins: is what the destination holds what was proven last? */
@@ -321,8 +327,13 @@ export class Prover {
 
   #leftOpen({ error }: Inconclusive): void {
     const { clock, logger } = this.#parts;
-    // What could not be looked at is still unproven.
-    this.#keep({ newsSinceMs: this.#note.newsSinceMs ?? clock.now(), quickAtMs: clock.now() });
+    const { newsSinceMs } = this.#note;
+    // What could not be looked at is still unproven. Only a restart brings keys, so without one nothing is gained by trying.
+    const isTriedAgain = error.code !== 'AGE_KEY_MISSING';
+    this.#keep({
+      newsSinceMs: isTriedAgain ? (newsSinceMs ?? clock.now()) : newsSinceMs,
+      quickAtMs: clock.now(),
+    });
     if (!this.isBroken) {
       const { provenUntilMs, restoreMs } = this.#status ?? {};
       const message = `not proven: ${error.message}`;

@@ -26,6 +26,8 @@ export interface Schedule {
   readonly validatedAtMs: number;
   /** Since when something has been there that nobody has proven; undefined: nothing. */
   readonly newsSinceMs?: number | undefined;
+  /** When a quick proof ended last; undefined when there are none. */
+  readonly lookedAtMs?: number | undefined;
   /** Something has been stored since the last full proof; true when absent. */
   readonly hasNewsSinceFull?: boolean;
   /** The last proof failed: nothing older may be let go of before another one succeeds. */
@@ -69,10 +71,8 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
   if (fullEveryMs !== undefined && schedule.hasNewsSinceFull !== false && schedule.isBroken !== true) {
     duties.push({ kind: 'validation', atMs: schedule.validatedAtMs + fullEveryMs });
   }
-  const quickEveryMs = quickIntervalMs(settings, schedule.isBroken === true);
-  if (schedule.newsSinceMs !== undefined && quickEveryMs !== undefined) {
-    duties.push({ kind: 'proof', atMs: schedule.newsSinceMs + quickEveryMs });
-  }
+  const proofAtMs = whenToProve(schedule, settings);
+  if (proofAtMs !== undefined) duties.push({ kind: 'proof', atMs: proofAtMs });
   return duties
     .map(({ kind, atMs }) => ({ kind, atMs: Math.max(atMs, schedule.waits?.get(kind) ?? atMs) }))
     .reduce<Duty | undefined>(
@@ -100,6 +100,20 @@ export function notAhead(schedule: Schedule, nowMs: number): Schedule {
 function fullIntervalMs({ validationIntervalMs, fullProofIntervalMs }: ScheduleSettings): number | undefined {
   const set = [validationIntervalMs, fullProofIntervalMs].filter((ms) => ms !== undefined && ms > 0);
   return set.length === 0 ? undefined : Math.min(...(set as number[]));
+}
+
+/**
+ * Soon after something new. Where nothing is new, others may still remove what is there: it is listed and compared as often as
+ * full proofs would be made.
+ */
+function whenToProve(schedule: Schedule, settings: ScheduleSettings): number | undefined {
+  const { newsSinceMs, lookedAtMs } = schedule;
+  const quickEveryMs = quickIntervalMs(settings, schedule.isBroken === true);
+  if (quickEveryMs === undefined) return undefined;
+  if (newsSinceMs !== undefined) return newsSinceMs + quickEveryMs;
+  const idleEveryMs = fullIntervalMs(settings);
+  if (lookedAtMs === undefined || idleEveryMs === undefined) return undefined;
+  return lookedAtMs + Math.max(idleEveryMs, quickEveryMs);
 }
 
 /** Damage that a full proof found is looked at again although nobody asked for quick ones. */

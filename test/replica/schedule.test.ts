@@ -96,6 +96,16 @@ test('what is new is proven an interval after it came; without anything new noth
   assert.equal(nextDuty(IDLE, both, false)?.atMs, SNAPSHOT_AT_MS + HOUR_MS, 'the shorter one counts');
 });
 
+test('where nothing is new the destination is listed as often as it would be restored', () => {
+  const settings = { ...SETTINGS, quickProofIntervalMs: 300_000, fullProofIntervalMs: 24 * HOUR_MS };
+  const quiet = { ...IDLE, hasNewsSinceFull: false, lookedAtMs: SNAPSHOT_AT_MS };
+  assert.deepEqual(nextDuty(quiet, settings, false), { kind: 'proof', atMs: SNAPSHOT_AT_MS + 24 * HOUR_MS });
+  assert.equal(nextDuty(quiet, { ...settings, fullProofIntervalMs: 0 }, false), undefined);
+  assert.equal(nextDuty(quiet, { ...settings, quickProofIntervalMs: 0 }, false), undefined);
+  const rare = { ...settings, quickProofIntervalMs: 48 * HOUR_MS };
+  assert.equal(nextDuty(quiet, rare, false)?.atMs, SNAPSHOT_AT_MS + 48 * HOUR_MS);
+});
+
 test('while the destination is damaged nothing is removed, and it is looked at again', () => {
   const busy = { ...IDLE, retentionIsIdle: false, newsSinceMs: SNAPSHOT_AT_MS };
   assert.equal(nextDuty({ ...busy, isBroken: false }, SETTINGS, false)?.kind, 'retention');

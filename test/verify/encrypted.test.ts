@@ -67,5 +67,8 @@ describe('proofs of encrypted replicas', { timeout: 60_000 }, () => {
     assert.deepEqual(scene.logger.messages('error'), []);
     assert.equal(scene.logger.matching('there is no identity to read it with').length, 1);
     assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 1);
+    scene.store.calls.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual(scene.store.calls, [], 'nothing changes by trying again and again');
   });
 });

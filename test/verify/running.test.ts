@@ -19,10 +19,10 @@ interface Setting {
 }
 
 /** A proven replica of some logs and segments that goes on running. */
-async function proven(): Promise<Setting> {
+async function proven(verify: typeof VERIFY = VERIFY): Promise<Setting> {
   const store = new MemoryStore();
   store.nowMs = Date.now() - 60_000;
-  const settings = { verify: VERIFY };
+  const settings = { verify };
   const scene = new ReplicaScene({ store, settings, primary: { checkpoint: { minPages: 6 } } });
   for (let round = 0; round < 6; round += 1) {
     scene.live.insert(3, 900);
@@ -125,6 +125,26 @@ describe('a running replica proves itself', { timeout: 120_000 }, () => {
     scene.store.calls.length = 0;
     await new Promise((resolve) => setTimeout(resolve, 400));
     assert.deepEqual(scene.store.calls, []);
+  });
+
+  it('what somebody removes while nothing is written is missed all the same', async () => {
+    const { scene, store } = await proven({ ...VERIFY, intervalMs: 200 });
+    await using _scene = scene;
+    const full = (): boolean => scene.facts.includes('proof full proven');
+    await scene.until('it is restored once', full);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { length } = scene.store.calls;
+    await scene.until('it is listed again', () => scene.store.calls.length > length);
+    const later = scene.store.calls.slice(length);
+    assert.deepEqual(
+      later.filter(({ kind }) => kind !== 'list' && kind !== 'listFolders'),
+      [],
+      'what is as it was is not read again',
+    );
+    store.objects.delete(segments(store).at(-3) ?? '');
+    await scene.until('it is noticed', () => scene.logger.matching(ALARM).length > 0);
+    await scene.until('it is healed', () => scene.replica.status.proof?.outcome === 'proven');
+    await scene.assertRestores();
   });
 
   it('a restart goes on where the proof stood, and reads nothing when nothing is new', async () => {
