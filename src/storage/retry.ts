@@ -2,9 +2,10 @@
 import { exponentialBackoff } from '../base/backoff.ts';
 import type { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { RivuletError, messageOf } from '../base/errors.ts';
+import { RivuletError, isRivuletError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Retrier } from './backend.ts';
+import { RetryNotice } from './retry-notice.ts';
 import { mayRetry, retryAfterOf } from './storage-error.ts';
 
 export interface RetryPolicy {
@@ -18,6 +19,8 @@ export interface RetryPolicy {
   readonly retryAfterMaxMs: number;
   /** No attempt begins later than this after the first, or after the last progress. */
   readonly deadlineMs: number;
+  /** The same for a call for which there are no credentials; a person who waits wants to know that soon. */
+  readonly keysDeadlineMs: number;
 }
 
 /**
@@ -31,6 +34,7 @@ export const RETRY_POLICY: RetryPolicy = {
   throttledFirstWaitMs: 1_000,
   retryAfterMaxMs: 60_000,
   deadlineMs: 120_000,
+  keysDeadlineMs: 120_000,
 };
 
 export interface RetryTools {
@@ -44,9 +48,11 @@ export interface RetryTools {
 export class StorageRetrier implements Retrier {
   readonly #tools: RetryTools;
   readonly #policy: RetryPolicy;
+  readonly #notice: RetryNotice;
 
   constructor(tools: RetryTools, policy: Partial<RetryPolicy> = {}) {
     this.#tools = tools;
+    this.#notice = new RetryNotice(tools);
     this.#policy = { ...RETRY_POLICY, ...policy };
   }
 
@@ -55,7 +61,9 @@ export class StorageRetrier implements Retrier {
     for (;;) {
       signal?.throwIfAborted();
       try {
-        return await attempt(attempts.number);
+        const result = await attempt(attempts.number);
+        attempts.succeeded();
+        return result;
       } catch (error) {
         await attempts.failed(error);
       }
@@ -64,22 +72,26 @@ export class StorageRetrier implements Retrier {
 
   /** The attempts of one call, for a caller that goes on where the last one ended. */
   begin(what: string, signal?: AbortSignal): Attempts {
-    return new Attempts(what, this.#tools, this.#policy, signal);
+    return new Attempts(what, { ...this.#tools, notice: this.#notice }, this.#policy, signal);
   }
+}
+
+interface AttemptTools extends RetryTools {
+  readonly notice: RetryNotice;
 }
 
 export class Attempts {
   /** Of the attempt that is next or under way, from 1; begins anew after progress. */
   number = 1;
   readonly #what: string;
-  readonly #tools: RetryTools;
+  readonly #tools: AttemptTools;
   readonly #policy: RetryPolicy;
   readonly #signal: AbortSignal | undefined;
   readonly #waits: Backoff;
   readonly #throttledWaits: Backoff;
   #sinceMs: number;
 
-  constructor(what: string, tools: RetryTools, policy: RetryPolicy, signal: AbortSignal | undefined) {
+  constructor(what: string, tools: AttemptTools, policy: RetryPolicy, signal: AbortSignal | undefined) {
     this.#what = what;
     this.#tools = tools;
     this.#policy = policy;
@@ -92,10 +104,16 @@ export class Attempts {
   /** Something came that need not be asked for again: failures are counted, and time is measured, from here on. */
   progressed(): void {
     this.#sinceMs = this.#tools.clock.monotonicMs();
+    this.#tools.notice.succeeded();
     if (this.number === 1) return;
     this.number = 1;
     this.#waits.reset();
     this.#throttledWaits.reset();
+  }
+
+  /** The call has come to its end. */
+  succeeded(): void {
+    this.#tools.notice.succeeded();
   }
 
   /**
@@ -108,16 +126,30 @@ export class Attempts {
     if (!mayRetry(error)) throw error;
     const waitMs = this.#waitAfter(error);
     const elapsedMs = this.#tools.clock.monotonicMs() - this.#sinceMs;
-    const isLast = this.number >= this.#policy.attemptsMax || elapsedMs + waitMs > this.#policy.deadlineMs;
-    if (isLast) throw withAttempts(error, this.number, elapsedMs);
-    this.#tools.logger.debug('trying again', {
+    const isLast = this.number >= this.#policy.attemptsMax || elapsedMs + waitMs > this.#deadlineMs(error);
+    if (isLast) {
+      this.#tools.notice.gaveUp();
+      throw withAttempts(error, this.number, elapsedMs);
+    }
+    this.#tell(error, waitMs, elapsedMs);
+    this.number++;
+    await this.#tools.clock.sleep(waitMs, this.#signal);
+  }
+
+  #deadlineMs(error: unknown): number {
+    const { deadlineMs, keysDeadlineMs } = this.#policy;
+    return isRivuletError(error, 'CREDENTIALS_FAILED') ? Math.min(deadlineMs, keysDeadlineMs) : deadlineMs;
+  }
+
+  #tell(error: unknown, waitMs: number, elapsedMs: number): void {
+    const { logger, notice } = this.#tools;
+    logger.debug('trying again', {
       what: this.#what,
       attempt: this.number,
       waitMs: Math.round(waitMs),
       error: messageOf(error),
     });
-    this.number++;
-    await this.#tools.clock.sleep(waitMs, this.#signal);
+    notice.failing({ what: this.#what, error, failingForMs: elapsedMs, retryInMs: waitMs });
   }
 
   #waitAfter(error: unknown): number {
@@ -130,7 +162,7 @@ export class Attempts {
 /** The last error, saying how often it was tried; one attempt needs no mention. */
 function withAttempts(error: unknown, attempts: number, elapsedMs: number): unknown {
   if (!(error instanceof RivuletError) || attempts === 1) return error;
-  const seconds = Math.round(elapsedMs / 1000);
+  const seconds = Math.max(1, Math.round(elapsedMs / 1000));
   return new RivuletError(error.code, `${error.message} (${attempts} attempts in ${seconds} s)`, {
     cause: error,
     ...(error.hint === undefined ? {} : { hint: error.hint }),

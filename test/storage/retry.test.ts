@@ -177,3 +177,25 @@ describe('retrier', () => {
     await assert.rejects(work, (error) => error === reason);
   });
 });
+
+describe('retrier without credentials', () => {
+  const without = storageFailed('no credentials', { code: 'CREDENTIALS_FAILED', retry: true });
+
+  it('gives up sooner where a person waits, and only for want of credentials', async () => {
+    for (const [error, leastMs, mostMs] of [
+      [without, 4_000, 8_000],
+      [trouble(), 30_000, 120_000],
+    ] as const) {
+      const { clock, retrier } = scene({ keysDeadlineMs: 8_000 });
+      await assert.rejects(clock.during(retrier.run('x', async () => Promise.reject(error))));
+      const took = clock.monotonicMs();
+      assert.ok(took >= leastMs && took <= mostMs, `${took}`);
+    }
+  });
+
+  it('goes on for as long as with any other failure where nobody does', async () => {
+    const { clock, retrier } = scene();
+    await assert.rejects(clock.during(retrier.run('x', async () => Promise.reject(without))));
+    assert.ok(clock.monotonicMs() > 30_000);
+  });
+});
