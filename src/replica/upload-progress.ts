@@ -2,6 +2,7 @@
  * How far uploads get. Bytes count when the destination's side asks for them, and only where an attempt comes further
  * than all before it: an upload that breaks off at the same place again and again is no progress, however much it sends.
  */
+import { forwardingStore } from '../storage/forwarding.ts';
 import type { ObjectStore, WriteOptions, WrittenObject } from '../storage/object-store.ts';
 
 /** Of a stream so much may be in buffers and parts that are on their way. */
@@ -35,20 +36,10 @@ export class UploadProgress {
    * @param counts - whether the write of a key that begins now is one that everything else waits for
    */
   watched(store: ObjectStore, counts: (key: string) => boolean): ObjectStore {
-    return {
-      type: store.type,
-      location: store.location,
-      conditions: store.conditions,
-      list: (prefix, options) => store.list(prefix, options),
-      listFolders: async (prefix, options) => store.listFolders(prefix, options),
-      read: (key, options) => store.read(key, options),
-      readBytes: async (key, options) => store.readBytes(key, options),
-      readVersioned: async (key, options) => store.readVersioned(key, options),
+    return forwardingStore(store, {
       write: async (key, body, options) =>
         counts(key) ? this.#write(store, key, body, options) : store.write(key, body, options),
-      remove: async (keys, options) => store.remove(keys, options),
-      close: async () => store.close(),
-    };
+    });
   }
 
   async #write(

@@ -1,5 +1,6 @@
 /** A cap on bytes per second, shared by everything that one store sends or receives. */
 import type { Clock } from '../base/clock.ts';
+import { forwardingStore } from './forwarding.ts';
 import type { CallOptions, ObjectStore, ReadOptions, WriteOptions } from './object-store.ts';
 
 /** Objects up to this size, the lease among them, never wait; what they cost is taken from those that do. */
@@ -74,12 +75,7 @@ export function pacedStore(store: ObjectStore, { uploads, downloads }: Bandwidth
   if (uploads === undefined && downloads === undefined) return store;
   const received = async (bytes: Uint8Array, options: CallOptions | undefined): Promise<void> =>
     wait(downloads, bytes.length, options?.signal);
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
-    list: (prefix, options) => store.list(prefix, options),
-    listFolders: async (prefix, options) => store.listFolders(prefix, options),
+  return forwardingStore(store, {
     read: (key: string, options?: ReadOptions): AsyncIterable<Uint8Array> =>
       paced(store.read(key, options), downloads, options?.signal),
     async readBytes(key, options) {
@@ -98,9 +94,7 @@ export function pacedStore(store: ObjectStore, { uploads, downloads }: Bandwidth
       await wait(uploads, body.length, options?.signal);
       return store.write(key, body, options);
     },
-    remove: async (keys, options) => store.remove(keys, options),
-    close: async () => store.close(),
-  };
+  });
 }
 
 async function wait(

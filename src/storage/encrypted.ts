@@ -8,15 +8,8 @@
  */
 import type { Age } from '../codec/age/age.ts';
 import { RivuletError } from '../base/errors.ts';
-import type {
-  CallOptions,
-  ObjectInfo,
-  ObjectStore,
-  ReadOptions,
-  VersionedObject,
-  WriteOptions,
-  WrittenObject,
-} from './object-store.ts';
+import { forwardingStore } from './forwarding.ts';
+import type { ObjectStore } from './object-store.ts';
 import { isLeaseKey } from './open-register.ts';
 
 export interface EncryptedStoreOptions {
@@ -37,89 +30,53 @@ export function encryptedStore(
   age: Age,
   options: EncryptedStoreOptions = {},
 ): ObjectStore {
-  return new EncryptedStore(store, age, options);
+  const envelope = new Envelope(age, options);
+  return forwardingStore(store, {
+    /** A part of an object is decrypted from its start: nothing in this program asks for one. */
+    read(key, readOptions = {}) {
+      if (isLeaseKey(key)) return store.read(key, readOptions);
+      const { offsetBytes = 0, lengthBytes = Number.POSITIVE_INFINITY, ...whole } = readOptions;
+      const content = envelope.opened(key, store.read(key, whole));
+      return offsetBytes === 0 && lengthBytes === Number.POSITIVE_INFINITY
+        ? content
+        : partOf(content, offsetBytes, lengthBytes);
+    },
+    async readBytes(key, readOptions) {
+      const bytes = await store.readBytes(key, readOptions);
+      return isLeaseKey(key) ? bytes : envelope.openedBytes(key, bytes);
+    },
+    async readVersioned(key, readOptions) {
+      const object = await store.readVersioned(key, readOptions);
+      return isLeaseKey(key) ? object : { ...object, bytes: await envelope.openedBytes(key, object.bytes) };
+    },
+    async write(key, body, writeOptions) {
+      const content = isLeaseKey(key) ? body : await envelope.sealed(key, body);
+      return store.write(key, content, writeOptions);
+    },
+  });
 }
 
-class EncryptedStore implements ObjectStore {
-  readonly #inner: ObjectStore;
+class Envelope {
   readonly #age: Age;
   readonly #onPlain: (key: string) => void;
   #saidPlain = false;
 
-  constructor(inner: ObjectStore, age: Age, { onPlain = () => undefined }: EncryptedStoreOptions) {
-    this.#inner = inner;
+  constructor(age: Age, { onPlain = () => undefined }: EncryptedStoreOptions) {
     this.#age = age;
     this.#onPlain = onPlain;
   }
 
-  get type(): string {
-    return this.#inner.type;
-  }
-
-  get location(): string {
-    return this.#inner.location;
-  }
-
-  get conditions(): ObjectStore['conditions'] {
-    return this.#inner.conditions;
-  }
-
-  list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {
-    return this.#inner.list(prefix, options);
-  }
-
-  async listFolders(prefix: string, options?: CallOptions): Promise<string[]> {
-    return this.#inner.listFolders(prefix, options);
-  }
-
-  /** A part of an object is decrypted from its start: nothing in this program asks for one. */
-  read(key: string, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
-    if (isLeaseKey(key)) return this.#inner.read(key, options);
-    const { offsetBytes = 0, lengthBytes = Number.POSITIVE_INFINITY, ...whole } = options;
-    const content = this.#opened(key, this.#inner.read(key, whole));
-    return offsetBytes === 0 && lengthBytes === Number.POSITIVE_INFINITY
-      ? content
-      : partOf(content, offsetBytes, lengthBytes);
-  }
-
-  async readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array> {
-    const bytes = await this.#inner.readBytes(key, options);
-    return isLeaseKey(key) ? bytes : this.#openedBytes(key, bytes);
-  }
-
-  async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
-    const object = await this.#inner.readVersioned(key, options);
-    return isLeaseKey(key) ? object : { ...object, bytes: await this.#openedBytes(key, object.bytes) };
-  }
-
-  async write(
-    key: string,
-    body: Uint8Array | AsyncIterable<Uint8Array>,
-    options?: WriteOptions,
-  ): Promise<WrittenObject> {
-    if (isLeaseKey(key)) return this.#inner.write(key, body, options);
+  async sealed(key: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<typeof body> {
     const age = this.#age;
     if (!age.canEncrypt) {
       throw new RivuletError('AGE_INVALID', `${key} was not stored: there is no recipient to encrypt it to`, {
         hint: 'Give `age.recipients`: the public keys that belong to the identities.',
       });
     }
-    const sealed = body instanceof Uint8Array ? await age.encryptBytes(body) : age.encrypt(body);
-    return this.#inner.write(key, sealed, options);
+    return body instanceof Uint8Array ? age.encryptBytes(body) : age.encrypt(body);
   }
 
-  async remove(keys: readonly string[], options?: CallOptions): Promise<void> {
-    await this.#inner.remove(keys, options);
-  }
-
-  async close(): Promise<void> {
-    await this.#inner.close();
-  }
-
-  async *#opened(
-    key: string,
-    object: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  async *opened(key: string, object: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* this.#age.decryptIfSealed(object, () => this.#foundPlain(key));
     } catch (error) {
@@ -127,9 +84,9 @@ class EncryptedStore implements ObjectStore {
     }
   }
 
-  async #openedBytes(key: string, object: Uint8Array): Promise<Uint8Array> {
+  async openedBytes(key: string, object: Uint8Array): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#opened(key, once(object))) chunks.push(chunk);
+    for await (const chunk of this.opened(key, once(object))) chunks.push(chunk);
     return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
 

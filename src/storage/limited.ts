@@ -1,5 +1,6 @@
 /** Bounds how many calls one store has under way, without letting long ones hold up short ones. */
 import { CallLane } from './call-lane.ts';
+import { forwardingStore } from './forwarding.ts';
 import type { CallOptions, ObjectInfo, ObjectStore, ReadOptions, WriteOptions } from './object-store.ts';
 
 export interface CallLimits {
@@ -28,10 +29,7 @@ export function limitedStore(store: ObjectStore, limits: Partial<CallLimits> = {
     streams: new CallLane(streams),
     listings: new CallLane(listings),
   };
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
+  return forwardingStore(store, {
     list: (prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> =>
       inLane(lanes.listings, options?.signal, () => store.list(prefix, options)),
     listFolders: async (prefix, options?: CallOptions) =>
@@ -48,8 +46,7 @@ export function limitedStore(store: ObjectStore, limits: Partial<CallLimits> = {
     },
     remove: async (keys, options) =>
       lanes.small.run(options?.signal, async () => store.remove(keys, options)),
-    close: async () => store.close(),
-  };
+  });
 }
 
 async function* inLane<T>(

@@ -1,4 +1,5 @@
 import type { RequestKind } from './backend.ts';
+import { forwardingStore } from './forwarding.ts';
 import type {
   CallOptions,
   ObjectInfo,
@@ -37,10 +38,7 @@ export function meteredStore(
   const operation = (kind: RequestKind, count: number): void => {
     if (!countsItself) meter.operation(kind, count);
   };
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
+  return forwardingStore(store, {
     list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {
       operation('LIST', 1);
       return store.list(prefix, options);
@@ -82,8 +80,7 @@ export function meteredStore(
       if (keys.length > 0) operation('DELETE', keys.length);
       await store.remove(keys, options);
     },
-    close: async () => store.close(),
-  };
+  });
 }
 
 async function* counted(

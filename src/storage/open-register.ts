@@ -14,9 +14,12 @@ export function isLeaseKey(key: string): boolean {
   return key === LEASE_KEY || key.startsWith(LEASE_FOLDER);
 }
 
-/** @returns undefined when the store knows no conditional writes */
-export function openRegister(store: ObjectStore): Register | undefined {
-  if (store.conditions === 'compare-and-swap') return new VersionRegister(store, LEASE_KEY);
-  if (store.conditions === 'create-only') return new SequenceRegister(store, LEASE_FOLDER);
+/**
+ * @param folder - the key prefix under which it lies; that of the lease, the replica's root, when absent
+ * @returns undefined when the store knows no conditional writes
+ */
+export function openRegister(store: ObjectStore, folder: string = ''): Register | undefined {
+  if (store.conditions === 'compare-and-swap') return new VersionRegister(store, folder + LEASE_KEY);
+  if (store.conditions === 'create-only') return new SequenceRegister(store, folder + LEASE_FOLDER);
   return undefined;
 }

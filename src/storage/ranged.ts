@@ -1,4 +1,5 @@
 /** A large object fetched in several ranges at once: one connection is often far slower than the line. */
+import { forwardingStore } from './forwarding.ts';
 import type { ObjectStore, ReadOptions } from './object-store.ts';
 import { storageFailed } from './storage-error.ts';
 
@@ -30,24 +31,14 @@ export function rangedStore(store: ObjectStore, options: Partial<RangeOptions> =
   const settings = { ...RANGE_OPTIONS, ...options };
   const { rangeBytes, rangesAtOnce } = settings;
   if (!(rangeBytes >= 1 && rangesAtOnce >= 1)) throw new RangeError('ranges need a size and a number');
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
-    list: (prefix, callOptions) => store.list(prefix, callOptions),
-    listFolders: async (prefix, callOptions) => store.listFolders(prefix, callOptions),
+  return forwardingStore(store, {
     read: (key: string, readOptions: ReadOptions = {}): AsyncIterable<Uint8Array> => {
       const wanted = wantedRange(readOptions);
       if (wanted === undefined || wanted.lengthBytes <= Math.max(settings.thresholdBytes, rangeBytes))
         return store.read(key, readOptions);
       return readInRanges(store, key, splitRange(wanted, rangeBytes), rangesAtOnce, readOptions);
     },
-    readBytes: async (key, callOptions) => store.readBytes(key, callOptions),
-    readVersioned: async (key, callOptions) => store.readVersioned(key, callOptions),
-    write: async (key, body, writeOptions) => store.write(key, body, writeOptions),
-    remove: async (keys, callOptions) => store.remove(keys, callOptions),
-    close: async () => store.close(),
-  };
+  });
 }
 
 /** What is asked for; undefined when nobody told the object's size. */

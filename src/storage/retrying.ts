@@ -38,23 +38,28 @@ export function retryingStore(
 }
 
 class RetryingStore implements ObjectStore {
-  readonly type: string;
-  readonly location: string;
-  readonly conditions: Conditions;
   readonly #store: ObjectStore;
   readonly #retrier: StorageRetrier;
   readonly #clock: Clock;
-
   readonly #answerMs: number | undefined;
 
   constructor(store: ObjectStore, retrier: StorageRetrier, clock: Clock, answerMs: number | undefined) {
-    this.type = store.type;
-    this.location = store.location;
-    this.conditions = store.conditions;
     this.#store = store;
     this.#retrier = retrier;
     this.#clock = clock;
     this.#answerMs = answerMs;
+  }
+
+  get type(): string {
+    return this.#store.type;
+  }
+
+  get location(): string {
+    return this.#store.location;
+  }
+
+  get conditions(): Conditions {
+    return this.#store.conditions;
   }
 
   /** Begun anew after a failure, without the objects that were given already. */
@@ -72,6 +77,7 @@ class RetryingStore implements ObjectStore {
           attempts.progressed();
           yield info;
         }
+        attempts.succeeded();
         return;
       } catch (error) {
         await attempts.failed(error);
@@ -101,7 +107,10 @@ class RetryingStore implements ObjectStore {
           if (chunk.length > 0) attempts.progressed();
           yield chunk;
         }
-        if (receivedBytes >= promisedBytes) return;
+        if (receivedBytes >= promisedBytes) {
+          attempts.succeeded();
+          return;
+        }
         // A connection that breaks can look like an end; the same end twice is one.
         const isEnd = shortBytes === receivedBytes;
         shortBytes = receivedBytes;

@@ -96,6 +96,19 @@ export function retryAfterOf(error: unknown): number | undefined {
   return typeof ms === 'number' ? ms : undefined;
 }
 
+/**
+ * A write that must be conditional, at a store that has said that it knows no conditions.
+ *
+ * @param location - the store's, without secrets
+ */
+export function conditionsUnknown(location: string, key: string): RivuletError {
+  return storageFailed(`cannot replace ${key} at ${location}: the service does not know conditional writes`, {
+    retry: false,
+    hint: 'Use a service that does, or turn the lease off.',
+    details: { serviceCode: 'NotImplemented' },
+  });
+}
+
 /** A conditional write that was refused. @param location the store's, without secrets */
 export function objectExists(location: string, key: string, cause?: unknown): RivuletError {
   return new RivuletError(

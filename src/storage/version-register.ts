@@ -1,6 +1,7 @@
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { CallOptions, ObjectStore, WriteOptions } from './object-store.ts';
 import type { Reading, Register } from './register.ts';
+import { conditionsUnknown } from './storage-error.ts';
 
 /** One object that is replaced only over the version that was read. */
 export class VersionRegister implements Register {
@@ -26,6 +27,11 @@ export class VersionRegister implements Register {
   async swap(seen: Reading | undefined, bytes: Uint8Array, options: CallOptions = {}): Promise<Reading> {
     const onlyIf = seen === undefined ? 'absent' : { version: seen.version };
     const { version, modifiedAt } = await this.#write(bytes, onlyIf, options);
+    if (!this.#isCompared) {
+      // Looked at and then written, which keeps nobody out.
+      await this.clear(options);
+      throw conditionsUnknown(this.#store.location, this.#key);
+    }
     if (version !== undefined) return { bytes, version, storedAtMs: modifiedAt.getTime() };
     const present = await this.read(options);
     // Whoever replaced it meanwhile has seen it: the swap took place, and its value is gone already.
@@ -51,8 +57,10 @@ export class VersionRegister implements Register {
     try {
       const { foundWritten } = await this.#write(bytes, onlyIf, options);
       // Refused at last, after an attempt that failed otherwise.
-      return foundWritten === true;
+      return foundWritten === true && this.#isCompared;
     } catch (error) {
+      // A store that knows no conditions may refuse after a look of its own.
+      if (!this.#isCompared) return false;
       if (isRivuletError(error, 'STORAGE_EXISTS')) return true;
       throw error;
     }
@@ -64,6 +72,11 @@ export class VersionRegister implements Register {
 
   async #write(bytes: Uint8Array, onlyIf: NonNullable<WriteOptions['onlyIf']>, options: CallOptions) {
     return this.#store.write(this.#key, bytes, { ...options, onlyIf });
+  }
+
+  /** Whether the store still says that it compares: some find out only when they are asked to. */
+  get #isCompared(): boolean {
+    return this.#store.conditions === 'compare-and-swap';
   }
 
   #withoutVersion(): RivuletError {

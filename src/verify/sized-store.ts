@@ -1,5 +1,6 @@
 /** A store whose objects must be as long as the listing said: one that lies about sizes would spoil restores in ranges. */
 import { RivuletError } from '../base/errors.ts';
+import { forwardingStore } from '../storage/forwarding.ts';
 import type { ObjectStore, ReadOptions } from '../storage/object-store.ts';
 
 /**
@@ -7,23 +8,14 @@ import type { ObjectStore, ReadOptions } from '../storage/object-store.ts';
  * Reading an object whose expected size is given throws `REPLICA_INVALID` when it has another one.
  */
 export function sizedStore(store: ObjectStore): ObjectStore {
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
-    list: (prefix, options) => store.list(prefix, options),
-    listFolders: async (prefix, options) => store.listFolders(prefix, options),
+  return forwardingStore(store, {
     read: (key, options) => readSized(store, key, options),
     readBytes: async (key, options = {}) => {
       const bytes = await store.readBytes(key, options);
       checkSize(key, bytes.length, options.sizeHintBytes);
       return bytes;
     },
-    readVersioned: async (key, options) => store.readVersioned(key, options),
-    write: async (key, body, options) => store.write(key, body, options),
-    remove: async (keys, options) => store.remove(keys, options),
-    close: async () => store.close(),
-  };
+  });
 }
 
 async function* readSized(

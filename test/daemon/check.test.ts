@@ -130,7 +130,7 @@ describe('check of a destination', () => {
     }
     const last = (await findingsOf(new Keeping())).at(-1);
     assert.equal(last?.verdict, 'failed');
-    assert.match(last?.detail ?? '', /still there: rivulet-check-[0-9a-f]{16}\/probe/);
+    assert.match(last?.detail ?? '', /still there: rivulet-check-[0-9a-f]{16}\/(probe|rivulet-lease\.json)$/);
   });
 
   it('does not ask for what recipients alone cannot read', async () => {

@@ -4,10 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
-import { isRivuletError } from '../../base/errors.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { GENERATIONS_PREFIX } from '../../generations/names.ts';
+import { saysUnknownCondition } from '../../replica/lease/lease-errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../storage/object-store.ts';
+import { openRegister } from '../../storage/open-register.ts';
+import type { Register } from '../../storage/register.ts';
 import { failureOf, type Finding, type Outcome } from './finding.ts';
 import { STEP_MS, withinTime } from './within-time.ts';
 
@@ -98,16 +100,16 @@ class Probe {
   }
 
   async conditionalWrite(signal: AbortSignal): Promise<Outcome> {
-    const { store } = this.#check;
     if (!this.#isThere) return NOTHING_WRITTEN;
-    if (store.conditions === 'none') return NO_CONDITIONS;
+    const register = openRegister(this.#check.store, this.#folder);
+    if (register === undefined) return NO_CONDITIONS;
     try {
-      const written = await store.write(this.#key, this.#content, { signal, onlyIf: 'absent' });
-      // Refused, and then taken for the work of an attempt before it, since the bytes are the same.
-      return written.foundWritten === true ? CONDITIONS_WORK : NO_CONDITIONS;
+      return (await isHonoured(register, signal)) ? CONDITIONS_WORK : CONDITIONS_IGNORED;
     } catch (error) {
-      if (isRivuletError(error, 'STORAGE_EXISTS')) return CONDITIONS_WORK;
+      if (saysUnknownCondition(error)) return NO_CONDITIONS;
       throw error;
+    } finally {
+      await register.clear({ signal: AbortSignal.timeout(STEP_MS) }).catch(() => undefined);
     }
   }
 
@@ -160,11 +162,26 @@ const CONDITIONS_WORK: Outcome = {
   verdict: 'ok',
   detail: 'an existing object is not overwritten: one writer at a time can be guaranteed',
 };
-const NO_CONDITIONS: Outcome = {
+const TWO_WRITERS_HINT =
+  'Two writers on one path cannot be told apart there: make sure that there is only one.';
+const CONDITIONS_IGNORED: Outcome = {
   verdict: 'warning',
   detail: 'the store overwrites what exists although it was asked not to',
-  hint: 'Two writers on one path cannot be told apart there: make sure that there is only one.',
+  hint: TWO_WRITERS_HINT,
 };
+const NO_CONDITIONS: Outcome = {
+  verdict: 'warning',
+  detail: 'the store knows no conditional writes',
+  hint: TWO_WRITERS_HINT,
+};
+
+/** What the lease relies on, as the lease does it: a value is put there and replaced, and what must be refused is tried. */
+async function isHonoured(register: Register, signal: AbortSignal): Promise<boolean> {
+  // Not the same bytes, which might be the same version.
+  const first = await register.swap(undefined, randomBytes(CONTENT_BYTES), { signal });
+  const second = await register.swap(first, randomBytes(CONTENT_BYTES), { signal });
+  return register.honoursConditions(second, first, { signal });
+}
 
 /**
  * How far the store's clock is from ours.

@@ -1,4 +1,5 @@
 /** A store that writes only while the lease is held. */
+import { forwardingStore } from '../../storage/forwarding.ts';
 import type { Conditions, ObjectStore, WriteOptions, WrittenObject } from '../../storage/object-store.ts';
 import type { Lease } from './lease.ts';
 
@@ -24,17 +25,10 @@ export function fencedStore(store: ObjectStore, lease: Lease): ObjectStore {
     await lease.confirm(term, storedAtMs(outcome), signal);
     return outcome;
   };
-  return {
-    type: store.type,
-    location: store.location,
+  return forwardingStore(store, {
     get conditions(): Conditions {
       return lease.honoursConditions ? store.conditions : 'none';
     },
-    list: (prefix, options) => store.list(prefix, options),
-    listFolders: async (prefix, options) => store.listFolders(prefix, options),
-    read: (key, options) => store.read(key, options),
-    readBytes: async (key, options) => store.readBytes(key, options),
-    readVersioned: async (key, options) => store.readVersioned(key, options),
     async write(key, body, options: WriteOptions = {}): Promise<WrittenObject> {
       return within(
         options.signal,
@@ -52,8 +46,7 @@ export function fencedStore(store: ObjectStore, lease: Lease): ObjectStore {
         () => undefined,
       );
     },
-    close: async () => store.close(),
-  };
+  });
 }
 
 /** A long upload must not be completed by a process that slept in the middle of it. */

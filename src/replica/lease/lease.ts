@@ -54,7 +54,7 @@ export interface LeaseSettings {
 }
 
 export interface LeaseParts {
-  /** Undefined where the store knows no conditional writes. */
+  /** Undefined where the store knows no conditional writes. Looked at anew whenever the lease is asked for: some say so late. */
   readonly register: Register | undefined;
   /** The destination, without secrets. */
   readonly location: string;
@@ -102,6 +102,8 @@ export class Lease {
   readonly #mutex = new Mutex();
   #note: OwnerNote;
   #phase: LeasePhase = 'none';
+  /** Where the present hold is kept. */
+  #register: Register | undefined;
   #present: Present | undefined;
   #renewal: Renewal | undefined;
   #serial = 0;
@@ -266,6 +268,7 @@ export class Lease {
   ): Promise<Held | undefined> {
     const next = this.#firstRecord(generation, reading, former);
     const sent = this.#moment();
+    this.#register = register;
     try {
       await this.#swap(register, reading, next, sent, signal);
     } catch (error) {
@@ -335,7 +338,12 @@ export class Lease {
     let before = gone;
     if (before === undefined) {
       before = this.#present?.reading;
-      await this.#write('held', {}, signal);
+      try {
+        await this.#write('held', {}, signal);
+      } catch (error) {
+        if (saysUnknownCondition(error)) return false;
+        throw error;
+      }
     }
     const { reading } = this.#present as Present;
     if (!(await register.honoursConditions(reading, before, { signal }))) return false;
@@ -453,7 +461,7 @@ export class Lease {
     change: Partial<Pick<LeaseRecord, 'generations' | 'superseded'>>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const register = this.#parts.register as Register;
+    const register = this.#register as Register;
     for (let attempt = 1; ; attempt++) {
       const { record, reading } = this.#requirePresent();
       const next: LeaseRecord = {

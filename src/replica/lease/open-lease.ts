@@ -29,7 +29,9 @@ export function openLease(settings: LeaseSettings, around: LeaseSurroundings): L
   const files = systemFiles;
   const note = readOwnerNote(files, metaPath, name) ?? newNote(files, metaPath, name);
   return new Lease(settings, {
-    register: openRegister(store),
+    get register() {
+      return openRegister(store);
+    },
     location: store.location,
     clock,
     logger,

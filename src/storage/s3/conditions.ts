@@ -1,7 +1,7 @@
 /** Conditional writes, as far as the service knows them. */
 import { Mutex } from '../../base/mutex.ts';
 import type { CallOptions, Conditions, WriteOptions } from '../object-store.ts';
-import { objectExists, storageFailed } from '../storage-error.ts';
+import { conditionsUnknown, objectExists } from '../storage-error.ts';
 import { isLostRace, isMissingObject, isNotImplemented, isRefusedCondition } from './failure.ts';
 import type { S3Failure } from './failure.ts';
 import { headObject } from './head-object.ts';
@@ -78,10 +78,10 @@ export class S3Conditions {
     { signal, isProof }: CallOptions & { readonly isProof: boolean },
   ): Promise<T> {
     if (onlyIf === undefined) return attempt({}, () => undefined);
-    if (this.#known === 'none') return this.#lookThenWrite(key, onlyIf, attempt, { signal });
+    if (this.#known === 'none' && !this.#asksAgain(onlyIf)) return this.#lookThenWrite(key, onlyIf, attempt, { signal });
     try {
       const result = await attempt(this.#fieldsOf(onlyIf), (failure) => meaningOf(failure, onlyIf));
-      if (onlyIf !== 'absent' && isProof) this.#isFormSure = true;
+      if (onlyIf !== 'absent' && isProof) this.#learnThatVersionsCompare();
       return result;
     } catch (error) {
       if (error instanceof NotKnown) {
@@ -140,6 +140,19 @@ export class S3Conditions {
     return true;
   }
 
+  /**
+   * A version cannot stand for a look: who replaces one asks each time. What answered for the service may have been a
+   * proxy, and that is over some time.
+   */
+  #asksAgain(onlyIf: OnlyIf): boolean {
+    return onlyIf !== 'absent' && this.#requests.profile.conditions !== 'none';
+  }
+
+  #learnThatVersionsCompare(): void {
+    this.#isFormSure = true;
+    this.#known = this.#requests.profile.conditions;
+  }
+
   #learnThatThereAreNone(): void {
     if (this.#known === 'none') return;
     this.#known = 'none';
@@ -156,11 +169,7 @@ export class S3Conditions {
     attempt: ConditionalAttempt<T>,
     options: CallOptions,
   ): Promise<T> {
-    if (onlyIf !== 'absent')
-      throw storageFailed(
-        `cannot replace ${key} at ${this.#requests.profile.location}: the service does not know conditional writes`,
-        { retry: false, hint: 'Use a service that does, or turn the lease off.' },
-      );
+    if (onlyIf !== 'absent') throw conditionsUnknown(this.#requests.profile.location, key);
     await this.look(key, onlyIf, options);
     return attempt({}, () => undefined);
   }
