@@ -15,9 +15,18 @@ interface Ran {
 }
 
 async function run(...words: string[]): Promise<Ran> {
+  return watched(() => undefined, ...words);
+}
+
+/** @param onOutput - told of whatever is printed as a result */
+async function watched(onOutput: (text: string) => void, ...words: string[]): Promise<Ran> {
   const text = { out: '', err: '' };
+  const write = (chunk: string): void => {
+    text.out += chunk;
+    onOutput(chunk);
+  };
   const code = await runCommandLine(words, {
-    stdout: { write: (chunk) => void (text.out += chunk) },
+    stdout: { write },
     stderr: { write: (chunk) => void (text.err += chunk) },
     env: {},
   });
@@ -34,9 +43,10 @@ describe('verify', { timeout: 60_000 }, () => {
   });
   afterEach(() => scratch[Symbol.dispose]());
 
-  function make(shape: ReplicaShape = {}): string[] {
+  function make(shape: ReplicaShape = {}, more: (maker: ReplicaMaker) => void = () => undefined): string[] {
     using maker = new ReplicaMaker(new MemoryStore(), shape);
     fillSmallReplica(maker);
+    more(maker);
     for (const key of maker.store.keys()) {
       const path = join(scratch.file('replica'), key);
       mkdirSync(dirname(path), { recursive: true });
@@ -102,6 +112,29 @@ describe('verify', { timeout: 60_000 }, () => {
     const { code, out } = await run('verify', '-all', url);
     assert.equal(code, 6, out);
     assert.match(out, /^broken: [^]*^proven: /m);
+  });
+
+  test('what retention removes after the listing is neither proven nor broken', async () => {
+    const keys = make({}, (maker) => {
+      maker.exec('INSERT INTO t (body) VALUES (randomblob(3000))');
+      maker.segment();
+      maker.snapshot();
+      maker.nextIndex();
+      maker.exec('INSERT INTO t (body) VALUES (randomblob(4000))');
+      maker.segment();
+    });
+    const snapshots = keys.filter((key) => key.includes('/snapshots/'));
+    assert.equal(snapshots.length, 3);
+    const kept = (snapshots.at(-1) ?? '').split('/').at(-1)?.slice(0, 8) ?? '';
+    const retention = (): void => {
+      for (const key of keys) {
+        const [index = ''] = key.split('/').at(-1)?.split(/[_.]/) ?? [];
+        if (index < kept) rmSync(pathOf(key), { force: true });
+      }
+    };
+    const { code, out, err } = await watched(retention, 'verify', '-all', url);
+    assert.equal(code, 7, out + err);
+    assert.match(out, /^proven: [^]*^inconclusive: .*\n.*can be restored from index[^]*^proven: /m);
   });
 
   test('an empty replica is broken, and a destination that cannot be read inconclusive', async () => {

@@ -175,7 +175,9 @@ async function provePlace(
       signal: signals.graceful,
     });
   } catch (error) {
-    if (!isRivuletError(error, 'OUTPUT_UNWRITABLE')) throw error;
+    // What was listed and is not there any more has left the retention's window meanwhile.
+    const isGone = flags.boolean('all') && isRivuletError(error, 'TARGET_UNAVAILABLE');
+    if (!isGone && !isRivuletError(error, 'OUTPUT_UNWRITABLE')) throw error;
     return { outcome: 'inconclusive', error };
   }
 }
