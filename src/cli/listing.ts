@@ -31,7 +31,11 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
   let exitCode = EXIT_OK;
   for (const replica of sources.replicas) {
     try {
-      const store = await openStore(replica, { namesOnly: true, attemptsMax: ATTEMPTS_MAX });
+      const store = await openStore(replica, {
+        namesOnly: true,
+        attemptsMax: ATTEMPTS_MAX,
+        personWaits: true,
+      });
       await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
       const inventory = await readInventory(store, { signal: context.signals.graceful });
       rows.push(...(await listing.rowsOf(replica.name, inventory, sources)));

@@ -176,7 +176,7 @@ export const CREDENTIALS_KEYS = {
     kind: 'duration',
     sources: ['process', 'instance', 'iot'],
     help: 'How long one attempt may take.',
-    defaultNote: '`1m` for `process`, `1s` for `instance`, `10s` for `iot`',
+    defaultNote: '`45s` for `process`, `1s` for `instance`, `10s` for `iot`',
   },
   roleAlias: {
     key: 'role-alias',

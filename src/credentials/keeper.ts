@@ -34,6 +34,8 @@ export interface KeyStatus {
 
 /** The longest that a source may take, whatever its own limits are. */
 const FETCH_MS_MAX = 90_000;
+/** Somebody without keys who has waited for so long is told for what. */
+const SLOW_MS = 8_000;
 /** Keys of a file that has just changed are waited for so long; the old ones may be refused by now. */
 const CHANGED_WAIT_MS = 300;
 /** A caller may wait so long for a source that gave keys before; whoever called it tries again with growing waits. */
@@ -257,6 +259,8 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
         (error: unknown) => (outcome = { error }),
       ),
       this.#clock.sleep(FETCH_MS_MAX, enough).then(() => limit.abort()),
+      // Telling ends nothing: it stands for a wait that never comes first.
+      this.#tellWhenSlow(enough).then(async () => this.#clock.sleep(FETCH_MS_MAX, enough)),
     ]);
     this.#closing.signal.throwIfAborted();
     if (outcome !== undefined && 'keys' in outcome) return outcome.keys;
@@ -264,6 +268,15 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
       throw credentialsFailed(this.#source.describe(), `no answer within ${FETCH_MS_MAX / 1_000} s`);
     }
     throw outcome.error;
+  }
+
+  /** Says whom it is that callers without keys wait for. @param enough - aborts when the source has answered */
+  async #tellWhenSlow(enough: AbortSignal): Promise<void> {
+    await this.#clock.sleep(SLOW_MS, enough);
+    const held = this.#held;
+    if (held !== undefined && ageOf(held, this.#clock.now()) !== 'expired') return;
+    const fields = { source: this.#source.describe(), waitedMs: SLOW_MS };
+    this.#logger.warn('waiting for credentials: their source does not answer', fields);
   }
 
   #accept(keys: AwsKeys): void {

@@ -13,7 +13,8 @@ import type { ProgramOutcome } from './run-program.ts';
 import type { ProcessSettings } from './settings.ts';
 import type { CredentialSource } from './source.ts';
 
-const TIMEOUT_MS = 60_000;
+/** Less than a request may take as a whole, so that the error names the program and not the destination. */
+const TIMEOUT_MS = 45_000;
 
 export class ProcessSource implements CredentialSource {
   readonly #settings: Omit<ProcessSettings, 'source'>;

@@ -6,10 +6,14 @@ import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
 import { meteredStore, type StoreMeter } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { RetryPolicy } from '../storage/retry.ts';
 import { type LeavesTemporaries, leavesTemporaries } from '../storage/temporaries.ts';
 import { networkLimits } from './backend-options.ts';
 import { withEncryption } from './encryption.ts';
 import { networkBackend, type ReloadableKeys } from './network-backends.ts';
+
+/** Long enough for an agent of the machine that is being restarted. */
+const KEYS_DEADLINE_MS = 8_000;
 
 /** What a command or the daemon gives to the stores that it opens; all of it may be left out. */
 export interface StoreTools {
@@ -20,6 +24,8 @@ export interface StoreTools {
   readonly file?: FileObjectStoreOptions;
   /** Attempts of a call, the first one included; as many as help when absent. */
   readonly attemptsMax?: number;
+  /** Somebody waits for the outcome: a want of credentials is told within seconds instead of tried away. */
+  readonly personWaits?: boolean;
   /** Told of credentials that can be asked for anew. The store closes them. */
   readonly onKeys?: (keys: ReloadableKeys) => void;
   /** Told of a backend in which killed processes leave files behind; it is usable until the store is closed. */
@@ -57,7 +63,7 @@ async function openPlainStore(destination: Destination, tools: StoreTools): Prom
 }
 
 async function openNetworkStore(destination: NetworkDestination, tools: StoreTools): Promise<ObjectStore> {
-  const { clock = systemClock, logger = silentLogger, meter, attemptsMax } = tools;
+  const { clock = systemClock, logger = silentLogger, meter } = tools;
   const { networkStore } = await import('../storage/network-store.ts');
   const backend = await networkBackend(destination, { clock, logger });
   if (backend.keys !== undefined) tools.onKeys?.(backend.keys);
@@ -70,10 +76,17 @@ async function openNetworkStore(destination: NetworkDestination, tools: StoreToo
     clock,
     logger,
     meter,
-    ...(attemptsMax === undefined ? {} : { retry: { attemptsMax } }),
+    retry: retryPolicyOf(tools),
     ...networkLimits(destination),
     // One connection carries everything: several ranges at once are no faster.
     ...(destination.type === 'sftp' ? { ranges: false } : {}),
   });
   return backend.keys === undefined ? store : closingStore(store, backend.keys);
+}
+
+function retryPolicyOf({ attemptsMax, personWaits = false }: StoreTools): Partial<RetryPolicy> {
+  return {
+    ...(attemptsMax === undefined ? {} : { attemptsMax }),
+    ...(personWaits ? { keysDeadlineMs: KEYS_DEADLINE_MS } : {}),
+  };
 }

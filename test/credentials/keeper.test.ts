@@ -309,6 +309,34 @@ test('a source that never answers is given up, and asked again', async () => {
   await keeper.close();
 });
 
+test('whoever waits for a source without keys is told for which, once', async () => {
+  const { clock, source, logger, keeper } = scene();
+  const all = Promise.all([keeper.current(), keeper.current()]);
+  await settle();
+  clock.advance(7_900);
+  await settle();
+  assert.deepEqual(logger.messages(), []);
+  clock.advance(100);
+  await settle();
+  clock.advance(60_000);
+  await settle();
+  assert.deepEqual(logger.messages(), ['waiting for credentials: their source does not answer']);
+  assert.deepEqual(logger.lines[0]!.fields, { source: 'the test', waitedMs: 8_000 });
+  await source.give(keysNumber(1));
+  await all;
+});
+
+test('a source that is slow while there are keys is nothing to tell', async () => {
+  const { clock, source, logger, keeper } = await holding(HOUR_MS);
+  const reloading = keeper.reload();
+  await settle();
+  clock.advance(30_000);
+  await settle();
+  await source.give(keysNumber(2));
+  await reloading;
+  assert.deepEqual(logger.messages('warn'), []);
+});
+
 test('closing stops what is under way and leaves no timer', async () => {
   const { clock, source, keeper } = scene();
   const failure = failureOf(keeper.current());

@@ -201,6 +201,21 @@ describe('check of credentials', () => {
     assert.equal(await detailOf('sftp://u@h/x?key-path=/k'), 'from the key /k');
     assert.equal(await detailOf('sftp://u@h/x'), 'from an ssh-agent');
   });
+
+  it('a source that never answers is named, not the destination', async (t) => {
+    t.mock.method(AbortSignal, 'timeout', () => AbortSignal.abort());
+    const [database] = configFromCommandLine('none', ['s3://b/x'], { environment: {} }).databases;
+    const destination = database!.replicas[0]!.destination as NetworkDestination;
+    const keys = {
+      status: { source: 'the credential process slow' },
+      current: async (signal: AbortSignal) => Promise.reject(signal.reason as Error),
+    } as unknown as ReloadableKeys;
+    const check = { destination, keys, clock: systemClock, signal: new AbortController().signal };
+    await assert.rejects(checkCredentials(check), {
+      code: 'CREDENTIALS_FAILED',
+      message: 'no credentials from the credential process slow: no answer within 10s',
+    });
+  });
 });
 
 describe('check of a database', () => {

@@ -82,7 +82,8 @@ async function* findingsOf(
   const { openStore } = await import('../../daemon/stores.ts');
   yield* check({
     ...what,
-    openStore: async (replica, onKeys) => openStore(replica, { clock, onKeys, attemptsMax: ATTEMPTS_MAX }),
+    openStore: async (replica, onKeys) =>
+      openStore(replica, { clock, onKeys, attemptsMax: ATTEMPTS_MAX, personWaits: true }),
     clock,
     logger: silentLogger,
     signal: signals.graceful,

@@ -34,7 +34,7 @@ export async function readCandidates(
   for (const replica of replicas) {
     try {
       const store = stack.adopt(
-        await openStore(replica, { logger, file: { atOnce: true } }),
+        await openStore(replica, { logger, personWaits: true, file: { atOnce: true } }),
         async (opened) => opened.close(),
       );
       const inventory = await withEndings(await readInventory(store, { signal }), store, { signal });

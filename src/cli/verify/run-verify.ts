@@ -121,8 +121,9 @@ async function* proveReplica(
   let store: ObjectStore;
   let inventory: Inventory;
   try {
-    store = stack.adopt(await openStore(replica, { attemptsMax: ATTEMPTS_MAX }), async (opened) =>
-      opened.close(),
+    store = stack.adopt(
+      await openStore(replica, { attemptsMax: ATTEMPTS_MAX, personWaits: true }),
+      async (opened) => opened.close(),
     );
     inventory = await readInventory(store, { signal });
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Whom does the destination see, and for how long? Says where the credentials come from, never what they are. */
 import type { Clock } from '../../base/clock.ts';
 import { formatDuration } from '../../base/duration.ts';
+import { RivuletError } from '../../base/errors.ts';
 import type { AbsDestination, NetworkDestination, SftpDestination } from '../../config/settings.ts';
 import type { ReloadableKeys } from '../network-backends.ts';
 import type { Outcome } from './finding.ts';
@@ -18,7 +19,11 @@ export interface CredentialsCheck {
 export async function checkCredentials(check: CredentialsCheck): Promise<Outcome> {
   const { destination, keys, clock } = check;
   if (keys === undefined) return { verdict: 'ok', detail: `from ${identityOf(destination, clock.now())}` };
-  const got = await withinTime(async (signal) => keys.current(signal), check.signal);
+  const got = await withinTime(
+    async (signal) => keys.current(signal),
+    check.signal,
+    (problem, cause) => sourceSilent(keys.status.source, problem, cause),
+  );
   const life =
     got.expiresAtMs !== undefined
       ? lifeOf(got.expiresAtMs, clock.now())
@@ -26,6 +31,13 @@ export async function checkCredentials(check: CredentialsCheck): Promise<Outcome
         ? 'without an end'
         : 'temporary, and nobody says until when';
   return { verdict: 'ok', detail: `from ${keys.status.source}; ${life}` };
+}
+
+function sourceSilent(source: string, problem: string, cause: unknown): RivuletError {
+  return new RivuletError('CREDENTIALS_FAILED', `no credentials from ${source}: ${problem}`, {
+    cause,
+    hint: 'Each connection, and each renewal, would wait for it as long. Does it wait for an input, or for a network?',
+  });
 }
 
 function lifeOf(expiresAtMs: number, nowMs: number): string {
