@@ -29,6 +29,39 @@ export async function* bodyParts(
   if (gathering.lengthBytes > 0) yield gathering.take();
 }
 
+export type Parts = AsyncIterableIterator<Uint8Array, void, undefined>;
+
+/**
+ * The whole of a body that is shorter than its first part would be, which needs no upload in parts; of others the parts, as
+ * `bodyParts` gives them.
+ */
+export async function wholeOrParts(
+  body: AsyncIterable<Uint8Array>,
+  sizeOf: (index: number) => number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | Parts> {
+  const parts = bodyParts(body, sizeOf, signal);
+  const first = await parts.next();
+  if (first.done === true) return new Uint8Array();
+  // Only the last part is short, and the body has run to its end before it comes.
+  return first.value.length < sizeOf(0) ? first.value : startingWith(first.value, parts);
+}
+
+/** No generator: one that nobody has begun to read would not tell the body to end. */
+function startingWith(first: Uint8Array, rest: AsyncGenerator<Uint8Array, void, undefined>): Parts {
+  let isBegun = false;
+  const parts: Parts = {
+    next: async () => {
+      if (isBegun) return rest.next();
+      isBegun = true;
+      return { done: false, value: first };
+    },
+    return: async () => rest.return(),
+    [Symbol.asyncIterator]: () => parts,
+  };
+  return parts;
+}
+
 /** Pieces are kept as they came: a short body never needs the memory of a whole part. */
 class Gathering {
   lengthBytes = 0;

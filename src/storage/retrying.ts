@@ -1,6 +1,5 @@
 /** `ObjectStore` that makes a call again when it failed in a way that may pass, and ends one in which nothing moves. */
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError } from '../base/errors.ts';
 import type { RivuletError } from '../base/errors.ts';
 import type {
   CallOptions,
@@ -13,6 +12,7 @@ import type {
   WrittenObject,
 } from './object-store.ts';
 import { DOWNLOAD_STALL_MS, StallWatch, UPLOAD_STALL_MS, attemptLimitMs, withinTime } from './patience.ts';
+import { orFoundWritten } from './put-again.ts';
 import type { StorageRetrier } from './retry.ts';
 import { storageFailed } from './storage-error.ts';
 
@@ -142,14 +142,8 @@ class RetryingStore implements ObjectStore {
   ): Promise<WrittenObject> {
     if (!(body instanceof Uint8Array)) return this.#writeStream(key, body, options);
     return this.#whole(`write ${key}`, options, body.length, async (signal, number) => {
-      try {
-        return await this.#store.write(key, body, { ...options, signal });
-      } catch (error) {
-        const isOwn = number > 1 && options.onlyIf !== undefined && isRivuletError(error, 'STORAGE_EXISTS');
-        const written = isOwn ? await this.#readBack(key, body, signal) : undefined;
-        if (written === undefined) throw error;
-        return written;
-      }
+      const put = async (): Promise<WrittenObject> => this.#store.write(key, body, { ...options, signal });
+      return orFoundWritten(this.#store, key, body, { number, signal }, put);
     });
   }
 
@@ -180,19 +174,6 @@ class RetryingStore implements ObjectStore {
         async (inner) => call(inner, number),
       );
     return this.#retrier.run(what, attempt, signal);
-  }
-
-  /** The object, if it holds these bytes: then an earlier attempt wrote it. */
-  async #readBack(key: string, bytes: Uint8Array, signal: AbortSignal): Promise<WrittenObject | undefined> {
-    try {
-      const found = await this.#store.readVersioned(key, { signal });
-      if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;
-      const { modifiedAt, version } = found;
-      return { key, sizeBytes: bytes.length, modifiedAt, version, foundWritten: true };
-    } catch (error) {
-      if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return undefined;
-      throw error;
-    }
   }
 
   async #writeStream(

@@ -1262,7 +1262,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'other-object-taken-for-own',
     breaks: 'a refused write counts as done whatever lies there',
-    file: 'storage/retrying.ts',
+    file: 'storage/put-again.ts',
     edits: [{ find: 'if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;', replace: '' }],
     caughtBy: [
       {
@@ -1276,9 +1276,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'short-read-taken-for-whole',
     breaks: 'a read that ends early counts as whole',
     file: 'storage/retrying.ts',
-    edits: [
-      { find: 'if (receivedBytes >= promisedBytes) return;', replace: 'if (receivedBytes >= 0) return;' },
-    ],
+    edits: [{ find: 'if (receivedBytes >= promisedBytes) {', replace: 'if (receivedBytes >= 0) {' }],
     caughtBy: [
       { kind: 'test', file: 'storage/retrying.test.ts', only: 'goes on after an end that came too early' },
     ],
@@ -1289,8 +1287,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'storage/retry.ts',
     edits: [
       {
-        find: '      signal?.throwIfAborted();\n      try {\n        return await attempt(attempts.number);',
-        replace: '      try {\n        return await attempt(attempts.number);',
+        find: '      signal?.throwIfAborted();\n      try {\n        const result = await attempt',
+        replace: '      try {\n        const result = await attempt',
       },
     ],
     caughtBy: [

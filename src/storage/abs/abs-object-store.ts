@@ -10,7 +10,7 @@ import type {
 } from '@azure/storage-blob';
 import { isRivuletError } from '../../base/errors.ts';
 import type { BackendTools, RequestKind } from '../backend.ts';
-import { bodyParts } from '../body-parts.ts';
+import { wholeOrParts } from '../body-parts.ts';
 import { orAbort } from '../abandon.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {
@@ -27,7 +27,6 @@ import { putAgain } from '../put-again.ts';
 import { removeEach } from '../remove-each.ts';
 import { sendParts } from '../send-parts.ts';
 import { objectExists, storageFailed } from '../storage-error.ts';
-import { startingWith } from '../starting-with.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { AbsAccessSource } from './access.ts';
 import type { AbsAccess, AbsAccessOptions } from './access.ts';
@@ -184,19 +183,16 @@ export class AbsObjectStore implements ObjectStore {
     return this.#written(key, body.length, answer);
   }
 
-  /** What fits into one block needs no list. */
   async #stream(
     key: string,
     body: AsyncIterable<Uint8Array>,
     conditions: Conditions,
     signal: AbortSignal | undefined,
   ): Promise<WrittenObject> {
-    const parts = bodyParts(body, blockSizeOf, signal);
-    const first = await parts.next();
-    const bytes = first.done === true ? new Uint8Array() : first.value;
-    if (bytes.length < blockSizeOf(0)) {
-      return putAgain(this, this.#tools, key, bytes, signal, async (attemptSignal) =>
-        this.#put(key, bytes, conditions, attemptSignal),
+    const parts = await wholeOrParts(body, blockSizeOf, signal);
+    if (parts instanceof Uint8Array) {
+      return putAgain(this, this.#tools, key, parts, signal, async (attemptSignal) =>
+        this.#put(key, parts, conditions, attemptSignal),
       );
     }
     const nameOf = blockNames();
@@ -208,7 +204,7 @@ export class AbsObjectStore implements ObjectStore {
       sizeBytes += part.length;
       await this.#stage(key, name, part, stop);
     };
-    await sendParts(startingWith(bytes, parts), BLOCKS_AT_ONCE, stage, signal);
+    await sendParts(parts, BLOCKS_AT_ONCE, stage, signal);
     return this.#commit(key, names, sizeBytes, conditions, signal);
   }
 

@@ -4,7 +4,7 @@
  */
 import { isRivuletError, messageOf } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
-import { bodyParts } from '../body-parts.ts';
+import { wholeOrParts } from '../body-parts.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {
   CallOptions,
@@ -19,7 +19,6 @@ import { putAgain } from '../put-again.ts';
 import { removeEach } from '../remove-each.ts';
 import { sendParts } from '../send-parts.ts';
 import { storageFailed } from '../storage-error.ts';
-import { startingWith } from '../starting-with.ts';
 import { GCS_ENDPOINT, GcsApi } from './api.ts';
 import type { GcsObject, Query } from './api.ts';
 import { GoogleAuthorization } from './authorization.ts';
@@ -251,19 +250,16 @@ export class GcsObjectStore implements ObjectStore {
     return this.#written(key, bytes.length, this.#objectOf(text));
   }
 
-  /** What is shorter than one part needs no session. */
   async #stream(
     key: string,
     body: AsyncIterable<Uint8Array>,
     conditions: Query,
     signal: AbortSignal | undefined,
   ): Promise<WrittenObject> {
-    const parts = bodyParts(body, () => PART_BYTES, signal);
-    const first = await parts.next();
-    const bytes = first.done === true ? new Uint8Array() : first.value;
-    if (bytes.length < PART_BYTES) {
-      return putAgain(this, this.#tools, key, bytes, signal, async (attemptSignal) =>
-        this.#put(key, bytes, conditions, attemptSignal),
+    const parts = await wholeOrParts(body, () => PART_BYTES, signal);
+    if (parts instanceof Uint8Array) {
+      return putAgain(this, this.#tools, key, parts, signal, async (attemptSignal) =>
+        this.#put(key, parts, conditions, attemptSignal),
       );
     }
     const startUrl = this.#api.uploadUrl({
@@ -277,7 +273,7 @@ export class GcsObjectStore implements ObjectStore {
         if (index === 0) await upload.start(stop);
         await upload.send(part, stop);
       };
-      await sendParts(startingWith(bytes, parts), 1, send, signal);
+      await sendParts(parts, 1, send, signal);
       const object = this.#objectOf(await upload.finish(signal));
       await this.#verify(key, object, upload.md5());
       return this.#written(key, upload.sizeBytes, object);

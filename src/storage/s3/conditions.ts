@@ -78,7 +78,8 @@ export class S3Conditions {
     { signal, isProof }: CallOptions & { readonly isProof: boolean },
   ): Promise<T> {
     if (onlyIf === undefined) return attempt({}, () => undefined);
-    if (this.#known === 'none' && !this.#asksAgain(onlyIf)) return this.#lookThenWrite(key, onlyIf, attempt, { signal });
+    if (this.#known === 'none' && !this.#asksAgain(onlyIf))
+      return this.#lookThenWrite(key, onlyIf, attempt, { signal });
     try {
       const result = await attempt(this.#fieldsOf(onlyIf), (failure) => meaningOf(failure, onlyIf));
       if (onlyIf !== 'absent' && isProof) this.#learnThatVersionsCompare();

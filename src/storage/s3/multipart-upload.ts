@@ -11,6 +11,7 @@ import type {
   HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { isRivuletError } from '../../base/errors.ts';
+import type { Parts } from '../body-parts.ts';
 import type { WriteOptions, WrittenObject } from '../object-store.ts';
 import { sendParts } from '../send-parts.ts';
 import { storageFailed } from '../storage-error.ts';
@@ -60,9 +61,9 @@ export class MultipartUpload {
   }
 
   /** @param parts - each but the last as large as the service wants it at least */
-  async write(parts: AsyncGenerator<Uint8Array, void, undefined>): Promise<WrittenObject> {
+  async write(parts: Parts): Promise<WrittenObject> {
     const uploadId = await this.#begin().catch(async (error: unknown) => {
-      await parts.return();
+      await parts.return?.();
       throw error;
     });
     try {

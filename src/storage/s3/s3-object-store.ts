@@ -79,7 +79,8 @@ export class S3ObjectStore implements ObjectStore {
   ): Promise<WrittenObject> {
     assertObjectKey(key);
     options.signal?.throwIfAborted();
-    return writeObject(this.#requests, this.#conditions, key, body, options);
+    const parts = { requests: this.#requests, conditions: this.#conditions, store: this };
+    return writeObject(parts, key, body, options);
   }
 
   async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {

@@ -1,7 +1,8 @@
 /** Objects written whole: in one request when they are small, else in parts that become an object together. */
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { bodyParts } from '../body-parts.ts';
-import type { WriteOptions, WrittenObject } from '../object-store.ts';
+import { wholeOrParts } from '../body-parts.ts';
+import type { ObjectStore, WriteOptions, WrittenObject } from '../object-store.ts';
+import { putAgain } from '../put-again.ts';
 import { answeredAt } from './clients.ts';
 import type { S3Conditions } from './conditions.ts';
 import { MultipartUpload } from './multipart-upload.ts';
@@ -11,10 +12,17 @@ import type { S3Requests } from './requests.ts';
 /** Bytes that are in memory anyway go in one request up to here: one upload in parts is three requests or more. */
 const AT_ONCE_BYTES_MAX = 16 * 1024 * 1024;
 
+/** What stands behind a write. */
+export interface WriteParts {
+  readonly requests: S3Requests;
+  readonly conditions: S3Conditions;
+  /** Where what an earlier attempt may have written is read back. */
+  readonly store: Pick<ObjectStore, 'location' | 'readVersioned'>;
+}
+
 /** @throws RivuletError; what a streamed `body` throws; the signal's reason. Nothing is left behind then. */
 export async function writeObject(
-  requests: S3Requests,
-  conditions: S3Conditions,
+  { requests, conditions, store }: WriteParts,
   key: string,
   body: Uint8Array | AsyncIterable<Uint8Array>,
   options: WriteOptions,
@@ -27,15 +35,13 @@ export async function writeObject(
       return putObject(requests, conditions, key, body, options);
     return new MultipartUpload(requests, conditions, key, options).write(slices(body, sizeAt));
   }
-  const parts = bodyParts(body, sizeAt, options.signal);
-  const first = await parts.next();
-  if (first.done === true) return putObject(requests, conditions, key, new Uint8Array(), options);
-  if (first.value.length < sizeAt(0)) {
-    // Only the last part is short; the body runs to its end before anything is sent.
-    await parts.next();
-    return putObject(requests, conditions, key, first.value, options);
+  const parts = await wholeOrParts(body, sizeAt, options.signal);
+  if (parts instanceof Uint8Array) {
+    return putAgain(store, requests.tools, key, parts, options.signal, async (signal) =>
+      putObject(requests, conditions, key, parts, { ...options, signal }),
+    );
   }
-  return new MultipartUpload(requests, conditions, key, options).write(resumed(first.value, parts));
+  return new MultipartUpload(requests, conditions, key, options).write(parts);
 }
 
 async function putObject(
@@ -71,17 +77,5 @@ async function* slices(
   for (let at = 0, index = 0; at < bytes.length; index++) {
     yield bytes.subarray(at, at + sizeAt(index));
     at += sizeAt(index);
-  }
-}
-
-async function* resumed(
-  first: Uint8Array,
-  rest: AsyncGenerator<Uint8Array, void, undefined>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield first;
-    yield* rest;
-  } finally {
-    await rest.return();
   }
 }

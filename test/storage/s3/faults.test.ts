@@ -179,7 +179,11 @@ describe('S3 faults', () => {
       for (const body of [randomBytes(4 * MIB), chunks(randomBytes(4 * MIB))])
         assert.equal(mayRetry(await errorOf(store.write('a', body))), true);
       assert.equal(server.objects().size, 0);
-      assert.equal(server.count('PutObject'), 2, 'a whole object is never sent again here');
+      assert.equal(
+        server.count('PutObject'),
+        1 + 3,
+        'a whole body is sent once, a stream as often as may help',
+      );
     });
   });
 
@@ -437,6 +441,36 @@ describe('S3 faults', () => {
       server.put('a', randomBytes(6 * MIB));
       const error = await errorOf(store.write('a', chunks(randomBytes(6 * MIB))));
       assert.match(error.message, /dropped the upload/);
+    });
+  });
+
+  it('tries a short stream again by itself: its body cannot be asked for once more', async () => {
+    await withStore({}, async ({ store }, server) => {
+      const bytes = randomBytes(MIB);
+      server.misbehave({ on: 'PutObject', times: 1, fault: { answer: { status: 503 } } });
+      server.misbehave({ on: 'PutObject', times: 1, fault: { loseAnswer: true } });
+      const written = await store.write('a', chunks(bytes), { onlyIf: 'absent' });
+      assert.equal(written.foundWritten, true);
+      assert.ok(server.objects().get('a')?.bytes.equals(bytes));
+    });
+  });
+
+  it('tells a body to end when its upload cannot begin', async () => {
+    await withStore({}, async ({ store }, server) => {
+      server.misbehave({
+        on: 'CreateMultipartUpload',
+        fault: { answer: { status: 403, code: 'AccessDenied' } },
+      });
+      let hasEnded = false;
+      async function* body(): AsyncGenerator<Uint8Array> {
+        try {
+          yield* chunks(randomBytes(12 * MIB));
+        } finally {
+          hasEnded = true;
+        }
+      }
+      await errorOf(store.write('a', body()));
+      assert.equal(hasEnded, true);
     });
   });
 
