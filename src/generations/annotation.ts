@@ -32,6 +32,8 @@ export interface SnapshotAnnotation {
   readonly pageCount: number;
   /** Salts of the write-ahead log `index`; absent when it had no header yet. */
   readonly salts?: readonly [number, number];
+  /** Of the last frame before the offset: a log with other frames there is not the one that was copied. */
+  readonly checksum?: readonly [number, number];
 }
 
 export type Annotation = SegmentAnnotation | SnapshotAnnotation;
@@ -46,11 +48,11 @@ const NAME_SHOWN_MAX = 40;
 type Fields = Readonly<Record<string, unknown>>;
 
 const WORD_MAX = 0xffffffff;
-const OPTIONAL = new Set(['previousEndBytes', 'previousEndChecksum', 'salts']);
-const PAIRS = new Set(['previousEndChecksum', 'salts']);
+const OPTIONAL = new Set(['previousEndBytes', 'previousEndChecksum', 'salts', 'checksum']);
+const PAIRS = new Set(['previousEndChecksum', 'salts', 'checksum']);
 const FIELDS: Readonly<Record<Annotation['kind'], readonly string[]>> = {
   segment: ['kind', 'generation', 'index', 'previousEndBytes', 'previousEndChecksum'],
-  snapshot: ['kind', 'generation', 'index', 'offsetBytes', 'pageSizeBytes', 'pageCount', 'salts'],
+  snapshot: ['kind', 'generation', 'index', 'offsetBytes', 'pageSizeBytes', 'pageCount', 'salts', 'checksum'],
 };
 
 function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): boolean {

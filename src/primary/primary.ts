@@ -75,6 +75,8 @@ interface Following {
   readonly checkpoints: CheckpointTurn;
   /** The file of the log: the hold pins this one and no other. */
   readonly walInode: string;
+  /** The start of the machine in which the generation began, where that is known. */
+  readonly beganBootId: string | undefined;
   tail: LogTail;
 }
 
@@ -129,6 +131,15 @@ export class Primary {
   /** The present generation; undefined while there is no database. */
   get generation(): Generation | undefined {
     return this.#following?.generation;
+  }
+
+  /**
+   * Whether the machine has not been started anew since `generation` began. Until then no log loses what was read of it;
+   * a power cut may take the end of one that was not synced, and writers go on from before it.
+   */
+  ranThroughout(generation: Generation): boolean {
+    const following = this.#following;
+    return following?.generation === generation && following.beganBootId === this.#machine.bootId();
   }
 
   /** End of what is known to be committed. */
@@ -292,7 +303,7 @@ export class Primary {
       generation,
       position: formatPosition(tail.position),
     });
-    this.#setFollowing(database, generation, tail);
+    this.#setFollowing(database, generation, tail, state.beganBootId);
   }
 
   async #beginGeneration(database: OpenDatabase, reason: string): Promise<void> {
@@ -302,12 +313,18 @@ export class Primary {
     const generation = formatGeneration(this.#machine.randomBytes(8));
     this.#tools.logger.info('starting a new generation', { generation, reason });
     this.#tools.observer.onGeneration(generation, reason);
-    this.#setFollowing(database, generation, tail);
+    this.#setFollowing(database, generation, tail, this.#machine.bootId());
   }
 
-  #setFollowing(database: OpenDatabase, generation: Generation, tail: LogTail): void {
+  #setFollowing(
+    database: OpenDatabase,
+    generation: Generation,
+    tail: LogTail,
+    beganBootId: string | undefined,
+  ): void {
     const checkpoints = new CheckpointTurn(this.settings.checkpoint, this.#tools.clock);
-    this.#following = { database, generation, checkpoints, walInode: database.wal.inode, tail };
+    const walInode = database.wal.inode;
+    this.#following = { database, generation, checkpoints, walInode, beganBootId, tail };
   }
 
   #letGo({ database }: Following): void {
@@ -576,13 +593,14 @@ export class Primary {
 
   #save(options: { durable: boolean }): void {
     if (this.#following === undefined) return;
-    const { database, generation, tail } = this.#following;
+    const { database, generation, tail, beganBootId } = this.#following;
     writeState(
       this.#statePath,
       {
         generation,
         identity: database.file.identity,
         bootId: this.#machine.bootId(),
+        beganBootId,
         index: tail.index,
         header: tail.headerBytes,
         tailBytes: tail.position.offsetBytes,

@@ -23,6 +23,7 @@ import { RivuletError } from '../base/errors.ts';
 import type { DatabaseFile } from './database-file.ts';
 import type { LiveWal } from './live-wal.ts';
 import { PageIndex } from './page-index.ts';
+import { type LogEnd, logEndOf } from './resume-point.ts';
 
 /** Size of the pieces that the copy is read and handed on in. */
 const PIECE_BYTES = 1024 * 1024;
@@ -31,8 +32,8 @@ export interface Snapshot {
   readonly position: Position;
   readonly pageSizeBytes: number;
   readonly pageCount: number;
-  /** Of the log up to which it goes; undefined while that log holds no frame. */
-  readonly salts: readonly [number, number] | undefined;
+  /** The log up to which it goes, at `position`; undefined while that log holds no frame. */
+  readonly end: LogEnd | undefined;
   /** The pages in order. To be read once; each piece is good until the next one is asked for. */
   pages(): AsyncIterable<Uint8Array>;
   /** Ends the read transaction. Call once, also after a failure. */
@@ -125,14 +126,14 @@ function overlayPages(
 }
 
 export function makeSnapshot(parts: SnapshotSourceParts): Snapshot {
-  const { header } = parts.tail;
+  const { tail } = parts;
   const pageCount = parts.commitPageCount || pagesInFile(parts);
   return {
-    position: { index: parts.index, offsetBytes: parts.tail.offsetBytes },
-    pageSizeBytes: header.pageSizeBytes,
+    position: { index: parts.index, offsetBytes: tail.offsetBytes },
+    pageSizeBytes: tail.header.pageSizeBytes,
     pageCount,
     // An empty log gets another header with other salts when the next writer never restarted a log.
-    salts: parts.tail.offsetBytes > WAL_HEADER_BYTES ? [header.salt1, header.salt2] : undefined,
+    end: tail.offsetBytes > WAL_HEADER_BYTES ? logEndOf(tail) : undefined,
     pages: () => readPages(parts, pageCount),
     close: parts.endRead,
   };

@@ -16,6 +16,8 @@ export interface LocalState {
   readonly identity: FileIdentity;
   /** The start of the machine in which this was written. */
   readonly bootId?: string | undefined;
+  /** The one in which the generation began. */
+  readonly beganBootId?: string | undefined;
   readonly index: number;
   /** The 32 header bytes of log `index`. */
   readonly header: Uint8Array;
@@ -39,6 +41,7 @@ export function encodeState(state: LocalState): string {
     generation: state.generation,
     identity: state.identity,
     bootId: state.bootId,
+    beganBootId: state.beganBootId,
     index: state.index,
     header: Buffer.from(state.header).toString('hex'),
     tailBytes: state.tailBytes,
@@ -80,7 +83,8 @@ function requirePart(condition: boolean, what: string): asserts condition {
 export function decodeState(text: string): LocalState {
   const { crc32: check, ...raw } = JSON.parse(text) as Record<string, unknown>;
   requirePart(raw['version'] === VERSION, 'version');
-  const { generation, identity, bootId, index, header, tailBytes, tailChecksum, ends, confirmed } = raw;
+  const { generation, identity, bootId, beganBootId, index, header } = raw;
+  const { tailBytes, tailChecksum, ends, confirmed } = raw;
   requirePart(typeof generation === 'string' && isGeneration(generation), 'generation');
   const id = identity as Partial<FileIdentity> | null;
   requirePart(typeof id?.device === 'string' && typeof id.inode === 'string', 'identity');
@@ -97,6 +101,7 @@ export function decodeState(text: string): LocalState {
     generation,
     identity: { device: id.device, inode: id.inode },
     ...(typeof bootId === 'string' ? { bootId } : {}),
+    ...(typeof beganBootId === 'string' ? { beganBootId } : {}),
     index,
     header: Buffer.from(header, 'hex'),
     tailBytes,

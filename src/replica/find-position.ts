@@ -6,9 +6,13 @@
 import { isRivuletError, type RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { decodeFrame } from '../codec/lz4-frame.ts';
+import type { SnapshotAnnotation } from '../generations/annotation.ts';
 import type { GenerationInventory, SegmentEntry, SnapshotEntry } from '../generations/inventory.ts';
+import type { Generation } from '../generations/names.ts';
 import type { Cursor } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
+import { SnapshotFault } from '../restore/faults.ts';
+import { peekSnapshot } from '../restore/load-snapshot.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { endOfNewest, type UploadRecord } from './upload-record.ts';
 
@@ -56,10 +60,9 @@ export async function findPosition(
     return undefined;
   }
   const last = segments.at(-1);
-  const cursor =
-    last === undefined
-      ? await parts.primary.resumeAtStart(held.generation, snapshot.index)
-      : await cursorAfter(parts, held, last);
+  const cursor = await (last === undefined
+    ? cursorAtSnapshot(parts, held, snapshot)
+    : cursorAfter(parts, held, last));
   if (cursor === undefined) {
     parts.logger.warn("what follows the destination's last segment is not at hand", {
       generation: held.generation,
@@ -68,6 +71,44 @@ export async function findPosition(
     return undefined;
   }
   return { cursor, snapshot };
+}
+
+/**
+ * Nothing but a snapshot is there: the log that it was made with must still be here as it was, up to where the snapshot
+ * stands. After a power cut the end of a log that was not synced may be gone, and other frames in its place.
+ */
+async function cursorAtSnapshot(
+  parts: FindParts,
+  { generation }: GenerationInventory,
+  snapshot: SnapshotEntry,
+): Promise<Cursor | undefined> {
+  const isAsItWas = await isLogOf(parts, generation, snapshot);
+  return isAsItWas ? parts.primary.resumeAtStart(generation, snapshot.index) : undefined;
+}
+
+/** By what the snapshot says of itself; where it cannot be read here, by the machine not having been started anew. */
+async function isLogOf(
+  { primary, store, logger, signal = new AbortController().signal }: FindParts,
+  generation: Generation,
+  snapshot: SnapshotEntry,
+): Promise<boolean> {
+  try {
+    const { annotation } = await peekSnapshot(store, generation, snapshot, signal);
+    return annotation !== undefined && (await isLogAt(primary, annotation));
+  } catch (error) {
+    if (isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG')) return primary.ranThroughout(generation);
+    if (!(error instanceof SnapshotFault)) throw error;
+    logger.warn("the destination's last snapshot is damaged", { key: snapshot.key, error });
+    return false;
+  }
+}
+
+async function isLogAt(primary: Primary, snapshot: SnapshotAnnotation): Promise<boolean> {
+  const { generation, index, offsetBytes, salts, checksum } = snapshot;
+  // Nothing of the log is in it: what came before was in the file already.
+  if (salts === undefined) return true;
+  if (checksum === undefined) return false;
+  return (await primary.resumeAtEnd(generation, index, { offsetBytes, salts, checksum })) !== undefined;
 }
 
 /** By the content of the last segment where it can be read, else by what was noted here about it. */

@@ -37,7 +37,7 @@ export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo
     offsetBytes: snapshot.position.offsetBytes,
     pageSizeBytes: snapshot.pageSizeBytes,
     pageCount: snapshot.pageCount,
-    ...(snapshot.salts === undefined ? {} : { salts: snapshot.salts }),
+    ...(snapshot.end === undefined ? {} : { salts: snapshot.end.salts, checksum: snapshot.end.checksum }),
   });
   return upload.store.write(
     snapshotKey(generation, snapshot.position.index),

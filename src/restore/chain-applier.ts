@@ -27,6 +27,7 @@ import {
   checkPlace,
   notThere,
   checkSegmentAnnotation,
+  otherLog,
 } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
 import type { PageSink } from './page-sink.ts';
@@ -243,12 +244,26 @@ export class ChainApplier implements Disposable {
     const end = this.#endOf(chain, bytes, at);
     const scan = scanFrames(chain, bytes, at, end);
     if (scan.stop !== 'end') throw this.#badFrame(segment, scan);
+    this.#checkCopied(segment, { chain, bytes, at, reachedBytes: scan.chain.offsetBytes });
     this.#takePages(bytes, at, scan);
     this.#chain = scan.chain;
     if (scan.commitPageCount !== 0) {
       this.#committed = { index: this.#index, offsetBytes: scan.committedChain.offsetBytes };
     }
     return end < bytes.length ? NOTHING : bytes.subarray(at + scan.validBytes);
+  }
+
+  /** Where the snapshot stands, its log must be the one that was copied: of a log that went on otherwise it holds pages too. */
+  #checkCopied(
+    segment: SegmentEntry,
+    { chain, bytes, at, reachedBytes }: { chain: Chain; bytes: Uint8Array; at: number; reachedBytes: number },
+  ): void {
+    const { entry, annotation } = this.#snapshot;
+    const { offsetBytes = 0, checksum } = annotation ?? {};
+    if (this.#index !== entry.index || checksum === undefined) return;
+    if (offsetBytes <= chain.offsetBytes || offsetBytes > reachedBytes) return;
+    const last = at + (offsetBytes - chain.offsetBytes) - frameBytes(chain.header.pageSizeBytes);
+    if (!endsFrame({ header: chain.header, checksum }, bytes, last)) throw otherLog(segment, entry.key);
   }
 
   /** Where in `bytes` the wanted frames end. */
@@ -287,7 +302,11 @@ export class ChainApplier implements Disposable {
 }
 
 /** Whether the frame at `bytes[at]` is the one with which the chain ends: its header has the checksum of all before it. */
-function endsFrame({ header, checksum }: Chain, bytes: Uint8Array, at: number): boolean {
+function endsFrame(
+  { header, checksum }: Pick<Chain, 'header' | 'checksum'>,
+  bytes: Uint8Array,
+  at: number,
+): boolean {
   const view = viewOf(bytes);
   return (
     at >= 0 &&

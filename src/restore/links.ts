@@ -74,11 +74,13 @@ export function checkFirstLog(
   if (annotation === undefined) return `${key} does not say which position it belongs to`;
   const { salts } = annotation;
   if (salts === undefined || (salts[0] === header.salt1 && salts[1] === header.salt2)) return undefined;
-  throw new ChainFault(
-    segment.key,
-    segment,
-    `${segment.key} does not belong there: it is another log than the one that ${key} was made with`,
-  );
+  throw otherLog(segment, key);
+}
+
+/** @param key - of the snapshot */
+export function otherLog(segment: SegmentEntry, key: string): ChainFault {
+  const problem = `it is another log than the one that ${key} was made with`;
+  return new ChainFault(segment.key, segment, `${segment.key} does not belong there: ${problem}`);
 }
 
 /** Checks that the log before ended where this one says, or else why nothing proves that it did. */

@@ -120,6 +120,7 @@ function annotations(): Uint8Array[] {
       pageSizeBytes: 4096,
       pageCount: 7,
       salts: [5, 6],
+      checksum: [7, 0xffffffff],
     }),
   ];
 }

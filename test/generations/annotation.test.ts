@@ -20,6 +20,7 @@ const snapshot: fc.Arbitrary<Annotation> = fc.record(
     pageSizeBytes: fc.nat(65536),
     pageCount: fc.nat(),
     salts: fc.tuple(fc.nat(0xffffffff), fc.nat(0xffffffff)),
+    checksum: fc.tuple(fc.nat(0xffffffff), fc.nat(0xffffffff)),
   },
   {
     noNullPrototype: true,

@@ -24,7 +24,7 @@ describe('at a destination', () => {
         position: { index: 3, offsetBytes: 4152 },
         pageSizeBytes: 512,
         pageCount: 1,
-        salts: [1, 2],
+        end: { offsetBytes: 4152, salts: [1, 2], checksum: [3, 4] },
         async *pages() {
           yield new Uint8Array(512);
         },
@@ -52,7 +52,7 @@ describe('at a destination', () => {
         position: { index: 3, offsetBytes: 4152 },
         pageSizeBytes: 512,
         pageCount: 1,
-        salts: undefined,
+        end: undefined,
         async *pages() {
           yield new Uint8Array(512);
         },

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { decodeFrame } from '../../src/codec/decode-frame.ts';
 import { encodeFrame } from '../../src/codec/encode-frame.ts';
+import { encodeAnnotation, findAnnotation } from '../../src/generations/annotation.ts';
 import { segmentKey } from '../../src/generations/names.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { encodeFrameHeader, frameBytes, scanFrames, startChain } from '../../src/wal/frames.ts';
@@ -50,6 +51,29 @@ describe('a chain of objects that are whole', () => {
     await assert.rejects(restored(store), {
       code: 'CHAIN_BROKEN',
       message: /copy of a log that came earlier/,
+    });
+  });
+
+  it('a snapshot of a log that went on otherwise is refused', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    maker.exec(
+      'CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB); INSERT INTO t (body) VALUES (randomblob(3000))',
+    );
+    maker.segment();
+    const key = maker.snapshot();
+    maker.exec('INSERT INTO t (body) VALUES (randomblob(300))');
+    maker.segment();
+    const { store } = maker;
+    assert.equal((await restored(store)).compare(lastPoint(maker).database), 0);
+    const { content, annotations } = decodeFrame(store.bytesOf(key), { maxBytes: 2 ** 24 });
+    const annotation = findAnnotation(annotations, key);
+    assert.ok(annotation?.kind === 'snapshot' && annotation.checksum !== undefined);
+    const [first, second] = annotation.checksum;
+    const other = encodeAnnotation({ ...annotation, checksum: [first, (second ^ 1) >>> 0] });
+    store.put(key, encodeFrame(content, { annotation: other }));
+    await assert.rejects(restored(store), {
+      code: 'CHAIN_BROKEN',
+      message: /another log than the one that .* was made with/,
     });
   });
 

@@ -51,6 +51,13 @@ function withBigEndianChecksums(wal: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** Of the frame that ends at `offsetBytes`. */
+function checksumBefore(wal: Uint8Array, offsetBytes: number): readonly [number, number] {
+  const view = viewOf(wal);
+  const last = offsetBytes - frameBytes(parseWalHeader(wal).pageSizeBytes);
+  return [view.getUint32(last + 16), view.getUint32(last + 20)];
+}
+
 /** The bytes of the frames that carry the header's salts: what a log holds since its last restart. */
 function liveBytes(wal: Uint8Array): Uint8Array {
   if (wal.length < WAL_HEADER_BYTES) return wal.subarray(0, 0);
@@ -185,7 +192,12 @@ export class ReplicaMaker implements Disposable {
       offsetBytes: this.#offsetBytes,
       pageSizeBytes,
       pageCount: content.length / pageSizeBytes,
-      ...(header === undefined ? {} : { salts: [header.salt1, header.salt2] as const }),
+      ...(header === undefined
+        ? {}
+        : {
+            salts: [header.salt1, header.salt2] as const,
+            checksum: checksumBefore(wal, this.#offsetBytes),
+          }),
     };
   }
 

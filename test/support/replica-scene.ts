@@ -90,10 +90,11 @@ export class ReplicaScene implements AsyncDisposable {
     );
   }
 
-  /** Ends the primary and begins anew with the same files, as a restarted process does. */
-  async restart(): Promise<void> {
+  /** Ends the primary and begins anew with the same files, as a restarted process does. @param between - happens meanwhile */
+  async restart(between: () => void = () => undefined): Promise<void> {
     await this.stop();
     await this.primary.close();
+    between();
     this.primary = this.#newPrimary();
     this.replica = this.newReplica();
   }

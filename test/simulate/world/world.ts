@@ -50,6 +50,8 @@ interface Promised {
   readonly position: Position;
   /** The store's clock. */
   readonly storeMs: number;
+  /** What it must restore to, noted while the log still was as it was; looked up when asked for until then. */
+  expected?: { readonly transaction: number | undefined };
 }
 
 /** What was confirmed, restored and found to be this transaction. */
@@ -250,6 +252,9 @@ export class World {
   }
 
   powerCut(host: Host): void {
+    // A log that loses its end goes on with the same salts: another transaction may end at the same place.
+    for (const { promised, server } of this.places)
+      if (promised?.host === host) promised.expected ??= expectedOf(promised, server.copy());
     const before = host.current.transaction;
     const transaction = host.powerCut();
     if (transaction >= before) return;
@@ -323,7 +328,7 @@ export class World {
 
   /** What was confirmed restores, exactly. */
   async #checkPromise(place: Place, promised: Promised, store: StillStore): Promise<void> {
-    const { generation, position, host, storeMs } = promised;
+    const { generation, position, storeMs } = promised;
     const target = { generation, index: position.index, offsetBytes: position.offsetBytes };
     const restored = await this.#judge.restore(store, target);
     const where = `${place.name} ${generation} at ${position.index}/${position.offsetBytes}`;
@@ -334,8 +339,7 @@ export class World {
     }
     if (!this.#isWhole(place)) return;
     const { transaction } = restored.state;
-    const salts = saltsOf(store, generation, position);
-    const expected = salts === undefined ? undefined : host.commits.get(`${salts} ${position.offsetBytes}`);
+    const { transaction: expected } = promised.expected ?? expectedOf(promised, store);
     if (expected !== undefined && expected !== transaction)
       throw new Violation(`${where} restores to ${transaction}, not to ${expected}`);
     place.floors.set(generation, Math.max(place.floors.get(generation) ?? 0, transaction));
@@ -529,6 +533,15 @@ export class World {
   end(): void {
     for (const { rivulet } of this.hosts) rivulet?.kill();
   }
+}
+
+function expectedOf(
+  { host, generation, position }: Promised,
+  store: StillStore,
+): { transaction: number | undefined } {
+  const salts = saltsOf(store, generation, position);
+  const transaction = salts === undefined ? undefined : host.commits.get(`${salts} ${position.offsetBytes}`);
+  return { transaction };
 }
 
 function replicaOf({ rivulet }: Host, { name }: Place): Replica | undefined {

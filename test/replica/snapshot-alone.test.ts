@@ -1,0 +1,79 @@
+/** A destination that got its first snapshot, and nothing of the log before the power was cut. */
+import assert from 'node:assert/strict';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import type { LiveDatabase } from '../support/live-database.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
+
+/** What is on the disk for sure; the function brings it back. */
+function synced({ path, scratch }: LiveDatabase): () => void {
+  const kept = [path, `${path}-wal`].map((name) => ({ name, bytes: readFileSync(name) }));
+  cpSync(`${path}-meta`, scratch.file('kept-meta'), { recursive: true });
+  return () => {
+    // In place: it is the same file.
+    for (const { name, bytes } of kept) writeFileSync(name, bytes);
+    rmSync(`${path}-shm`, { force: true });
+    cpSync(scratch.file('kept-meta'), `${path}-meta`, { recursive: true });
+  };
+}
+
+/** The snapshot stands behind commits that have not been synced; nothing of the log gets there. */
+async function storeSnapshotAlone(scene: ReplicaScene): Promise<() => void> {
+  scene.live.insert(3, 3000);
+  await scene.refresh();
+  const comeBack = synced(scene.live);
+  scene.live.exec("UPDATE t SET body = 'what will be lost' WHERE id = 1");
+  scene.store.fault = ({ kind, key }) => (kind === 'write' && key.includes('/wal/') ? 'fail' : undefined);
+  await assert.rejects(scene.sync(), { code: 'STORAGE_FAILED' });
+  assert.deepEqual(scene.facts, ['snapshot']);
+  scene.store.fault = () => undefined;
+  return comeBack;
+}
+
+/** A generation that has to be given up fails once. The next one is later. */
+async function syncAnew(scene: ReplicaScene, store: MemoryStore): Promise<void> {
+  store.nowMs += 1000;
+  await scene.sync().catch(async () => scene.sync());
+}
+
+describe('a first snapshot without its log', { timeout: 60_000 }, () => {
+  it('is not continued when the log has lost what it was made of, and went on otherwise', async () => {
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store });
+    const comeBack = await storeSnapshotAlone(scene);
+    const { generation } = scene.primary;
+    await scene.restart(() => {
+      scene.live.close();
+      comeBack();
+      // As much as was lost, and something else: by its length nothing shows.
+      scene.live.insert(5, 3000);
+    });
+    await syncAnew(scene, store);
+    await scene.assertRestores();
+    assert.notEqual(scene.primary.generation, generation);
+  });
+
+  it('is not continued when the log ends before it', async () => {
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store });
+    const comeBack = await storeSnapshotAlone(scene);
+    await scene.restart(() => {
+      scene.live.close();
+      comeBack();
+    });
+    await syncAnew(scene, store);
+    await scene.assertRestores();
+  });
+
+  it('is continued after a restart of the process alone', async () => {
+    await using scene = new ReplicaScene();
+    await storeSnapshotAlone(scene);
+    const { generation } = scene.primary;
+    await scene.restart(() => scene.live.insert(2, 3000));
+    await scene.sync();
+    await scene.assertRestores();
+    assert.equal(scene.primary.generation, generation);
+    assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 1);
+  });
+});
