@@ -1,3 +1,5 @@
+import { messageOf } from '../base/errors.ts';
+import { readKeyLines } from '../codec/age/age-keys.ts';
 import type { Given } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
 import { resolveDestination } from './resolve-destination.ts';
@@ -49,6 +51,7 @@ function ageSettings({ age }: Given<'replica'>, settling: Settling): AgeSettings
   if (age.passphrase !== undefined && age.passphraseFile !== undefined) {
     settling.problem(age, 'passphraseFile', 'cannot be given beside `passphrase`');
   }
+  checkRecipients(age, settling);
   const absolute = (path: string): string => absolutePath(path, settling);
   return {
     identities: age.identities ?? [],
@@ -58,4 +61,15 @@ function ageSettings({ age }: Given<'replica'>, settling: Settling): AgeSettings
     passphrase: age.passphrase,
     passphraseFile: age.passphraseFile === undefined ? undefined : absolute(age.passphraseFile),
   };
+}
+
+/** They are shown where secrets are masked, so what is no public key must not get through. */
+function checkRecipients(age: NonNullable<Given<'replica'>['age']>, settling: Settling): void {
+  for (const [n, text] of (age.recipients ?? []).entries()) {
+    try {
+      readKeyLines('recipient', { source: `entry ${n + 1}`, text });
+    } catch (error) {
+      settling.problem(age, 'recipients', messageOf(error));
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** From the `age` section of a replica to its keys, and the refusal to start where anything would go out in the clear. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { messageOf, RivuletError } from '../base/errors.ts';
+import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { mayDecrypt } from '../config/age-section.ts';
 import { readSecretFile } from '../config/secret-file.ts';
@@ -99,7 +99,9 @@ async function assertReplicaEncrypts(
   const { age, name } = replica;
   if (age === undefined) return;
   const where = `the replica \`${name}\` of ${databasePath}`;
-  const keys = await openKeys(age);
+  const keys = await openKeys(age).catch((error: unknown) => {
+    throw isRivuletError(error) ? withPlace(error, where) : error;
+  });
   if (!keys.canEncrypt) {
     const message = `${where} has an \`age\` section without recipients: there is nobody to encrypt to`;
     throw new RivuletError('CONFIG_INVALID', `${message}, and nothing is stored in the clear`, {
@@ -114,6 +116,16 @@ async function assertReplicaEncrypts(
       details: { replica: name },
     });
   }
+}
+
+/** Several replicas have keys; a message about one of them has to say whose it is. */
+function withPlace(error: RivuletError, where: string): RivuletError {
+  const { code, message, hint, details } = error;
+  return new RivuletError(code, `${where}: ${message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    details,
+    cause: error,
+  });
 }
 
 async function hintFor(age: AgeSettings): Promise<string> {

@@ -532,7 +532,10 @@ describe('a command line or configuration with a mistake', () => {
     const dbs = [{ path: scratch.file('app.db'), replicas: [{ path: scratch.file('replica'), age }] }];
     writeFileSync(scratch.file('rivulet.yml'), JSON.stringify({ dbs }));
     makeDatabase(scratch.file('app.db'), 3);
-    assertSentence(await runRivulet(['replicate', '-config', scratch.file('rivulet.yml')]), ['age']);
+    for (const command of ['replicate', 'config']) {
+      const answer = await runRivulet([command, '-config', scratch.file('rivulet.yml')]);
+      assertSentence(answer, ['the replica `file` of', 'age.recipients', 'was changed or cut off']);
+    }
     assert.equal(existsSync(scratch.file('replica')), false);
   });
 });

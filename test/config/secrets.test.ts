@@ -154,3 +154,15 @@ test('a directory in place of a secret file is refused', (context) => {
   const text = withReplica('url: sftp://u@h/x', `password-file: ${join(scratch.path, 'd')}`);
   assert.match(problemsOf(text).join(), /cannot be read: EISDIR/);
 });
+
+test('a recipient that is a secret key, or no key at all, is refused with its place and not shown', () => {
+  const ofRecipients = (list: string): string[] =>
+    problemsOf(withReplica('path: /r', `age: {recipients: ${list}}`));
+  const secret = 'AGE-SECRET-KEY-1HUNTER2';
+  const [problem = '', ...more] = ofRecipients(`[age1x, ${secret}]`);
+  assert.match(problem, /^\d+:\d+ dbs\[0\]\.replicas\[0\]\.age\.recipients: entry 2, line 1: .* is secret; /);
+  assert.doesNotMatch(problem, /HUNTER2/);
+  assert.deepEqual(more, []);
+  assert.match(ofRecipients('[hunter2]')[0]!, /entry 1, line 1: expected a recipient/);
+  assert.match(ofRecipients('["ssh-ed25519 AAAA me"]')[0]!, /SSH keys are not supported/);
+});

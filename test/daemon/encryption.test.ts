@@ -68,21 +68,20 @@ describe('an age section', () => {
       },
       { age: { recipients: ['# none'] }, code: 'CONFIG_INVALID', message: /without recipients/ },
       { age: { recipients: ['$UNSET'] }, code: 'CONFIG_INVALID', message: /without recipients/ },
-      { age: { recipients: ['age1x'] }, code: 'AGE_INVALID', message: /^age\.recipients, line 1: / },
+      {
+        age: { recipients: ['age1x'] },
+        code: 'AGE_INVALID',
+        message: /^the replica `file` of .*app\.db: age\.recipients, line 1: /,
+      },
       {
         age: { recipients: [keys.recipient, keys.recipient.slice(0, -1)] },
         code: 'AGE_INVALID',
-        message: /^age\.recipients\[1\], line 1: /,
+        message: /^the replica `file` of .*app\.db: age\.recipients\[1\], line 1: /,
       },
       {
         age: { recipients: [keys.recipient], identities: ['AGE-SECRET-KEY-1SECRET'] },
         code: 'AGE_INVALID',
-        message: /^age\.identities, line 1: /,
-      },
-      {
-        age: { recipients: ['ssh-ed25519 AAAA me'] },
-        code: 'AGE_INVALID',
-        message: /SSH keys are not supported/,
+        message: /^the replica `file` of .*app\.db: age\.identities, line 1: /,
       },
       {
         age: { 'recipients-file': '/no/such/file' },
