@@ -26,6 +26,21 @@ export const REPLICA_FLAG: Flag = {
   help: 'only the replica of this name (with DB_PATH)',
 };
 
+export const AGE_FLAGS: readonly Flag[] = [
+  {
+    name: 'age-identity-file',
+    kind: 'text',
+    value: 'PATH',
+    help: 'file with the age identities that decrypt the replica, one a line',
+  },
+  {
+    name: 'age-passphrase-file',
+    kind: 'text',
+    value: 'PATH',
+    help: 'file with the passphrase that opens the identity file, or the replica itself',
+  },
+];
+
 export const CONFIG_ENVIRONMENT: readonly Note[] = [
   { name: 'RIVULET_CONFIG', help: 'path of the configuration file when -config is absent' },
   { name: 'LITESTREAM_CONFIG', help: 'the same, when RIVULET_CONFIG is not set' },

@@ -1,6 +1,6 @@
 /** From the keys of an s3 replica to what the sources of credentials are told. */
 import type { CredentialSettings, CredentialSourceName } from '../credentials/settings.ts';
-import type { CredentialsSection, S3Destination } from './settings.ts';
+import type { CredentialsSection, S3Destination, StaticKeyName } from './settings.ts';
 
 /** Where the keys of `destination` come from: its keys, its profile, its section, or the usual AWS sources. */
 export function credentialSettings(destination: S3Destination): CredentialSettings {
@@ -14,17 +14,7 @@ export function credentialSettings(destination: S3Destination): CredentialSettin
   return staticSettings(destination);
 }
 
-type KeySettings = Pick<
-  CredentialsSection,
-  | 'accessKeyId'
-  | 'accessKeyIdFile'
-  | 'secretAccessKey'
-  | 'secretAccessKeyFile'
-  | 'sessionToken'
-  | 'sessionTokenFile'
->;
-
-function staticSettings(keys: KeySettings): CredentialSettings {
+function staticSettings(keys: Pick<CredentialsSection, StaticKeyName>): CredentialSettings {
   const { accessKeyId, accessKeyIdFile, secretAccessKey, secretAccessKeyFile } = keys;
   const { sessionToken, sessionTokenFile } = keys;
   const key = { accessKeyId, accessKeyIdFile, secretAccessKey, secretAccessKeyFile };

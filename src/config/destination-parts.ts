@@ -4,22 +4,13 @@ import type { Given, KeySpec, Settled } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
 import type { ReplicaUrl } from './replica-url.ts';
 import { REPLICA_KEYS } from './schema.ts';
-import type { NetworkSettings } from './settings.ts';
+import type { NetworkSettings, StaticKeyName } from './settings.ts';
 import type { Settling } from './settle.ts';
 
 export type ReplicaProperty = keyof typeof REPLICA_KEYS;
 
 /** What s3 replicas that say nothing about their keys have: from the top level, or from the environment. */
-export type SharedKeys = Pick<
-  Given<'root'>,
-  | 'accessKeyId'
-  | 'accessKeyIdFile'
-  | 'secretAccessKey'
-  | 'secretAccessKeyFile'
-  | 'sessionToken'
-  | 'sessionTokenFile'
-  | 'credentials'
->;
+export type SharedKeys = Pick<Given<'root'>, StaticKeyName | 'credentials'>;
 
 export interface DestinationParts {
   /** As the file has it; says where problems are. */

@@ -1,5 +1,4 @@
-import { BlockList, isIP } from 'node:net';
-
+import { isPrivateHost } from '../base/private-host.ts';
 import { problemOf, secretOf } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import type { S3Destination } from './settings.ts';
@@ -38,26 +37,8 @@ export function customerKeySettings(
   };
 }
 
-const PRIVATE_NETS = new BlockList();
-for (const [net, bits] of [
-  ['127.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-  ['169.254.0.0', 16],
-] as const) {
-  PRIVATE_NETS.addSubnet(net, bits);
-}
-PRIVATE_NETS.addAddress('::1', 'ipv6');
-PRIVATE_NETS.addSubnet('fc00::', 7, 'ipv6');
-PRIVATE_NETS.addSubnet('fe80::', 10, 'ipv6');
-
 /** Plain HTTP to a host that is neither this machine nor an address of a private network. Other names say nothing. */
 function isOverheard(endpoint: string): boolean {
-  const match = /^http:\/\/(\[[^\]]*\]|[^/:?#]*)/i.exec(endpoint);
-  if (match === null) return false;
-  const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
-  const version = isIP(host);
-  if (version === 0) return !/(^|\.)localhost$/i.test(host);
-  return !PRIVATE_NETS.check(host, version === 6 ? 'ipv6' : 'ipv4');
+  const host = /^http:\/\/(\[[^\]]*\]|[^/:?#]*)/i.exec(endpoint)?.[1];
+  return host !== undefined && !isPrivateHost(host);
 }

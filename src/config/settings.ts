@@ -75,20 +75,22 @@ export type NetworkSettings = Pick<
   'requestTimeoutMs' | 'maxConcurrentRequests' | 'bandwidthLimitBytes' | 'onAuthFailure'
 >;
 
-/**
- * The S3 keys of a replica. Either both of a key and its secret are known (as text or as a file, never both of one), or
- * `credentials` says where keys come from, or `profile` does, or the usual AWS sources are asked.
- */
-export type S3Keys = Pick<
-  Settled<'replica'>,
+/** A key for S3, its secret and its token, each as text or as a file. */
+export type StaticKeyName =
   | 'accessKeyId'
   | 'accessKeyIdFile'
   | 'secretAccessKey'
   | 'secretAccessKeyFile'
   | 'sessionToken'
-  | 'sessionTokenFile'
-  | 'profile'
-> & { readonly credentials: CredentialsSection | undefined };
+  | 'sessionTokenFile';
+
+/**
+ * The S3 keys of a replica. Either both of a key and its secret are known (as text or as a file, never both of one), or
+ * `credentials` says where keys come from, or `profile` does, or the usual AWS sources are asked.
+ */
+export type S3Keys = Pick<Settled<'replica'>, StaticKeyName | 'profile'> & {
+  readonly credentials: CredentialsSection | undefined;
+};
 
 /** A `credentials` section; paths in it are absolute. */
 export type CredentialsSection = Settled<'credentials'>;

@@ -1,6 +1,6 @@
 /** Access key, secret and token as somebody writes them, each as text or as the name of a file that holds it. */
 import { REPLICA_KEYS } from './schema.ts';
-import type { S3Keys } from './settings.ts';
+import type { S3Keys, StaticKeyName } from './settings.ts';
 import type { Settling } from './settle.ts';
 
 /** A secret as text or as a file; key, secret and token each have such a pair of properties. */
@@ -11,7 +11,7 @@ export const KEY_PAIRS = [
 ] as const;
 
 export type KeyPair = (typeof KEY_PAIRS)[number];
-export type StaticKeys = Omit<S3Keys, 'profile' | 'credentials'>;
+export type StaticKeys = Pick<S3Keys, StaticKeyName>;
 export type GivenKeys = { readonly [Property in keyof StaticKeys]?: string | undefined };
 
 export function hasAny(keys: GivenKeys, pair: KeyPair): boolean {

@@ -244,7 +244,7 @@ describe('check of a database', () => {
 
 describe('IAM policy', () => {
   it('allows the prefix and no more', () => {
-    const policy = iamPolicy({ bucket: 'b', path: 'db/one', region: 'eu-west-1' });
+    const policy = iamPolicy({ bucket: 'b', path: 'db/one' });
     assert.deepEqual(policy.Statement.map(({ Action }) => Action).flat(), [
       's3:ListBucket',
       's3:GetObject',
@@ -259,13 +259,9 @@ describe('IAM policy', () => {
     assert.deepEqual(policy.Statement[0]?.Condition, { StringLike: { 's3:prefix': ['db/one/*'] } });
   });
 
-  it('adds the look-up of the region and the key when they are needed', () => {
-    const actions = iamPolicy({
-      bucket: 'b',
-      path: '',
-      region: undefined,
-      sseKmsKeyId: 'arn:aws:kms:x',
-    }).Statement.flatMap(({ Action }) => Action);
-    assert.ok(actions.includes('s3:GetBucketLocation') && actions.includes('kms:Decrypt'));
+  it('adds the key of encryption when one is used', () => {
+    const [, , useKey] = iamPolicy({ bucket: 'b', path: '', sseKmsKeyId: 'arn:aws:kms:x' }).Statement;
+    assert.deepEqual(useKey?.Action, ['kms:GenerateDataKey', 'kms:Decrypt']);
+    assert.equal(useKey?.Resource, 'arn:aws:kms:x');
   });
 });

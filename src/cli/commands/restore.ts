@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import {
+  AGE_FLAGS,
   CONFIG_ENVIRONMENT,
   CONFIG_FLAGS,
   JSON_FLAG,
@@ -36,18 +37,7 @@ export const command: Command = {
       choices: ['none', 'quick', 'full'],
       help: "SQLite's own check of the result; default: quick where the chain is not proven, else none",
     },
-    {
-      name: 'age-identity-file',
-      kind: 'text',
-      value: 'PATH',
-      help: 'file with the age identities that decrypt the replica, one a line',
-    },
-    {
-      name: 'age-passphrase-file',
-      kind: 'text',
-      value: 'PATH',
-      help: 'file with the passphrase that opens the identity file, or the replica itself',
-    },
+    ...AGE_FLAGS,
     { name: 'dry-run', kind: 'boolean', help: 'print what would be fetched and restored, and do nothing' },
     { name: 'v', kind: 'boolean', help: 'tell each step on stderr' },
     JSON_FLAG,

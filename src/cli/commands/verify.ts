@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import {
+  AGE_FLAGS,
   CONFIG_ENVIRONMENT,
   CONFIG_FLAGS,
   JSON_FLAG,
@@ -35,18 +36,7 @@ export const command: Command = {
       help: 'every generation, and every snapshot with what follows it, instead of the newest state',
     },
     REPLICA_FLAG,
-    {
-      name: 'age-identity-file',
-      kind: 'text',
-      value: 'PATH',
-      help: 'file with the age identities that decrypt the replica, one a line',
-    },
-    {
-      name: 'age-passphrase-file',
-      kind: 'text',
-      value: 'PATH',
-      help: 'file with the passphrase that opens the identity file, or the replica itself',
-    },
+    ...AGE_FLAGS,
     {
       name: 'temporary-path',
       kind: 'text',

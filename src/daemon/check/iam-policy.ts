@@ -14,15 +14,16 @@ export interface IamPolicy {
   readonly Statement: readonly Statement[];
 }
 
-type Place = Pick<S3Destination, 'bucket' | 'path' | 'region'> & {
+type Place = Pick<S3Destination, 'bucket' | 'path'> & {
   readonly sseKmsKeyId?: string | undefined;
 };
 
 /**
  * Actions and resources as the Amazon S3 service authorization reference names them. `s3:ListBucket` also makes a
- * missing object a 404 instead of a 403, which a restore must be able to tell apart.
+ * missing object a 404 instead of a 403, which a restore must be able to tell apart. Nothing is needed to find the region:
+ * a request to another one is answered with the name of the right one.
  */
-export function iamPolicy({ bucket, path, region, sseKmsKeyId }: Place): IamPolicy {
+export function iamPolicy({ bucket, path, sseKmsKeyId }: Place): IamPolicy {
   const bucketArn = bucket.startsWith('arn:') ? bucket : `arn:aws:s3:::${bucket}`;
   const objects = bucket.startsWith('arn:') ? `${bucketArn}/object` : bucketArn;
   const prefix = path === '' ? '' : `${path}/`;
@@ -41,14 +42,6 @@ export function iamPolicy({ bucket, path, region, sseKmsKeyId }: Place): IamPoli
       Resource: `${objects}/${prefix}*`,
     },
   ];
-  if (region === undefined) {
-    statements.push({
-      Sid: 'FindRegion',
-      Effect: 'Allow',
-      Action: ['s3:GetBucketLocation'],
-      Resource: bucketArn,
-    });
-  }
   if (sseKmsKeyId !== undefined) {
     statements.push({
       Sid: 'UseKey',

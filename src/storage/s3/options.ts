@@ -1,7 +1,7 @@
 /** What the S3 backend is told, and what becomes of it together with what is known of the service. */
-import { BlockList, isIP } from 'node:net';
 import { createHash } from 'node:crypto';
 import { RivuletError } from '../../base/errors.ts';
+import { isPrivateHost } from '../../base/private-host.ts';
 import type { BackendTools } from '../backend.ts';
 import type { Conditions } from '../object-store.ts';
 import type { AwsKeySource } from '../aws-keys.ts';
@@ -151,24 +151,6 @@ function customerKeyOf(options: S3StoreOptions, endpoint: URL | undefined): Reco
     SSECustomerKey: key,
     SSECustomerKeyMD5: createHash('md5').update(bytes).digest('base64'),
   };
-}
-
-const PRIVATE_NETS = new BlockList();
-PRIVATE_NETS.addSubnet('127.0.0.0', 8);
-PRIVATE_NETS.addSubnet('10.0.0.0', 8);
-PRIVATE_NETS.addSubnet('172.16.0.0', 12);
-PRIVATE_NETS.addSubnet('192.168.0.0', 16);
-PRIVATE_NETS.addSubnet('169.254.0.0', 16);
-PRIVATE_NETS.addAddress('::1', 'ipv6');
-PRIVATE_NETS.addSubnet('fc00::', 7, 'ipv6');
-PRIVATE_NETS.addSubnet('fe80::', 10, 'ipv6');
-
-/** Whether an address is one of this machine or of a private network. A name says nothing, except `localhost`. */
-export function isPrivateHost(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
-  if (host === 'localhost' || host.endsWith('.localhost')) return true;
-  const version = isIP(host);
-  return version !== 0 && PRIVATE_NETS.check(host, version === 6 ? 'ipv6' : 'ipv4');
 }
 
 function invalid(message: string, hint: string): RivuletError {
