@@ -3,7 +3,7 @@
  * The verdict is `continuity.ts`; here the facts for it are read, and the log is made ready.
  */
 import type { Generation } from '../generations/names.ts';
-import { type Chain, frameBytes, scanFrames, walBytes } from '../wal/frames.ts';
+import { type Chain, endsFrame, frameBytes, hasSaltsOf, scanFrames, walBytes } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains } from './continuity.ts';
 import { positionOf, readVerified, startOfLog } from './cursor.ts';
@@ -59,12 +59,17 @@ async function gatherFacts(
 
 function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): LogRemains {
   const old = chainAtTail(state);
-  const slot = new Uint8Array(frameBytes(old.header.pageSizeBytes));
-  const length = database.wal.read(slot, old.offsetBytes);
+  const size = frameBytes(old.header.pageSizeBytes);
+  // The last frame that was read, and the place of the next one.
+  const bytes = new Uint8Array(2 * size);
+  const firstBytes = old.offsetBytes - size;
+  const length = firstBytes < 0 ? 0 : database.wal.read(bytes, firstBytes);
   return {
     fileBytes: database.wal.sizeBytes(),
     newLogEndBytes: tail.position.offsetBytes,
-    continuation: scanFrames(old, slot, 0, length),
+    continuation: scanFrames(old, bytes, size, Math.max(size, length)),
+    isOverwritten: length < 2 * size || hasSaltsOf(tail.chain.header, bytes, size),
+    isLastFrameThere: length >= size && endsFrame(old, bytes, 0),
   };
 }
 

@@ -38,6 +38,13 @@ export interface LogRemains {
   readonly newLogEndBytes: number;
   /** Result of trying to continue the old chain at its known tail. */
   readonly continuation: Pick<FrameScan, 'validBytes'>;
+  /**
+   * The frame there is one of the present log, committed or not: a transaction that was rolled back may have written
+   * further than the log goes, and what it took the place of is gone.
+   */
+  readonly isOverwritten: boolean;
+  /** Before the tail is still the last frame of the old log: the file has not been cut off before it and filled anew. */
+  readonly isLastFrameThere: boolean;
 }
 
 function startAnew(reason: string): Verdict {
@@ -85,12 +92,16 @@ function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHead
 
 /**
  * True when the place where the old log would have continued is still there, untouched by the new log, and holds
- * no frame that continues it. A file cut off inside that place (`journal_size_limit` does this) shows nothing.
+ * no frame that continues it; or when the file has never been longer. A file that was cut off, inside that place or
+ * before it (`journal_size_limit` and a truncating checkpoint do this), shows nothing.
  */
 export function oldLogEndedAtTail(remains: LogRemains, tailBytes: number, pageSizeBytes: number): boolean {
-  const slotIsWhole =
-    remains.fileBytes === tailBytes || remains.fileBytes >= tailBytes + frameBytes(pageSizeBytes);
-  return slotIsWhole && remains.newLogEndBytes <= tailBytes && remains.continuation.validBytes === 0;
+  const { fileBytes } = remains;
+  const isUntouched =
+    fileBytes === tailBytes
+      ? remains.isLastFrameThere
+      : fileBytes >= tailBytes + frameBytes(pageSizeBytes) && !remains.isOverwritten;
+  return isUntouched && remains.newLogEndBytes <= tailBytes && remains.continuation.validBytes === 0;
 }
 
 /** The chain at the state's tail, for trying to continue the old log. */

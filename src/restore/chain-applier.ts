@@ -11,6 +11,7 @@ import { messageOf } from '../base/errors.ts';
 import {
   type Chain,
   FRAME_HEADER_BYTES,
+  endsFrame,
   type FrameScan,
   frameBytes,
   framePage,
@@ -299,22 +300,6 @@ export class ChainApplier implements Disposable {
       `${segment.key} is wrong: its frame at ${formatPosition(at)} ${problem}`,
     );
   }
-}
-
-/** Whether the frame at `bytes[at]` is the one with which the chain ends: its header has the checksum of all before it. */
-function endsFrame(
-  { header, checksum }: Pick<Chain, 'header' | 'checksum'>,
-  bytes: Uint8Array,
-  at: number,
-): boolean {
-  const view = viewOf(bytes);
-  return (
-    at >= 0 &&
-    view.getUint32(at + 8) === header.salt1 &&
-    view.getUint32(at + 12) === header.salt2 &&
-    view.getUint32(at + 16) === checksum[0] &&
-    view.getUint32(at + 20) === checksum[1]
-  );
 }
 
 function parseHeader(segment: SegmentEntry, bytes: Uint8Array): WalHeader {

@@ -61,6 +61,23 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Whether a frame with the salts of this log begins at `bytes[at]`. */
+export function hasSaltsOf({ salt1, salt2 }: WalHeader, bytes: Uint8Array, at: number): boolean {
+  const view = viewOf(bytes);
+  return view.getUint32(at + 8) === salt1 && view.getUint32(at + 12) === salt2;
+}
+
+/** Whether the frame at `bytes[at]` is the one with which the chain ends: its header has the checksum of all before it. */
+export function endsFrame(
+  { header, checksum }: Pick<Chain, 'header' | 'checksum'>,
+  bytes: Uint8Array,
+  at: number,
+): boolean {
+  if (at < 0 || !hasSaltsOf(header, bytes, at)) return false;
+  const view = viewOf(bytes);
+  return view.getUint32(at + 16) === checksum[0] && view.getUint32(at + 20) === checksum[1];
+}
+
 /**
  * Checks frames one after another from `bytes[start]`, which lies at `chain.offsetBytes` in the log, until the
  * bytes end or a frame does not belong. `bytes` may end inside a frame.

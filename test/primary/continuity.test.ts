@@ -50,6 +50,8 @@ const untouched: LogRemains = {
   fileBytes: TAIL + FRAME,
   newLogEndBytes: TAIL,
   continuation: { validBytes: 0 },
+  isOverwritten: false,
+  isLastFrameThere: true,
 };
 const next: ContinuityFacts = {
   ...same,
@@ -107,6 +109,8 @@ describe('may the log continue the generation', () => {
       [/cannot be proven/, { ...next, remains: { ...untouched, continuation: { validBytes: FRAME } } }],
       [/cannot be proven/, { ...next, remains: { ...untouched, newLogEndBytes: TAIL + FRAME } }],
       [/cannot be proven/, { ...next, remains: { ...untouched, fileBytes: TAIL - 1 } }],
+      [/cannot be proven/, { ...next, remains: { ...untouched, isOverwritten: true } }],
+      [/cannot be proven/, { ...next, remains: { ...untouched, fileBytes: TAIL, isLastFrameThere: false } }],
     ];
     for (const [reason, facts] of table) assert.match(reasonOf(facts), reason);
   });
