@@ -419,9 +419,12 @@ export class Primary {
     return takeNext({ ...this.#following, keeper: this.#keeper }, cursor, { maxBytes, into });
   }
 
-  /** A destination confirms that it holds everything before `position`. */
-  confirm(name: string, position: Position): void {
-    this.#keeper.confirm(name, position);
+  /**
+   * A destination confirms that it holds everything before `position` of `generation`. That of one that has ended is
+   * forgotten: the answer to an upload may come after the database was replaced.
+   */
+  confirm(name: string, generation: Generation | undefined, position: Position): void {
+    if (generation === this.generation) this.#keeper.confirm(name, position);
   }
 
   /** A destination will start anew with a snapshot; nothing is kept for it. */

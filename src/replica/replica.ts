@@ -98,7 +98,7 @@ export class Replica {
       ...this.#parts,
       record: this.#record,
       segmentBytesMax: settings.segmentBytesMax,
-      onSegment: (bytes, position) => this.#segmentStored(bytes, position),
+      onSegment: (session, bytes, position) => this.#segmentStored(session, bytes, position),
     });
   }
 
@@ -294,9 +294,9 @@ export class Replica {
     this.#progress.stored();
   }
 
-  #segmentStored(bytes: number, position: Position): void {
+  #segmentStored({ generation }: Session, bytes: number, position: Position): void {
     this.#stored();
-    this.#parts.primary.confirm(this.settings.name, position);
+    this.#parts.primary.confirm(this.settings.name, generation, position);
     this.#parts.observer.onSegment(bytes, position);
     this.#duties.segmentStored();
   }

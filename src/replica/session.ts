@@ -64,7 +64,7 @@ export async function openSession(parts: SessionParts, generation: Generation): 
 function continueSession(parts: SessionParts, generation: Generation, found: FoundPosition): Session {
   const position = positionOf(found.cursor);
   parts.onSnapshotFound(found.snapshot.createdAt);
-  parts.primary.confirm(parts.name, position);
+  parts.primary.confirm(parts.name, generation, position);
   parts.logger.info('continuing where the destination stands', {
     generation,
     position: formatPosition(position),
@@ -111,7 +111,7 @@ async function beginSession(parts: SessionParts, generation: Generation): Promis
       throw new RivuletError('CANCELLED', 'the generation changed while a snapshot began');
     }
     const cursor = startOfLog(index);
-    primary.confirm(name, positionOf(cursor));
+    primary.confirm(name, generation, positionOf(cursor));
     parts.record?.begin(generation);
     await parts.upload(snapshot);
     const snapshotSeenMs = parts.monotonicMs();

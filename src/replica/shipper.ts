@@ -37,7 +37,7 @@ export interface ShipperParts {
   /** Most log bytes in one segment; a frame larger than that is one by itself. */
   readonly segmentBytesMax?: number | undefined;
   /** A segment of so many log bytes is stored; the destination holds everything before `position`. */
-  readonly onSegment: (bytes: number, position: Position) => void;
+  readonly onSegment: (session: Session, bytes: number, position: Position) => void;
 }
 
 /** Log bytes were taken, so their log has begun. */
@@ -122,7 +122,7 @@ export class Shipper {
     session.cursor = await this.#store(session, taken, signal);
     session.reachBytes = 0;
     const position = positionOf(session.cursor);
-    onSegment(position.offsetBytes - taken.from.offsetBytes, position);
+    onSegment(session, position.offsetBytes - taken.from.offsetBytes, position);
     logger.debug('segment written', {
       position: formatPosition(taken.from),
       until: formatPosition(position),

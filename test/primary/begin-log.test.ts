@@ -10,7 +10,7 @@ describe('a new log on demand', { timeout: 30_000 }, () => {
     const primary = openPrimary(live.path);
     await primary.refresh();
     const { generation, position } = primary;
-    primary.confirm('one', { index: position?.index ?? 0, offsetBytes: 0 });
+    primary.confirm('one', generation, { index: position?.index ?? 0, offsetBytes: 0 });
     assert.equal(await primary.beginLog(), true);
     assert.equal(primary.generation, generation);
     assert.equal(primary.position?.index, (position?.index ?? 0) + 1);

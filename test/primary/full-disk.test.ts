@@ -91,7 +91,7 @@ test('what everybody has is checkpointed as ever; the next start believes nothin
     // Only seen: nothing is checkpointed before it is confirmed.
     const snapshot = await primary.openSnapshot();
     snapshot.close();
-    primary.confirm('one', snapshot.position);
+    primary.confirm('one', generation, snapshot.position);
     await primary.refresh();
   }
   assert.ok((primary.position?.index ?? 0) >= first + 2, `still in log ${primary.position?.index}`);

@@ -1,11 +1,14 @@
 /** A generation that has ended gets nothing of the next one, also from a destination that has not noticed yet. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { startOfLog } from '../../src/primary/cursor.ts';
+import { readState } from '../../src/primary/state-file.ts';
 import { Duties } from '../../src/replica/duties.ts';
 import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
 import type { Session } from '../../src/replica/session.ts';
+import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 
 describe('a generation that has ended', () => {
@@ -50,6 +53,26 @@ describe('a generation that has ended', () => {
     assert.deepEqual(duties.failures, []);
     // It is due still, and would be tried again and again without a pause.
     assert.ok((duties.nextAtMs() ?? 0) > systemClock.now(), 'tried again at once');
+  });
+
+  it('has nothing noted of what is stored after its end', async () => {
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store });
+    await scene.sync();
+    const ended = scene.primary.generation as string;
+    scene.live.insert(3);
+    await scene.refresh();
+    const write = store.write.bind(store);
+    store.write = async (...call) => {
+      const written = await write(...call);
+      await scene.primary.abandonGeneration(ended, 'for this test');
+      return written;
+    };
+    await scene.replica.syncOnce();
+    await scene.primary.close();
+    const state = readState(join(`${scene.live.path}-meta`, 'state.json'));
+    assert.ok(state.kind === 'state' && state.state.generation !== ended);
+    assert.deepEqual([...state.state.confirmed], []);
   });
 
   it('is not opened for a snapshot', async () => {

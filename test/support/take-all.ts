@@ -36,7 +36,7 @@ export class Follower {
     }
     this.#snapshot = Buffer.concat(pieces);
     this.cursor = startOfLog(snapshot.position.index);
-    this.#primary.confirm(this.name, positionOf(this.cursor));
+    this.#primary.confirm(this.name, this.#primary.generation, positionOf(this.cursor));
   }
 
   /** Takes all there is; answers with the number of bytes. Fails when the chain is lost. */
@@ -52,7 +52,7 @@ export class Follower {
       this.#logs.set(taken.from.index, log);
       this.cursor = taken.cursor;
       total += taken.bytes.length;
-      this.#primary.confirm(this.name, positionOf(this.cursor));
+      this.#primary.confirm(this.name, this.#primary.generation, positionOf(this.cursor));
     }
   }
 

@@ -102,7 +102,8 @@ export class SimRivulet {
           onSync: () => undefined,
           onWalBytes: () => undefined,
           onCheckpoint: () => undefined,
-          onGeneration: (generation, reason) => this.#parts.onGeneration(generation, reason),
+          onGeneration: (generation, reason) =>
+            this.#tell(() => this.#parts.onGeneration(generation, reason)),
         },
       },
     );
@@ -141,9 +142,9 @@ export class SimRivulet {
         observer: {
           onSegment: (_, position) => {
             const { generation } = opened.status;
-            if (generation !== undefined) onConfirmed(name, generation, position);
+            if (generation !== undefined) this.#tell(() => onConfirmed(name, generation, position));
           },
-          onSnapshot: () => onSnapshot(name),
+          onSnapshot: () => this.#tell(() => onSnapshot(name)),
           onValidation: () => undefined,
           onFailure: () => undefined,
           onRecovery: () => undefined,
@@ -151,6 +152,11 @@ export class SimRivulet {
       },
     );
     return opened;
+  }
+
+  /** A process that was killed in the middle of a call finds out at its next one: nobody hears what it says until then. */
+  #tell(what: () => void): void {
+    if (!this.process.isDead) what();
   }
 
   #openLease(lease: LeaseSettings, name: string, store: ObjectStore): Lease {
