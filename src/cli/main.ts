@@ -37,6 +37,14 @@ async function main(): Promise<number> {
   return runCommandLine(process.argv.slice(2));
 }
 
+/** A library of Google warns of a machine that is none of Google's; what is wrong then, the error says. */
+const NOTHING_TO_TELL = new Set(['MetadataLookupWarning']);
+
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) => {
+  if (!NOTHING_TO_TELL.has(name)) process.stderr.write(`rivulet: ${name}: ${message}\n`);
+});
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(EXIT_READER_GONE);

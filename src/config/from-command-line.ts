@@ -60,10 +60,13 @@ function nameReplicas(urls: readonly string[]): readonly Given<'replica'>[] {
   });
 }
 
+const DOCUMENTED = 'docs/configuration.md lists what a URL may hold, under "Replica URLs".';
+
 function typeOf(url: string): string {
   const parsed = parseReplicaUrl(url);
   if (!('problem' in parsed)) return parsed.type;
-  throw usage(`replica URL: ${parsed.problem}`, 'A directory is written file:///absolute/path.');
+  const hint = 'A directory is written file:///absolute/path.';
+  throw usage(`replica URL: ${parsed.problem}`, /^(s3|sftp|abs|gcs|gs):/.test(url) ? DOCUMENTED : hint);
 }
 
 /** There is no file to point into: the first problem is the error. */

@@ -3,12 +3,13 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Config } from '../config/settings.ts';
+import { finalSyncHint } from '../replica/final-sync-hint.ts';
 import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.ts';
 import { Daemon } from './daemon.ts';
-import type { Refusal } from './database-runner.ts';
 import { assertEncryption } from './encryption.ts';
 import { planExec } from './exec-command.ts';
 import { Reloader, type ReloadSource } from './reloader.ts';
+import type { Refusal } from './replica-runner.ts';
 
 export interface ReplicateOptions {
   readonly config: Config;
@@ -134,7 +135,7 @@ async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<Repli
 function notStored(cause: unknown): RivuletError {
   return new RivuletError('FINAL_SYNC_FAILED', `not everything was stored: ${messageOf(cause)}`, {
     cause,
-    hint: 'The write-ahead log was kept; the next start continues from there.',
+    hint: finalSyncHint(cause),
   });
 }
 

@@ -86,7 +86,7 @@ function missingSegment(
   next: SegmentEntry | undefined,
 ): PlanFailure {
   const key = segmentKey(from.generation, position);
-  const after = next === undefined ? '' : `: the next there is after it is ${next.key}`;
+  const after = next === undefined ? '' : `: the next one that is there is ${next.key}`;
   return {
     code: 'CHAIN_BROKEN',
     message: `${key} is missing from the replica${after}`,

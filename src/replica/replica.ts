@@ -21,6 +21,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
+import { finalSyncHint } from './final-sync-hint.ts';
 import { fencedStore } from './lease/fenced-store.ts';
 import type { Lease } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
@@ -371,8 +372,7 @@ export class Replica {
   #finalSyncFailed(cause: unknown): RivuletError {
     const why = cause === undefined ? 'writers were faster than the destination' : messageOf(cause);
     const message = `not everything was stored at ${this.#parts.store.location} before the end: ${why}`;
-    const hint = 'The write-ahead log was kept; the next start continues from there.';
-    return new RivuletError('FINAL_SYNC_FAILED', message, { cause, hint });
+    return new RivuletError('FINAL_SYNC_FAILED', message, { cause, hint: finalSyncHint(cause) });
   }
 
   async #promiseEnd(signal: AbortSignal | undefined): Promise<void> {

@@ -6,6 +6,7 @@ import { closeSync, existsSync, fsyncSync, openSync, rmSync } from 'node:fs';
 import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RivuletError, isRivuletError, messageOf, systemCode } from '../base/errors.ts';
+import { systemHint } from '../base/system-hint.ts';
 import { lockOutput } from './output-lock.ts';
 
 const DEFAULT_MODE = 0o600;
@@ -24,10 +25,13 @@ export interface Output {
   close(): void;
 }
 
-function unwritable(path: string, error: unknown): unknown {
+/** A system error at the output as people see it; any other one as it is. */
+export function unwritable(path: string, error: unknown): unknown {
   if (isRivuletError(error) || systemCode(error) === undefined) return error;
+  const hint = systemHint(error);
   return new RivuletError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${messageOf(error)}`, {
     cause: error,
+    ...(hint === undefined ? {} : { hint }),
     details: { path, systemCode: systemCode(error) },
   });
 }
@@ -71,6 +75,7 @@ async function makeFolderOf(outputPath: string): Promise<void> {
     const why = `${path} is not a directory, or lies under a file`;
     throw new RivuletError('OUTPUT_UNWRITABLE', `${outputPath} cannot be written: ${why}`, {
       cause: error,
+      hint: 'Give another output path.',
       details: { path: outputPath, systemCode: code },
     });
   }
@@ -114,6 +119,12 @@ function openTemporary(path: string, spoolPath: string, mode: number): number {
     rmSync(stale, { force: true });
   }
   return openSync(path, 'wx+', mode);
+}
+
+/** Removes an output that nobody wants any more, and what a restore to it that was killed has left. */
+export function removeLeftovers(outputPath: string): void {
+  for (const path of [outputPath, `${outputPath}.tmp`, `${outputPath}.tmp-spool`])
+    rmSync(path, { force: true });
 }
 
 /**

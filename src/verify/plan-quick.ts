@@ -153,7 +153,7 @@ function walkRuns(
 function missingSegment(held: GenerationInventory, position: Position, next: SegmentEntry): Missing {
   const key = segmentKey(held.generation, position);
   const { index } = position;
-  return { key, index, position, problem: `${key} is missing: the next there is after it is ${next.key}` };
+  return { key, index, position, problem: `${key} is missing: the next one that is there is ${next.key}` };
 }
 
 function noSnapshot(held: GenerationInventory, known: ProvenChain | undefined): Missing {

@@ -2,7 +2,7 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError, messageOf, RivuletError, systemCode } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { type Inventory, readInventory } from '../generations/inventory.ts';
 import type { RestorePlan } from '../generations/plan-outcome.ts';
@@ -12,7 +12,7 @@ import { withEndings } from '../generations/superseded.ts';
 import { build, type Built } from '../restore/build.ts';
 import { checkIntegrityAside } from '../restore/integrity-aside.ts';
 import type { RestoreProgress } from '../restore/options.ts';
-import { openOutput } from '../restore/output.ts';
+import { openOutput, unwritable } from '../restore/output.ts';
 import { ProgressMeter } from '../restore/progress.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { damageOf, damageOfPlan, faultOf } from './damage.ts';
@@ -125,16 +125,9 @@ async function buildPlan(plan: RestorePlan, parts: PointParts): Promise<Built> {
     await checkIntegrityAside(output.temporaryPath, 'full');
     return built;
   } catch (error) {
+    // A full disk says nothing about the replica.
     throw unwritable(temporaryPath, error);
   }
-}
-
-/** A full disk says nothing about the replica. */
-function unwritable(path: string, error: unknown): unknown {
-  if (isRivuletError(error) || systemCode(error) === undefined) return error;
-  return new RivuletError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${messageOf(error)}`, {
-    cause: error,
-  });
 }
 
 /**

@@ -439,7 +439,8 @@ describe('with a good replica', () => {
     const dbs = [{ path: scratch.file('app.db'), replicas: [{ path: scratch.file('a-file') }] }];
     writeFileSync(config, JSON.stringify({ 'shutdown-timeout': '300ms', dbs }));
     const writing = await runRivulet(['replicate', '-once', '-config', config]);
-    assertSentence(writing, ['not everything was stored', 'a-file', 'is a file'], EXIT_FINAL_SYNC_FAILED);
+    const words = ['not everything was stored', 'a-file', 'is a file', 'move it away', 'the next start'];
+    assertSentence(writing, words, EXIT_FINAL_SYNC_FAILED);
     assert.equal(readFileSync(scratch.file('a-file'), 'utf8'), 'precious');
   });
 

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import { RivuletError } from '../../src/base/errors.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { check } from '../../src/daemon/check/check.ts';
 import { checkCredentials } from '../../src/daemon/check/check-credentials.ts';
 import { checkDatabase } from '../../src/daemon/check/check-database.ts';
 import { checkDestination, skewOutcome } from '../../src/daemon/check/check-destination.ts';
@@ -149,6 +152,32 @@ describe('check of a destination', () => {
   });
 });
 
+describe('check of a replica', () => {
+  it('ends where nobody is let in: each other step would say the same', async () => {
+    for (const code of ['CREDENTIALS_FAILED', 'HOST_KEY_UNVERIFIED'] as const) {
+      const store = new FaultyStore(new PresentStore());
+      store.fault = () => {
+        throw new RivuletError(code, 'refused');
+      };
+      const replicas = configFromCommandLine('none', ['abs://a@c/x'], { environment: {} }).databases[0]!
+        .replicas;
+      const signal = new AbortController().signal;
+      const openStore = async (): Promise<ObjectStore> => store;
+      const steps: string[] = [];
+      const options = {
+        databases: [],
+        replicas,
+        openStore,
+        clock: systemClock,
+        logger: silentLogger,
+        signal,
+      };
+      for await (const { step, verdict } of check(options)) steps.push(`${step} ${verdict}`);
+      assert.deepEqual(steps, ['credentials ok', 'list failed']);
+    }
+  });
+});
+
 describe('check of credentials', () => {
   const nowMs = Date.parse('2030-01-01T00:00:00Z');
   const clock = { ...systemClock, now: () => nowMs, monotonicMs: () => 0 };
@@ -198,8 +227,18 @@ describe('check of credentials', () => {
     assert.equal(await detailOf('abs://a@c/x'), 'from the default identity of this machine');
     assert.equal(await detailOf('gcs://b/x'), 'from the application default credentials');
     assert.equal(await detailOf('sftp://u:hunter2@h/x'), 'from a password');
-    assert.equal(await detailOf('sftp://u@h/x?key-path=/k'), 'from the key /k');
+    const keyFile = import.meta.filename;
+    assert.equal(await detailOf(`sftp://u@h/x?key-path=${keyFile}`), `from the key ${keyFile}`);
     assert.equal(await detailOf('sftp://u@h/x'), 'from an ssh-agent');
+  });
+
+  it('a file that is not there is no credentials', async () => {
+    for (const url of ['sftp://u@h/x?key-path=/no/key', 'gcs://b/x?credentials-file=/no/key']) {
+      await assert.rejects(detailOf(url), {
+        code: 'CREDENTIALS_FAILED',
+        message: "/no/key cannot be read: ENOENT: no such file or directory, access '/no/key'",
+      });
+    }
   });
 
   it('a source that never answers is named, not the destination', async (t) => {

@@ -101,7 +101,7 @@ describe('restore output', () => {
       const { FileObjectStore } = await import(${JSON.stringify(import.meta.resolve('../../src/storage/file/file-object-store.ts'))});
       const store = new FileObjectStore(${JSON.stringify(root)});
       await restore({ store, target: {}, outputPath: ${JSON.stringify(scratch.file('db'))} })
-        .then(() => console.log('restored'), (error) => console.log(error.code, error.message));`;
+        .then(() => console.log('restored'), (error) => console.log(error.code, error.message, error.hint));`;
     // A limit on the size of files fails writes as a full disk does.
     const limited = [
       '-c',
@@ -112,7 +112,7 @@ describe('restore output', () => {
       script,
     ];
     const { stdout, stderr } = spawnSync('bash', limited, { encoding: 'utf8' });
-    assert.match(stdout, /^OUTPUT_UNWRITABLE .*db cannot be written/, stderr);
+    assert.match(stdout, /^OUTPUT_UNWRITABLE .*db cannot be written.*raise the limit/, stderr);
     assert.deepEqual(scratch.names(), ['replica']);
   });
 

@@ -56,12 +56,16 @@ async function run(context: CommandContext): Promise<number> {
   const isJson = context.flags.boolean('json');
   const findings: Finding[] = [];
   let subject = '';
+  const hints = new Set<string>();
   for await (const finding of findingsOf(context, what)) {
     findings.push(finding);
     if (isJson) continue;
     if (finding.subject !== subject) context.stdout.write(`${finding.subject}\n`);
     subject = finding.subject;
-    context.stdout.write(formatFinding(finding));
+    // What fails for one reason at several steps is advised upon once.
+    const isKnown = finding.hint !== undefined && hints.has(`${subject}\n${finding.hint}`);
+    context.stdout.write(formatFinding(isKnown ? { ...finding, hint: undefined } : finding));
+    if (finding.hint !== undefined) hints.add(`${subject}\n${finding.hint}`);
   }
   const failed = findings.filter(({ verdict }) => verdict === 'failed').length;
   const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;

@@ -1,7 +1,8 @@
 /** Whom does the destination see, and for how long? Says where the credentials come from, never what they are. */
+import { access, constants } from 'node:fs/promises';
 import type { Clock } from '../../base/clock.ts';
 import { formatDuration } from '../../base/duration.ts';
-import { RivuletError } from '../../base/errors.ts';
+import { messageOf, RivuletError } from '../../base/errors.ts';
 import type { AbsDestination, NetworkDestination, SftpDestination } from '../../config/settings.ts';
 import type { ReloadableKeys } from '../network-backends.ts';
 import type { Outcome } from './finding.ts';
@@ -18,7 +19,10 @@ export interface CredentialsCheck {
 /** @throws RivuletError `CREDENTIALS_FAILED` when their source gives none */
 export async function checkCredentials(check: CredentialsCheck): Promise<Outcome> {
   const { destination, keys, clock } = check;
-  if (keys === undefined) return { verdict: 'ok', detail: `from ${identityOf(destination, clock.now())}` };
+  if (keys === undefined) {
+    await assertReadable(destination);
+    return { verdict: 'ok', detail: `from ${identityOf(destination, clock.now())}` };
+  }
   const got = await withinTime(
     async (signal) => keys.current(signal),
     check.signal,
@@ -31,6 +35,25 @@ export async function checkCredentials(check: CredentialsCheck): Promise<Outcome
         ? 'without an end'
         : 'temporary, and nobody says until when';
   return { verdict: 'ok', detail: `from ${keys.status.source}; ${life}` };
+}
+
+/** Those that are read for each connection; the others have been read with the configuration. */
+async function assertReadable(destination: NetworkDestination): Promise<void> {
+  const path = fileOf(destination);
+  if (path === undefined) return;
+  try {
+    await access(path, constants.R_OK);
+  } catch (error) {
+    throw new RivuletError('CREDENTIALS_FAILED', `${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Is the path right, and may the user that Rivulet runs as read it?',
+    });
+  }
+}
+
+function fileOf(destination: NetworkDestination): string | undefined {
+  if (destination.type === 'sftp') return destination.keyPath;
+  return destination.type === 'gcs' ? destination.credentialsFile : undefined;
 }
 
 function sourceSilent(source: string, problem: string, cause: unknown): RivuletError {

@@ -25,6 +25,9 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
 }
 
+/** After these nothing is tried: each of the other steps would say the same. */
+const LOCKED_OUT: ReadonlySet<string> = new Set(['CREDENTIALS_FAILED', 'HOST_KEY_UNVERIFIED']);
+
 /** Looks at everything in turn; nothing that exists is touched. @throws only the signal's reason */
 export async function* check(options: CheckOptions): AsyncGenerator<Finding, void, undefined> {
   for (const database of options.databases) yield* checkDatabase(database);
@@ -52,10 +55,18 @@ async function* checkReplica(
         return failureOf(error);
       });
       yield { subject, step: 'credentials', ...outcome };
-      // Each of the other steps would say the same.
       if (outcome.verdict === 'failed') return;
     }
-    yield* checkDestination({ store, subject, clock, signal, readable: canRead(replica) });
+    for await (const finding of checkDestination({
+      store,
+      subject,
+      clock,
+      signal,
+      readable: canRead(replica),
+    })) {
+      yield finding;
+      if (finding.code !== undefined && LOCKED_OUT.has(finding.code)) return;
+    }
   } finally {
     await store.close();
   }

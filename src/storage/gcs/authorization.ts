@@ -104,7 +104,7 @@ export class GoogleAuthorization implements AuthorizationSource {
     const network = networkFailureOf(error);
     const status = statusOf(error);
     const mayPass = network?.retry === true || status === 429 || (status !== undefined && status >= 500);
-    return storageFailed(`cannot get a token for Google Cloud Storage from ${from}: ${messageOf(error)}`, {
+    return storageFailed(`cannot get a token for Google Cloud Storage from ${from}: ${reasonOf(error)}`, {
       code: 'CREDENTIALS_FAILED',
       retry: mayPass,
       hint: network?.hint ?? hintFor(error, credentialsFile),
@@ -113,6 +113,17 @@ export class GoogleAuthorization implements AuthorizationSource {
       details: status === undefined ? {} : { status },
     });
   }
+}
+
+/** The client says "fetch failed" for everything below HTTP, and OpenSSL has words of its own for a key that is none. */
+function reasonOf(error: unknown): string {
+  const text = messageOf(error);
+  if (/DECODER routines|PEM routines|asn1 encoding/.test(text))
+    return 'its private_key is not a key (cut off?)';
+  const below = error instanceof Error && /fetch failed/.test(text) ? error.cause : undefined;
+  if (below === undefined) return text;
+  const deeper = reasonOf(below);
+  return deeper === '' ? text : deeper;
 }
 
 function statusOf(error: unknown): number | undefined {

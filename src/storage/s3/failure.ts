@@ -161,7 +161,7 @@ const HINTS: Readonly<Record<string, string>> = {
   NoSuchBucket: 'Make the bucket first, or correct its name; Rivulet does not make buckets.',
   InvalidBucketName: 'Correct the name of the bucket.',
   AccessDenied:
-    "The keys' policy must allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects.",
+    'Are these the right keys, and still valid (some services say no more)? Their policy must allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects.',
   AllAccessDisabled: 'The service has disabled this bucket: look at the account.',
   AccountProblem: 'The service has disabled this account: look at it in the console.',
   InvalidAccessKeyId: 'The access key does not exist there (any more): correct or replace it.',
@@ -259,10 +259,16 @@ function skewHint({ headers }: S3Failure, nowMs: number): string {
 }
 
 function reasonOf({ status, code, message }: S3Failure, { areKeysExpired }: FailureMore): string {
-  if (status === undefined) return message.trim() === '' ? 'no answer' : message.trim();
+  if (status === undefined) return message.trim() === '' ? 'no answer' : withoutOpenSsl(message.trim());
   const words = message === '' || message === 'UnknownError' || message === code ? '' : `: ${message.trim()}`;
   const expired = areKeysExpired && code === 'AccessDenied' ? ', with keys that have expired' : '';
   return `${code === '' ? 'HTTP' : code} (${status})${expired}${words}`;
+}
+
+/** OpenSSL tells where in its sources it noticed; nobody here can do anything with that. */
+function withoutOpenSsl(message: string): string {
+  const reason = /(?:^|:)error:[0-9A-F]{6,}:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
+  return reason === undefined ? message : `the connection cannot be encrypted: ${reason}`;
 }
 
 function detailsOf({ status, code, requestId, cause }: S3Failure): Record<string, unknown> {

@@ -1,7 +1,7 @@
 /** Tokens from Google's own library, whose requests go to an endpoint of the test. */
 import assert from 'node:assert/strict';
 import { createVerify, generateKeyPairSync } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
@@ -64,6 +64,24 @@ describe('a service account', () => {
     const error = await failureOf(gather(scene.store.list('')));
     assert.equal(error.code, 'CREDENTIALS_FAILED');
     assert.equal(error.details['retry'], false);
+  });
+
+  it('says what is wrong with a key that was cut off, and what lies below a failed request', async () => {
+    using scratch = new Scratch();
+    const credentialsFile = accountFile(scratch);
+    const text = readFileSync(credentialsFile, 'utf8');
+    const refused = Object.assign(new Error('connect ECONNREFUSED 192.0.2.1:443'), { code: 'ECONNREFUSED' });
+    const fetch = async (): Promise<Response> =>
+      Promise.reject(new TypeError('fetch failed', { cause: refused }));
+    await using scene = await gcsScene({ authorization: undefined, credentialsFile, fetch });
+    const unreachable = await failureOf(gather(scene.store.list('')));
+    assert.match(unreachable.message, /account\.json: connect ECONNREFUSED 192\.0\.2\.1:443$/);
+    assert.match(unreachable.hint ?? '', /Nothing answers there/);
+    writeFileSync(credentialsFile, text.replace('BEGIN PRIVATE KEY', 'BEGIN PRIV'));
+    await using other = await gcsScene({ authorization: undefined, credentialsFile, fetch });
+    const broken = await failureOf(gather(other.store.list('')));
+    assert.match(broken.message, /account\.json: its private_key is not a key/);
+    assert.equal(broken.details['retry'], false);
   });
 
   it('says that Google does not accept the key, and does not show it', async () => {

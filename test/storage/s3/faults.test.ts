@@ -1,7 +1,8 @@
 /** What services and networks do to requests, and what becomes of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -238,6 +239,19 @@ describe('S3 faults', () => {
     await using server = await LoopbackS3.start();
     await using opened = openS3({ endpoint: server.endpoint.replace('http:', 'https:') });
     assert.match((await errorOf(opened.store.readBytes('a'))).hint ?? '', /https on this port, or http/);
+  });
+
+  it('says in few words that a port speaks no TLS', async () => {
+    const plain = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    await once(plain.listen(0, '127.0.0.1'), 'listening');
+    await using _closing = { [Symbol.asyncDispose]: async () => void plain.close() };
+    await using opened = openS3({ endpoint: `https://127.0.0.1:${(plain.address() as AddressInfo).port}` });
+    const error = await errorOf(opened.store.readBytes('a'));
+    assert.match(error.message, /: the connection cannot be encrypted: [a-z ]+$/);
+    assert.match(error.hint ?? '', /https or http/);
   });
 
   it('tells which certificate it does not trust, and takes any when told to', async () => {
