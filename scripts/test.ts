@@ -1,137 +1,72 @@
 /**
- * Runs a suite with Node's own test runner: `node scripts/test.ts unit|compat|package|servers|faults [PATTERN]`.
+ * Runs a suite with Node's own test runner: `node scripts/test.ts unit|compat|package|servers|faults [PATTERN] [--jobs N]`.
  *
- * Rooms whose tests leave nothing behind share one process, which is many times faster; tests that start commands or
- * hold databases open get a process per file. Any warning that Node.js prints fails the run.
+ * Each room whose tests leave nothing behind is one process, which is many times faster; tests that start commands or
+ * hold databases open get a process per file. Several processes run at a time. A run fails when a test fails or hangs, when
+ * something is left that keeps a process alive, when a process is left behind, and when Node.js prints any warning.
  */
-import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { stripVTControlCharacters } from 'node:util';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { type Suite, batchesOf, limitsOf, narrow, SUITES } from './test/batches.ts';
+import { endBatches, type Outcome, runBatch } from './test/run-batch.ts';
 
-interface Stage {
-  readonly title: string;
-  readonly files: readonly string[];
-  readonly isolation: 'none' | 'process';
+const USAGE = `usage: node scripts/test.ts ${SUITES.join('|')} [PATTERN] [--jobs N]`;
+/** Many tests wait for something, and leave the processor to others meanwhile. */
+const JOBS = availableParallelism() + 1;
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
-interface Outcome {
-  readonly passed: boolean;
-  readonly counts: ReadonlyMap<string, number>;
-  readonly warnings: readonly string[];
+function show({ title, text, counts, problems, elapsedMs }: Outcome): void {
+  const verdict = problems.length === 0 ? 'passed' : 'FAILED';
+  console.log(`${text}\n= ${title} ${verdict}: ${counts.get('tests') ?? 0} tests in ${seconds(elapsedMs)}\n`);
 }
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** `servers` needs real ones (Ceph, OpenSSH, ...), which its files start; they say how to install what is missing. */
-const SEPARATE_SUITES = ['compat', 'package', 'faults', 'servers'];
-/** Folders of the unit suite whose files must not share a process. */
-const ISOLATED = ['primary', 'replica', 'verify', 'daemon', 'cli', 'system'];
-const WARNING = /\(node:\d+\) .*Warning: .*/;
-const COUNT = /^ℹ (tests|pass|fail|cancelled|skipped|todo) (\d+)$/;
-
-function folderOf(file: string): string {
-  return file.split('/')[1] ?? '';
-}
-
-function stagesOf(suite: string): Stage[] {
-  const files = globSync('test/**/*.test.ts', { cwd: ROOT })
-    .map((file) => file.replaceAll('\\', '/'))
-    .sort();
-  if (SEPARATE_SUITES.includes(suite)) {
-    return [{ title: suite, files: files.filter((file) => folderOf(file) === suite), isolation: 'process' }];
-  }
-  const unit = files.filter((file) => !SEPARATE_SUITES.includes(folderOf(file)));
-  return [
-    {
-      title: 'one process',
-      files: unit.filter((file) => !ISOLATED.includes(folderOf(file))),
-      isolation: 'none',
-    },
-    {
-      title: 'isolated',
-      files: unit.filter((file) => ISOLATED.includes(folderOf(file))),
-      isolation: 'process',
-    },
-  ];
-}
-
-/** A pattern narrows to the files whose path holds it, or else to the tests whose name matches it. */
-function narrow(
-  stages: readonly Stage[],
-  pattern: string | undefined,
-): { stages: Stage[]; options: string[] } {
-  if (pattern === undefined) return { stages: [...stages], options: [] };
-  const narrowed = stages.map((stage) => ({
-    ...stage,
-    files: stage.files.filter((file) => file.includes(pattern)),
-  }));
-  if (narrowed.some((stage) => stage.files.length > 0)) return { stages: narrowed, options: [] };
-  return { stages: [...stages], options: [`--test-name-pattern=${pattern}`] };
-}
-
-/** Runs one stage, shows its output as it comes and reads counts and warnings from it. */
-async function run(stage: Stage, options: readonly string[]): Promise<Outcome> {
-  const flags = ['--test', '--test-reporter=spec', `--test-isolation=${stage.isolation}`, ...options];
-  const child = spawn(process.execPath, [...flags, ...stage.files], {
-    cwd: ROOT,
-    env: process.stdout.isTTY ? { ...process.env, FORCE_COLOR: '1' } : process.env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const counts = new Map<string, number>();
-  const warnings: string[] = [];
-  const readLine = (line: string): void => {
-    const count = COUNT.exec(line);
-    if (count?.[1] !== undefined) counts.set(count[1], Number(count[2]));
-    const warning = WARNING.exec(line);
-    if (warning !== null) warnings.push(warning[0]);
-  };
-  watch(child.stdout, process.stdout, readLine);
-  watch(child.stderr, process.stderr, readLine);
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { passed: code === 0, counts, warnings };
-}
-
-function watch(
-  from: NodeJS.ReadableStream,
-  to: NodeJS.WritableStream,
-  readLine: (line: string) => void,
-): void {
-  let rest = '';
-  from.setEncoding('utf8');
-  from.on('data', (text: string) => {
-    to.write(text);
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) readLine(stripVTControlCharacters(line));
-  });
-}
-
-function report(outcomes: readonly Outcome[], elapsedMs: number): void {
+function summarize(outcomes: readonly Outcome[], elapsedMs: number): void {
   const total = (name: string): number =>
     outcomes.reduce((sum, { counts }) => sum + (counts.get(name) ?? 0), 0);
-  const counts = ['tests', 'pass', 'fail', 'cancelled', 'skipped'].map((name) => `${name} ${total(name)}`);
-  console.log(`\nAll stages: ${counts.join(', ')} in ${(elapsedMs / 1000).toFixed(1)} s`);
-  const warnings = outcomes.flatMap((outcome) => outcome.warnings);
-  if (warnings.length > 0) console.error(`Node.js warned, which fails the run:\n  ${warnings.join('\n  ')}`);
-}
-
-async function main(suite: string, pattern: string | undefined): Promise<boolean> {
-  const startedMs = performance.now();
-  const { stages, options } = narrow(stagesOf(suite), pattern);
-  const outcomes: Outcome[] = [];
-  for (const stage of stages.filter(({ files }) => files.length > 0)) {
-    console.log(`${suite}, ${stage.title}: ${stage.files.length} files`);
-    outcomes.push(await run(stage, options));
+  for (const { title, problems } of outcomes.filter((outcome) => outcome.problems.length > 0)) {
+    console.error(`${title} FAILED\n${problems.join('\n')}\n`);
   }
-  report(outcomes, performance.now() - startedMs);
-  if (outcomes.length === 0) console.error('No test files were found.');
-  return outcomes.length > 0 && outcomes.every(({ passed, warnings }) => passed && warnings.length === 0);
+  const counts = ['tests', 'pass', 'fail', 'cancelled', 'skipped'].map((name) => `${name} ${total(name)}`);
+  console.log(`All together: ${counts.join(', ')} in ${seconds(elapsedMs)}`);
 }
 
-const [suite, pattern, ...more] = process.argv.slice(2);
-if (suite === undefined || ![...SEPARATE_SUITES, 'unit'].includes(suite) || more.length > 0) {
-  console.error('usage: node scripts/test.ts unit|compat|package|servers|faults [PATTERN]');
+async function main(suite: Suite, pattern: string | undefined, jobs: number): Promise<boolean> {
+  const startedMs = performance.now();
+  const { batches, flags } = narrow(batchesOf(suite), pattern);
+  const outcomes: Outcome[] = [];
+  const rest = batches.values();
+  const work = async (): Promise<void> => {
+    for (const batch of rest) {
+      const outcome = await runBatch(batch, limitsOf(suite), flags);
+      show(outcome);
+      outcomes.push(outcome);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  summarize(outcomes, performance.now() - startedMs);
+  if (outcomes.length === 0) console.error('No test files were found.');
+  return outcomes.length > 0 && outcomes.every(({ problems }) => problems.length === 0);
+}
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { jobs: { type: 'string', default: String(JOBS) } },
+});
+const [name, pattern, ...more] = positionals;
+const suite = SUITES.find((one) => one === name);
+const jobs = Number(values.jobs);
+if (suite === undefined || more.length > 0 || !Number.isInteger(jobs) || jobs < 1) {
+  console.error(USAGE);
   process.exitCode = 1;
-} else if (!(await main(suite, pattern))) {
-  process.exitCode = 1;
+} else {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      endBatches();
+      process.exit(1);
+    });
+  }
+  if (!(await main(suite, pattern, jobs))) process.exitCode = 1;
 }
