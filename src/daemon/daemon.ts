@@ -16,8 +16,9 @@ import type { StatusServer } from '../server/http.ts';
 import type { ControlSocket } from '../server/control-socket.ts';
 import { noteControl, openControl } from './control.ts';
 import { compareConfigs, type ConfigChanges } from './config-changes.ts';
-import { DatabaseRunner, type Refusal } from './database-runner.ts';
+import { DatabaseRunner } from './database-runner.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
+import type { Refusal } from './replica-runner.ts';
 
 /** Progress of a shutdown that takes longer is told each so often. */
 const PROGRESS_MS = 2_000;

@@ -1,4 +1,5 @@
 /** What is said about a database or replica that stands still. */
+import { RivuletError } from '../base/errors.ts';
 import type { NotedError } from '../replica/replica-status.ts';
 
 export interface StallTold {
@@ -37,6 +38,11 @@ export function replicaStall(error: NotedError | undefined, lagBytes: number): S
     over: 'the replica stores changes again',
     fields: { lagBytes, ...fieldsOf(error), hint: error?.hint ?? usual },
   };
+}
+
+/** What a stall is for whoever ends everything because of it. */
+export function stalled({ message }: StallTold): RivuletError {
+  return new RivuletError('STALLED', message);
 }
 
 function fieldsOf(error: NotedError | undefined): Record<string, unknown> {

@@ -1,0 +1,293 @@
+/** One destination of a database: what its settings make of it, begun, watched, told of and ended. */
+import type { Clock } from '../base/clock.ts';
+import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { settleAll } from '../base/settle-all.ts';
+import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
+import type { Primary } from '../primary/primary.ts';
+import { Replica } from '../replica/replica.ts';
+import type { ReplicaObserver } from '../replica/replica-observer.ts';
+import { stallLimitMs } from '../replica/stall.ts';
+import type { Metrics, ReplicaMetrics } from '../server/metrics.ts';
+import type { ReplicaReport } from './database-status.ts';
+import { RESTART_HINT } from './follow-failures.ts';
+import { leaseOf, writtenTo } from './leases.ts';
+import type { OpenedStore } from './replica-store.ts';
+import { StallAlarm } from './stall-alarm.ts';
+import { replicaStall, stalled, type StallTold } from './stall-told.ts';
+import { sweepTemporaries } from './sweep-temporaries.ts';
+
+/** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
+const SLOWEST_BYTES_PER_MS = 16;
+
+/** Why everything is to end. */
+export interface Refusal {
+  readonly db: string;
+  readonly replica: string;
+  readonly error: RivuletError;
+}
+
+export interface ReplicaRunnerParts {
+  readonly database: Pick<DatabaseSettings, 'path' | 'metaPath'>;
+  readonly primary: Primary;
+  readonly clock: Clock;
+  /** Knows the database. */
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** As of `RunnerTools`. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
+}
+
+export class ReplicaRunner {
+  readonly settings: ReplicaSettings;
+  readonly replica: Replica;
+  readonly #parts: ReplicaRunnerParts;
+  readonly #logger: Logger;
+  readonly #opened: OpenedStore;
+  readonly #metrics: ReplicaMetrics;
+  readonly #alarm: StallAlarm;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+  /** When it came to lack what it lacks, in milliseconds since 1970. */
+  #behindSinceMs: number | undefined;
+  #isRefused = false;
+  #isStopped = false;
+
+  /**
+   * Nothing is read or written at the destination yet.
+   *
+   * @param opened - closed with `close`
+   * @throws RivuletError when the notes of the lease in the state directory cannot be read or written
+   */
+  constructor(settings: ReplicaSettings, opened: OpenedStore, parts: ReplicaRunnerParts) {
+    const { clock, database, metrics, primary } = parts;
+    this.settings = settings;
+    this.#parts = parts;
+    this.#opened = opened;
+    this.#logger = parts.logger.child({ replica: settings.name });
+    this.#metrics = metrics.replica(database.path, settings.name);
+    this.#alarm = new StallAlarm(clock, this.#logger);
+    const { store } = opened;
+    const lease = leaseOf(database, settings, { store, clock, logger: this.#logger });
+    this.replica = new Replica(this.#replicaSettings(), {
+      primary,
+      store: writtenTo(store, lease),
+      clock,
+      logger: parts.logger,
+      observer: this.#observer(),
+      lease,
+    });
+  }
+
+  #replicaSettings(): ConstructorParameters<typeof Replica>[0] {
+    const { settings } = this;
+    const isEncrypted = settings.age !== undefined;
+    return {
+      name: settings.name,
+      metaPath: this.#parts.database.metaPath,
+      syncIntervalMs: settings.syncIntervalMs,
+      retentionMs: settings.retentionMs,
+      retentionCheckIntervalMs: settings.retentionCheckIntervalMs,
+      snapshotIntervalMs: settings.snapshotIntervalMs,
+      validationIntervalMs: settings.validationIntervalMs,
+      recordsUploads: isEncrypted,
+      isEncrypted,
+      verify: settings.verify,
+    };
+  }
+
+  #observer(): ReplicaObserver {
+    const metrics = this.#metrics;
+    return {
+      onSegment: (bytes, position) => {
+        metrics.addWalBytes(bytes);
+        metrics.setConfirmed(position);
+      },
+      onSnapshot: () => undefined,
+      onValidation: (ok) => metrics.addValidation(ok ? 'ok' : 'error'),
+      onProof: (depth, outcome) => metrics.addProof(depth, outcome),
+      onFailure: (error) => this.#failed(error),
+      onRecovery: () => undefined,
+    };
+  }
+
+  // ---- from the begin to the end -----------------------------------------------------------------------------------
+
+  /** Settles when it has ended; never rejects. Undefined until it runs. */
+  get running(): Promise<void> | undefined {
+    return this.#running;
+  }
+
+  /** Replicates until `signal` aborts, or this ends. */
+  start(signal: AbortSignal): void {
+    if (this.#running !== undefined) return;
+    const stop = this.#stop;
+    if (signal.aborted) stop.abort();
+    else
+      signal.addEventListener('abort', () => stop.abort(signal.reason), { once: true, signal: stop.signal });
+    const replicating = this.replica.run(stop.signal).catch((error: unknown) => this.#ended(error));
+    this.#running = Promise.all([replicating, this.#sweep(stop.signal)]).then(() => undefined);
+  }
+
+  async #sweep(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    const logger = this.#logger;
+    const { temporaries } = this.#opened;
+    await Promise.all(temporaries.map(async (store) => sweepTemporaries({ store, clock, logger, signal })));
+  }
+
+  /** A replica ends by itself when it must not write, and must not wait until it may. */
+  #ended(error: unknown): void {
+    if (isRivuletError(error)) this.#refuse(error);
+    else this.#logger.error('nothing is sent to the replica any more', { error, hint: RESTART_HINT });
+  }
+
+  #failed(error: unknown): void {
+    const { destination } = this.settings;
+    if (destination.type === 'file' || destination.onAuthFailure !== 'exit') return;
+    if (!isRivuletError(error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED')) return;
+    // What only a duty is refused, such as deleting, does not stop the shipping: then the replica does not fail.
+    queueMicrotask(() => {
+      if (this.#isStopped || this.replica.status.lastError?.message !== messageOf(error)) return;
+      this.#isRefused = true;
+      this.#refuse(error);
+    });
+  }
+
+  #refuse(error: RivuletError): void {
+    this.#parts.onRefused?.({ db: this.#parts.database.path, replica: this.settings.name, error });
+  }
+
+  /** Asks the sources of credentials anew; what is at hand stays in use meanwhile. */
+  async reloadKeys(): Promise<void> {
+    await settleAll(this.#opened.keys.map(async (one) => one.reload()));
+  }
+
+  /** Ends what `start` began. What fails from now on ends nothing else. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    this.#isStopped = true;
+  }
+
+  /** The last changes, and the end. For a destination that fails anyway nobody waits. */
+  async end(budgetMs: number): Promise<void> {
+    const isFailing = this.replica.status.state === 'failing';
+    try {
+      if (isFailing) await this.replica.letGo();
+      else await this.replica.finish(this.#parts.clock.monotonicMs() + budgetMs);
+    } catch (error) {
+      this.#logger.warn(messageOf(error), { error });
+    } finally {
+      await this.close();
+    }
+  }
+
+  /**
+   * Sends what is left until `deadlineMs` (monotonic). Whoever refuses the credentials is not asked until then.
+   *
+   * @throws what kept it from storing everything; it is logged
+   */
+  async finish(deadlineMs: number): Promise<void> {
+    try {
+      await this.replica.finish(this.#isRefused ? this.#parts.clock.monotonicMs() : deadlineMs);
+    } catch (error) {
+      this.#logger.error(messageOf(error), { error });
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#opened.store.close();
+  }
+
+  // ---- what is told of it ------------------------------------------------------------------------------------------
+
+  /** There is something new to store: who had everything until now lacks it from now on. */
+  fallBehind(): void {
+    const caughtUpAtMs = this.replica.status.caughtUpAtMs ?? Number.NEGATIVE_INFINITY;
+    if (this.#behindSinceMs === undefined || caughtUpAtMs >= this.#behindSinceMs)
+      this.#behindSinceMs = this.#parts.clock.now();
+  }
+
+  report(): ReplicaReport {
+    const { status } = this.replica;
+    const { store, keys } = this.#opened;
+    const { sinceMs } = this.#alarm;
+    const isStalled = sinceMs !== undefined && status.state !== 'lost' && status.state !== 'standby';
+    return {
+      ...status,
+      state: isStalled ? 'stalled' : status.state,
+      destination: store.location,
+      ...this.#lag(),
+      stalledSinceMs: sinceMs,
+      ...(keys[0] === undefined ? {} : { credentials: keys[0].status }),
+    };
+  }
+
+  #lag(): { lagBytes: number; lagMs: number } {
+    const { primary, clock } = this.#parts;
+    const { replica } = this;
+    const { confirmed, caughtUpAtMs } = replica.status;
+    if (primary.position === undefined || replica.isCaughtUp) return { lagBytes: 0, lagMs: 0 };
+    const from = confirmed ?? { index: primary.position.index, offsetBytes: 0 };
+    // What it had when it last had everything is not lacking: the oldest change that it lacks came later.
+    const sinceMs =
+      caughtUpAtMs === undefined
+        ? replica.startedAtMs
+        : Math.max(caughtUpAtMs, this.#behindSinceMs ?? caughtUpAtMs);
+    return {
+      lagBytes: primary.bytesBetween(from, primary.position),
+      lagMs: Math.max(0, clock.now() - sinceMs),
+    };
+  }
+
+  /** Brings the gauges up to date. */
+  measure(): void {
+    const metrics = this.#metrics;
+    const { state, lagBytes, lagMs, confirmed, lease, syncedAtMs, proof } = this.report();
+    metrics.setLag({ lagBytes, lagMs });
+    if (proof !== undefined) metrics.setProof(proof);
+    metrics.setStalled(state === 'stalled');
+    if (syncedAtMs !== undefined) metrics.setSynced(syncedAtMs);
+    if (confirmed !== undefined) metrics.setConfirmed(confirmed);
+    if (lease !== undefined) metrics.setLease(lease.phase);
+  }
+
+  /**
+   * Looks whether it still moves, and raises the alarm when not.
+   *
+   * @param gapMsMax - what a gap since the last look counts for at most
+   */
+  watch(nowMs: number, gapMsMax: number): void {
+    const { replica, settings } = this;
+    const { steps, unseenBytes } = replica.progress;
+    const { state, confirmed, generation } = replica.status;
+    const facts = {
+      nowMs,
+      gapMsMax,
+      hasWork: state !== 'lost' && state !== 'standby' && !replica.isCaughtUp,
+      progress: [steps, generation, confirmed?.index, confirmed?.offsetBytes].join(' '),
+    };
+    const limitMs = stallLimitMs({
+      stallAfterMs: settings.stallAfterMs,
+      spacingMs: settings.syncIntervalMs,
+      unseenBytes,
+      slowestBytesPerMs: slowestBytesPerMs(settings),
+    });
+    if (!this.#alarm.look(facts, limitMs, () => this.#stall())) return;
+    if (settings.onStall === 'exit') this.#refuse(stalled(this.#stall()));
+  }
+
+  #stall(): StallTold {
+    const { lastError } = this.replica.status;
+    const isCause = lastError?.isOver === false && lastError.duty === undefined;
+    return replicaStall(isCause ? lastError : undefined, this.#lag().lagBytes);
+  }
+}
+
+/** A configured cap is shared by all that a store sends. */
+function slowestBytesPerMs({ destination }: ReplicaSettings): number {
+  const cap = destination.type === 'file' ? 0 : destination.bandwidthLimitBytes;
+  return cap > 0 ? Math.min(SLOWEST_BYTES_PER_MS, cap / 1000) : SLOWEST_BYTES_PER_MS;
+}
