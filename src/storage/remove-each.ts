@@ -1,6 +1,6 @@
 /**
- * Removes objects with one request each, some at a time: for services that have no other way, or one that not every
- * identity may use. Tries them all.
+ * Removes objects one by one, some at a time: for places that have no other way, or one that not every identity may
+ * use. Tries them all.
  *
  * @throws the first failure, when nothing is under way any more; the signal's reason
  */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { conformance, gather } from './conformance.ts';
 
@@ -312,6 +314,26 @@ describe('file: object store', () => {
         code: 'STORAGE_FAILED',
         message: /ends at byte \d+, expected 4194304/,
       });
+    });
+  });
+
+  it('gives up a read that hangs, as on a mount that is gone', { timeout: 10_000 }, async () => {
+    await withDirectory(async (directory) => {
+      const path = join(directory, 'hangs');
+      // To open it waits until somebody writes.
+      assert.equal(spawnSync('mkfifo', [path]).status, 0);
+      const store = new FileObjectStore(directory);
+      const stop = new AbortController();
+      const reading = gather(store.read('hangs', { signal: stop.signal }));
+      const reason = new Error('enough');
+      setTimeout(() => stop.abort(reason), 50);
+      try {
+        const late = delay(5_000, 'it hangs', { ref: false });
+        assert.equal(await Promise.race([reading.catch((error: unknown) => error), late]), reason);
+      } finally {
+        // The thread that waits in the system may go.
+        await (await fs.open(path, 'r+')).close();
+      }
     });
   });
 

@@ -17,7 +17,9 @@ import type {
   VersionedObject,
   WriteOptions,
 } from '../object-store.ts';
+import { removeEach } from '../remove-each.ts';
 import { fileFailed } from '../storage-error.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { orAbandon, orAbort } from '../abandon.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
@@ -82,7 +84,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    return readFileChunks(this.#placeOf(key), options);
+    return untilAborted(readFileChunks(this.#placeOf(key), options), options.signal);
   }
 
   async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
@@ -162,22 +164,17 @@ export class FileObjectStore implements ObjectStore {
     }
   }
 
-  /** Tries every path, then throws the first failure. */
   async #removeFiles(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const failures: unknown[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < paths.length) {
-        signal?.throwIfAborted();
-        const path = paths[next++]!;
-        await removeFile(path).catch((error: unknown) => failures.push(error));
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(REMOVALS_AT_ONCE, paths.length) }, work));
-    signal?.throwIfAborted();
-    for (const directory of new Set(paths.map((path) => dirname(path))))
-      await this.#removeEmptyParents(directory);
-    if (failures.length > 0) throw failures[0];
+    try {
+      await removeEach(paths, REMOVALS_AT_ONCE, removeFile, signal);
+    } finally {
+      if (signal?.aborted !== true) await this.#removeEmptyFolders(paths);
+    }
+  }
+
+  async #removeEmptyFolders(paths: readonly string[]): Promise<void> {
+    const folders = new Set(paths.map((path) => dirname(path)));
+    for (const folder of folders) await this.#removeEmptyParents(folder);
   }
 
   /** Removes a directory that is empty, then its parents that became so, up to the root, which stays. */

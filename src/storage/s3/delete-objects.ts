@@ -1,6 +1,7 @@
 import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3';
 import type { DeleteObjectsCommandOutput } from '@aws-sdk/client-s3';
 import type { CallOptions } from '../object-store.ts';
+import { removeEach } from '../remove-each.ts';
 import { storageFailed } from '../storage-error.ts';
 import { isMissingObject, isNotImplemented } from './failure.ts';
 import type { S3Requests } from './requests.ts';
@@ -81,30 +82,23 @@ export class ObjectRemover {
   }
 
   async #removeSingly(keys: readonly string[], { signal }: CallOptions): Promise<void> {
+    await removeEach(keys, SINGLES_AT_ONCE, async (key) => this.#removeOne(key, signal), signal);
+  }
+
+  async #removeOne(key: string, signal: AbortSignal | undefined): Promise<void> {
     const { bucket, prefix } = this.#requests.profile;
-    const failures: unknown[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < keys.length) {
-        signal?.throwIfAborted();
-        const key = keys[next++]!;
-        const input = { Bucket: bucket, Key: prefix + key };
-        await this.#requests
-          .run({
-            kind: 'DELETE',
-            action: `cannot remove ${key} from`,
-            signal,
-            send: async (client, sending) => client.send(new DeleteObjectCommand(input), sending),
-            meaning: (failure) => (isMissingObject(failure) ? new Gone() : undefined),
-          })
-          .catch((error: unknown) => {
-            if (!(error instanceof Gone)) failures.push(error);
-          });
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(SINGLES_AT_ONCE, keys.length) }, work));
-    signal?.throwIfAborted();
-    if (failures.length > 0) throw failures[0];
+    const input = { Bucket: bucket, Key: prefix + key };
+    try {
+      await this.#requests.run({
+        kind: 'DELETE',
+        action: `cannot remove ${key} from`,
+        signal,
+        send: async (client, sending) => client.send(new DeleteObjectCommand(input), sending),
+        meaning: (failure) => (isMissingObject(failure) ? new Gone() : undefined),
+      });
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+    }
   }
 
   #refused(refusals: readonly Refusal[]): Error {
