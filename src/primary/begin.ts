@@ -11,6 +11,7 @@ import { handOver } from './handover.ts';
 import type { LogTail } from './log-tail.ts';
 import { type OpenDatabase, readLog } from './open-database.ts';
 import type { LocalState, StateReading } from './state-file.ts';
+import { type LogEnd, logEndOf } from './resume-point.ts';
 import { liveBytes } from './take.ts';
 
 /** Bytes of the log that are checked in one step. */
@@ -24,8 +25,8 @@ export type Beginning =
       readonly generation: Generation;
       readonly tail: LogTail;
       readonly state: LocalState;
-      /** Final sizes of earlier logs. */
-      readonly ends: ReadonlyMap<number, number>;
+      /** Where earlier logs ended. */
+      readonly ends: ReadonlyMap<number, LogEnd>;
     }
   | { readonly kind: 'new'; readonly reason: string };
 
@@ -37,7 +38,7 @@ export async function compareWithState(database: OpenDatabase, reading: StateRea
   if (reading.kind !== 'state') return { kind: 'new', reason: 'no local state' };
   const { state } = reading;
   const ends = new Map(state.ends);
-  if (verdict.kind === 'next-log') ends.set(state.index, state.tailBytes);
+  if (verdict.kind === 'next-log') ends.set(state.index, logEndOf(chainAtTail(state)));
   const present = await readLog(database, verdict.index);
   return { kind: 'resumed', generation: state.generation, tail: present, state, ends };
 }

@@ -11,6 +11,7 @@ import { type Cursor, type LogBytes, positionOf } from './cursor.ts';
 import type { LocalTrouble } from './local-trouble.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
+import type { LogEnd } from './resume-point.ts';
 import type { Spool } from './spool.ts';
 
 /** Pieces in which the rest of a log goes into the spool. */
@@ -37,14 +38,14 @@ export interface KeeperParts {
 export class LogKeeper {
   readonly #parts: KeeperParts;
   readonly #consumers = new Consumers();
-  #ends = new Map<number, number>();
+  #ends = new Map<number, LogEnd>();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
   }
 
-  /** Final sizes of earlier logs that may still be needed. */
-  get ends(): ReadonlyMap<number, number> {
+  /** Where earlier logs ended that may still be needed. */
+  get ends(): ReadonlyMap<number, LogEnd> {
     return this.#ends;
   }
 
@@ -64,16 +65,16 @@ export class LogKeeper {
   }
 
   /** Takes up what an earlier run has written down. */
-  resume(ends: ReadonlyMap<number, number>, confirmed: ReadonlyMap<string, Position>): void {
+  resume(ends: ReadonlyMap<number, LogEnd>, confirmed: ReadonlyMap<string, Position>): void {
     this.#ends = new Map(ends);
     this.#consumers.clear();
     for (const [name, position] of confirmed) this.#consumers.set(name, position);
     this.#release();
   }
 
-  /** Log `index` is finished; it ended at `endBytes`. */
-  finish(index: number, endBytes: number): void {
-    this.#ends.set(index, endBytes);
+  /** Log `index` is finished. */
+  finish(index: number, end: LogEnd): void {
+    this.#ends.set(index, end);
   }
 
   // ---- destinations --------------------------------------------------------------------------------------------
@@ -192,11 +193,15 @@ export class LogKeeper {
     return { read: (into, offsetBytes) => this.#parts.spool.read(index, into, offsetBytes) };
   }
 
+  #endBytes(index: number): number | undefined {
+    return this.#ends.get(index)?.offsetBytes;
+  }
+
   /** Whether everything from `cursor` to the start of log `presentIndex` is at hand. */
   covers(cursor: Cursor, presentIndex: number): boolean {
     let at = positionOf(cursor);
     for (; at.index < presentIndex; at = { index: at.index + 1, offsetBytes: 0 }) {
-      const end = this.#ends.get(at.index);
+      const end = this.#endBytes(at.index);
       if (end === undefined || at.offsetBytes > end) return false;
       if (at.offsetBytes < end && (this.#parts.spool.coveredUntil(at) ?? 0) < end) return false;
     }
@@ -208,8 +213,8 @@ export class LogKeeper {
     if (comparePositions(from, to) >= 0) return 0;
     const toBytes = to.offsetBytes <= WAL_HEADER_BYTES ? 0 : to.offsetBytes;
     if (from.index === to.index) return Math.max(0, toBytes - from.offsetBytes);
-    let bytes = (this.#ends.get(from.index) ?? from.offsetBytes) - from.offsetBytes;
-    for (let index = from.index + 1; index < to.index; index++) bytes += this.#ends.get(index) ?? 0;
+    let bytes = (this.#endBytes(from.index) ?? from.offsetBytes) - from.offsetBytes;
+    for (let index = from.index + 1; index < to.index; index++) bytes += this.#endBytes(index) ?? 0;
     return bytes + toBytes;
   }
 
@@ -222,7 +227,7 @@ export class LogKeeper {
     if (to.offsetBytes > WAL_HEADER_BYTES) return false;
     return (
       from.index === to.index ||
-      (from.index === to.index - 1 && this.#ends.get(from.index) === from.offsetBytes)
+      (from.index === to.index - 1 && this.#endBytes(from.index) === from.offsetBytes)
     );
   }
 }

@@ -36,7 +36,7 @@ import { type Machine, systemMachine } from './machine.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
 import type { PrimaryObserver } from './primary-observer.ts';
-import { chainAfterSegment, chainAtLogEnd, type LogEnd } from './resume-point.ts';
+import { chainAfterSegment, chainAtLogEnd, type LogEnd, logEndOf } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
 import { Spool } from './spool.ts';
 import { readState, writeState } from './state-file.ts';
@@ -361,7 +361,7 @@ export class Primary {
     } else {
       const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;
       const next = await readLog(database, isEmpty ? tail.index : tail.index + 1);
-      if (!isEmpty) this.#keeper.finish(tail.index, tail.position.offsetBytes);
+      if (!isEmpty) this.#keeper.finish(tail.index, logEndOf(tail.chain));
       following.tail = next;
       following.checkpoints.logRestarted();
       this.#tools.observer.onWalBytes(next.position.offsetBytes);
@@ -457,11 +457,23 @@ export class Primary {
       const chain = chainOf(tail.chain.header);
       if (chain === undefined) return undefined;
       const cursor: Cursor = { index, chain };
-      if (index !== tail.index) return this.#keeper.covers(cursor, tail.index) ? cursor : undefined;
+      if (index !== tail.index) {
+        return this.#keeper.covers(cursor, tail.index) && this.#leadsOn(following, cursor)
+          ? cursor
+          : undefined;
+      }
       const here = await chainAt(database, tail, chain.offsetBytes);
       const isHeld = here === undefined ? this.#isInSpool(following, cursor) : isSameChain(here, chain);
       return isHeld ? cursor : undefined;
     });
+  }
+
+  /** Whether a finished log went on from there, or ended there, with just that chain. */
+  #leadsOn(following: Following, cursor: Cursor): boolean {
+    const end = this.#keeper.ends.get(cursor.index);
+    if (end === undefined || cursor.chain === undefined) return false;
+    if (end.offsetBytes === cursor.chain.offsetBytes) return isSameChain(cursor.chain, end);
+    return takeNext({ ...following, keeper: this.#keeper }, cursor, { maxBytes: 1 }).kind === 'bytes';
   }
 
   /** Once all of the log is captured it may be restarted or cut off at any moment; then the spool has what it had. */
@@ -627,7 +639,7 @@ export class Primary {
   }
 }
 
-function isSameChain(one: Chain, other: Chain): boolean {
+function isSameChain(one: Pick<Chain, 'checksum'>, other: Pick<Chain, 'checksum'>): boolean {
   return checksumsEqual(one.checksum, other.checksum);
 }
 

@@ -48,6 +48,22 @@ export function chainAtLogEnd(present: WalHeader, { offsetBytes, salts, checksum
   return { header: { ...present, salt1: salts[0], salt2: salts[1] }, offsetBytes, checksum };
 }
 
+/** @throws TypeError when it is not what `JSON.stringify` made of an end */
+export function parseLogEnd(value: unknown): LogEnd {
+  const { offsetBytes, salts, checksum } = (value ?? {}) as Partial<LogEnd>;
+  const isOffset = typeof offsetBytes === 'number' && Number.isSafeInteger(offsetBytes) && offsetBytes >= 0;
+  if (isOffset && isWordPair(salts) && isWordPair(checksum)) return { offsetBytes, salts, checksum };
+  throw new TypeError('an end is not as expected');
+}
+
+function isWordPair(value: unknown): value is readonly [number, number] {
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value.every((word) => Number.isSafeInteger(word) && word >= 0 && word <= 0xffffffff)
+  );
+}
+
 export function isSameLogEnd(one: LogEnd, other: LogEnd): boolean {
   const words = (end: LogEnd): string => [end.offsetBytes, ...end.salts, ...end.checksum].join(' ');
   return words(one) === words(other);

@@ -8,6 +8,7 @@ import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/fil
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
 import type { Checksum } from '../wal/checksum.ts';
 import type { FileIdentity } from './database-file.ts';
+import { type LogEnd, parseLogEnd } from './resume-point.ts';
 
 const VERSION = 1;
 
@@ -24,8 +25,8 @@ export interface LocalState {
   /** End of what is known to be committed in log `index`, and the checksum there. */
   readonly tailBytes: number;
   readonly tailChecksum: Checksum;
-  /** Final sizes of earlier logs that a destination may still need. */
-  readonly ends: ReadonlyMap<number, number>;
+  /** Where earlier logs ended that a destination may still need. */
+  readonly ends: ReadonlyMap<number, LogEnd>;
   /** Last position that each destination confirmed. */
   readonly confirmed: ReadonlyMap<string, Position>;
 }
@@ -65,8 +66,9 @@ function isPair(value: unknown): value is [unknown, unknown] {
   return Array.isArray(value) && value.length === 2;
 }
 
-function isEnd(value: unknown): boolean {
-  return isPair(value) && isCount(value[0]) && isCount(value[1]);
+function endOf(value: unknown): [number, LogEnd] {
+  requirePart(isPair(value) && isCount(value[0]), 'lists');
+  return [value[0], parseLogEnd(value[1])];
 }
 
 function isConfirmed(value: unknown): boolean {
@@ -94,7 +96,7 @@ export function decodeState(text: string): LocalState {
     Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount),
     'checksum',
   );
-  requirePart(Array.isArray(ends) && ends.every(isEnd), 'lists');
+  requirePart(Array.isArray(ends), 'lists');
   requirePart(Array.isArray(confirmed) && confirmed.every(isConfirmed), 'lists');
   requirePart(check === checkOf(raw), 'the checksum of the whole');
   return {
@@ -106,7 +108,7 @@ export function decodeState(text: string): LocalState {
     header: Buffer.from(header, 'hex'),
     tailBytes,
     tailChecksum: tailChecksum as unknown as Checksum,
-    ends: new Map(ends as [number, number][]),
+    ends: new Map(ends.map(endOf)),
     confirmed: new Map(confirmed as [string, Position][]),
   };
 }

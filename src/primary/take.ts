@@ -42,7 +42,7 @@ export function takeNext(parts: TakeParts, cursor: Cursor, limits: Omit<ReadLimi
   const { tail, keeper } = parts;
   if (cursor.index > tail.index) return { kind: 'lost', why: 'the destination is ahead of the database' };
   const isPresent = cursor.index === tail.index;
-  const end = isPresent ? tail.position.offsetBytes : keeper.ends.get(cursor.index);
+  const end = isPresent ? tail.position.offsetBytes : keeper.ends.get(cursor.index)?.offsetBytes;
   if (end === undefined) return { kind: 'lost', why: `nothing is known of log ${cursor.index}` };
   if (positionOf(cursor).offsetBytes >= end || end <= WAL_HEADER_BYTES) {
     return isPresent ? { kind: 'caught-up' } : takeNext(parts, startOfLog(cursor.index + 1), limits);
@@ -58,7 +58,7 @@ function sourcesOf({ database, tail, keeper }: TakeParts, index: number): LogByt
 
 function takeFrom(parts: TakeParts, cursor: Cursor, end: number, limits: ReadLimits): Taken {
   const from = positionOf(cursor);
-  const previousEndBytes = parts.keeper.ends.get(from.index - 1);
+  const previousEndBytes = parts.keeper.ends.get(from.index - 1)?.offsetBytes;
   let problem: unknown;
   for (const source of sourcesOf(parts, cursor.index)) {
     try {

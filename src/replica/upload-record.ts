@@ -16,7 +16,7 @@ import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
 import { comparePositions, type Generation, isGeneration, type Position } from '../generations/names.ts';
-import type { LogEnd } from '../primary/resume-point.ts';
+import { type LogEnd, parseLogEnd } from '../primary/resume-point.ts';
 
 const VERSION = 1;
 
@@ -188,12 +188,12 @@ export function decodeNote(text: string): UploadNote {
 function storedOf(value: unknown): StoredSegment {
   const { end, sizeBytes } = value as Partial<StoredSegment>;
   if (!isCount(sizeBytes)) throw new TypeError('a size is not as expected');
-  return { from: fromOf(value), end: endOf(end), sizeBytes };
+  return { from: fromOf(value), end: parseLogEnd(end), sizeBytes };
 }
 
 function intendedOf(value: unknown): IntendedSegment {
   const { end } = value as Partial<IntendedSegment>;
-  return { from: fromOf(value), end: end === undefined ? undefined : endOf(end) };
+  return { from: fromOf(value), end: end === undefined ? undefined : parseLogEnd(end) };
 }
 
 function fromOf(value: unknown): Position {
@@ -203,20 +203,6 @@ function fromOf(value: unknown): Position {
   return { index: from.index, offsetBytes: from.offsetBytes };
 }
 
-function endOf(value: unknown): LogEnd {
-  const { offsetBytes, salts, checksum } = (value ?? {}) as Partial<LogEnd>;
-  if (!isCount(offsetBytes) || !isWordPair(salts) || !isWordPair(checksum)) {
-    throw new TypeError('an end is not as expected');
-  }
-  return { offsetBytes, salts, checksum };
-}
-
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isWordPair(value: unknown): value is readonly [number, number] {
-  return (
-    Array.isArray(value) && value.length === 2 && value.every((word) => isCount(word) && word <= 0xffffffff)
-  );
 }

@@ -27,7 +27,7 @@ function stateText(): string {
     header: Buffer.alloc(32, 0x5a),
     tailBytes: 4152,
     tailChecksum: [1, 0xffffffff],
-    ends: new Map([[6, 8272]]),
+    ends: new Map([[6, { offsetBytes: 8272, salts: [3, 4], checksum: [5, 6] }]]),
     confirmed: new Map([['s3', { index: 6, offsetBytes: 32 }]]),
   });
 }

@@ -244,7 +244,7 @@ describe('the order of steps', () => {
     const tools = { clock: systemClock, logger: silentLogger };
     const trouble = new LocalTrouble({ ...tools, directory: scratch.path });
     const keeper = new LogKeeper({ spool, spoolLimitBytes: 2 ** 20, ...tools, trouble });
-    keeper.finish(0, 8272);
+    keeper.finish(0, { offsetBytes: 8272, salts: [1, 2], checksum: [3, 4] });
     const start = { index: 0, chain: undefined };
     assert.equal(keeper.covers(start, 1), false);
     spool.append({ index: 0, offsetBytes: 0 }, new Uint8Array(4152), 0);

@@ -10,6 +10,7 @@ import {
   readState,
   writeState,
 } from '../../src/primary/state-file.ts';
+import type { LogEnd } from '../../src/primary/resume-point.ts';
 import { asNobody } from '../support/as-nobody.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -17,6 +18,10 @@ const count = fc.nat(Number.MAX_SAFE_INTEGER);
 const word = fc.nat(0xffffffff);
 const hexOf = (bytes: number): fc.Arbitrary<string> =>
   fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((raw) => Buffer.from(raw).toString('hex'));
+const end: fc.Arbitrary<LogEnd> = fc.record(
+  { offsetBytes: count, salts: fc.tuple(word, word), checksum: fc.tuple(word, word) },
+  { noNullPrototype: true },
+);
 const states: fc.Arbitrary<LocalState> = fc.record(
   {
     generation: hexOf(8),
@@ -25,7 +30,7 @@ const states: fc.Arbitrary<LocalState> = fc.record(
     header: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((raw) => Buffer.from(raw)),
     tailBytes: count,
     tailChecksum: fc.tuple(word, word),
-    ends: fc.array(fc.tuple(count, count)).map((list) => new Map(list)),
+    ends: fc.array(fc.tuple(count, end)).map((list) => new Map(list)),
     confirmed: fc
       .array(
         fc.tuple(fc.string(), fc.record({ index: count, offsetBytes: count }, { noNullPrototype: true })),
@@ -42,7 +47,7 @@ const sample: LocalState = {
   header: Buffer.alloc(32, 7),
   tailBytes: 4152,
   tailChecksum: [1, 2],
-  ends: new Map([[2, 9000]]),
+  ends: new Map([[2, { offsetBytes: 9000, salts: [3, 4], checksum: [5, 6] }]]),
   confirmed: new Map([['file', { index: 3, offsetBytes: 32 }]]),
 };
 

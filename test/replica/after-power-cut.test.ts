@@ -1,4 +1,4 @@
-/** A destination that got its first snapshot, and nothing of the log before the power was cut. */
+/** What a destination got before the power was cut, and the disk did not. */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
@@ -36,6 +36,33 @@ async function syncAnew(scene: ReplicaScene, store: MemoryStore): Promise<void> 
   store.nowMs += 1000;
   await scene.sync().catch(async () => scene.sync());
 }
+
+describe('a segment of frames that others have replaced', { timeout: 60_000 }, () => {
+  it('is not continued by the next log, although it ends where its own log ended', async () => {
+    const store = new MemoryStore();
+    await using scene = new ReplicaScene({ store });
+    const change = (id: number): void =>
+      scene.live.exec(`UPDATE t SET body = 'changed' || randomblob(1000) WHERE id = ${id}`);
+    scene.live.insert(8, 3000);
+    await scene.sync();
+    const comeBack = synced(scene.live);
+    change(1);
+    await scene.sync();
+    const { position } = scene.primary;
+    await scene.restart(() => {
+      scene.live.close();
+      comeBack();
+      scene.live.exec('PRAGMA wal_autocheckpoint=0');
+      change(7);
+    });
+    await scene.refresh();
+    assert.deepEqual(scene.primary.position, position);
+    assert.equal(await scene.primary.beginLog(), true);
+    change(8);
+    await syncAnew(scene, store);
+    await scene.assertRestores();
+  });
+});
 
 describe('a first snapshot without its log', { timeout: 60_000 }, () => {
   it('is not continued when the log has lost what it was made of, and went on otherwise', async () => {
