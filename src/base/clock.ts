@@ -15,7 +15,13 @@ const TIMER_MS_MAX = 0x7fffffff;
 
 async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   for (let leftMs = ms; ; leftMs -= TIMER_MS_MAX) {
-    await delay(Math.min(leftMs, TIMER_MS_MAX), undefined, signal === undefined ? {} : { signal });
+    try {
+      await delay(Math.min(leftMs, TIMER_MS_MAX), undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      // Node.js rejects with an error of its own, in which the reason is the cause.
+      signal?.throwIfAborted();
+      throw error;
+    }
     if (leftMs <= TIMER_MS_MAX) return;
   }
 }

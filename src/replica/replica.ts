@@ -362,8 +362,8 @@ export class Replica {
           throw this.#finalSyncFailed(error);
         }
         // What the abort itself throws says less than what went wrong before.
-        if (!late.aborted || problem === undefined) problem = error;
-        await this.#wait(this.#failures.failed(error), late);
+        if (!late.aborted || problem === undefined) problem = beneath(error);
+        await this.#wait(this.#failures.failed(problem), late);
       }
     }
     throw this.#finalSyncFailed(problem);
@@ -431,4 +431,9 @@ export class Replica {
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#parts.clock.sleep(ms, signal).catch(() => undefined);
   }
+}
+
+/** What was tried when the time was over, where that is known. */
+function beneath(error: unknown): unknown {
+  return isRivuletError(error, 'CANCELLED') && isRivuletError(error.cause) ? error.cause : error;
 }

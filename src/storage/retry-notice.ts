@@ -1,5 +1,5 @@
 /**
- * Tells early, and once, that a destination gives no answer: its calls are tried again for minutes before anybody else
+ * Tells early, and once, that a destination keeps failing: its calls are tried again for minutes before anybody else
  * hears of it.
  */
 import type { Clock } from '../base/clock.ts';
@@ -40,7 +40,7 @@ export class RetryNotice {
     this.#toldSinceMs = sinceMs;
     const hint = isRivuletError(error) && error.hint !== undefined ? { hint: error.hint } : {};
     const times = { failingForMs: Math.round(failingForMs), retryInMs: Math.round(retryInMs) };
-    this.#logger.warn('the destination gives no answer yet; trying again', {
+    this.#logger.warn('the destination keeps failing; trying again', {
       what,
       error,
       ...hint,
@@ -56,7 +56,7 @@ export class RetryNotice {
   succeeded(): void {
     this.#lastSuccessMs = this.#clock.monotonicMs();
     if (this.#toldSinceMs !== undefined && !this.#isLeftToOthers) {
-      this.#logger.info('the destination answers again', {
+      this.#logger.info('the destination works again', {
         failedForMs: Math.round(this.#lastSuccessMs - this.#toldSinceMs),
       });
     }

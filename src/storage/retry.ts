@@ -119,7 +119,8 @@ export class Attempts {
   /**
    * Waits for the next attempt's time.
    *
-   * @throws `error`, with the number of attempts, when another one cannot help or comes too late; the signal's reason
+   * @throws `error`, with the number of attempts, when another one cannot help or comes too late; the signal's reason,
+   *   when that is `CANCELLED` with `error` as its cause
    */
   async failed(error: unknown): Promise<void> {
     this.#signal?.throwIfAborted();
@@ -133,7 +134,11 @@ export class Attempts {
     }
     this.#tell(error, waitMs, elapsedMs);
     this.number++;
-    await this.#tools.clock.sleep(waitMs, this.#signal);
+    try {
+      await this.#tools.clock.sleep(waitMs, this.#signal);
+    } catch (reason) {
+      throw givenUp(reason, error);
+    }
   }
 
   #deadlineMs(error: unknown): number {
@@ -157,6 +162,12 @@ export class Attempts {
     const ownMs = (isThrottled ? this.#throttledWaits : this.#waits).next();
     return Math.max(ownMs, Math.min(retryAfterOf(error) ?? 0, this.#policy.retryAfterMaxMs));
   }
+}
+
+/** Whoever ran out of time wants to know on what. */
+function givenUp(reason: unknown, error: unknown): unknown {
+  if (!isRivuletError(reason, 'CANCELLED') || reason.cause !== undefined) return reason;
+  return new RivuletError('CANCELLED', reason.message, { details: reason.details, cause: error });
 }
 
 /** The last error, saying how often it was tried; one attempt needs no mention. */

@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/log.ts';
 import { formatIndex } from '../../src/generations/names.ts';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { StorageRetrier } from '../../src/storage/retry.ts';
+import { retryingStore } from '../../src/storage/retrying.ts';
+import { storageFailed } from '../../src/storage/storage-error.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
@@ -231,6 +237,22 @@ describe('the end', { timeout: 60_000 }, () => {
     scene.store.failNext(1);
     await scene.replica.finish(performance.now() + 5000);
     await scene.assertRestores();
+  });
+
+  it('says what was tried over and over below until the deadline', async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const retrier = new StorageRetrier({ clock: systemClock, logger: silentLogger });
+    await using scene = new ReplicaScene({ store: retryingStore(store, retrier, systemClock) });
+    await scene.sync();
+    scene.live.insert(3);
+    store.fault = () => {
+      throw storageFailed('no route to host', { retry: true, hint: 'Is the network up?' });
+    };
+    await assert.rejects(scene.replica.finish(performance.now() + 500), {
+      code: 'FINAL_SYNC_FAILED',
+      message: /not everything was stored at .*: no route to host$/,
+      hint: /^Is the network up\? The write-ahead log was kept/,
+    });
   });
 
   it('a destination that hangs is given up at the deadline', async () => {

@@ -17,8 +17,8 @@ function scene() {
   return { clock, logger, retrier, call };
 }
 
-const TOLD = 'the destination gives no answer yet; trying again';
-const OVER = 'the destination answers again';
+const TOLD = 'the destination keeps failing; trying again';
+const OVER = 'the destination works again';
 
 describe('an outage that is tried away', () => {
   it('is told within ten seconds, with what to do, and so is its end', async () => {

@@ -170,6 +170,21 @@ describe('retrier', () => {
     assert.equal(clock.monotonicMs(), 0);
   });
 
+  it('says what was tried when the time was over', async () => {
+    const { clock, retrier } = scene();
+    const controller = new AbortController();
+    const work = retrier.run('x', async () => Promise.reject(trouble()), controller.signal);
+    const outcome = assert.rejects(work, (error: RivuletError) => {
+      assert.equal(error.code, 'CANCELLED');
+      assert.equal(error.message, 'too late');
+      assert.equal((error.cause as Error).message, 'cannot write a/b: 503');
+      return true;
+    });
+    while (clock.sleeping === 0) await new Promise(setImmediate);
+    controller.abort(new RivuletError('CANCELLED', 'too late'));
+    await outcome;
+  });
+
   it('makes no attempt when it is cancelled already', async () => {
     const { retrier } = scene();
     const reason = new Error('enough');
