@@ -276,7 +276,7 @@ export class Daemon {
       const hint = 'Correct `addr` and send SIGHUP again.';
       this.#tools.logger.error(`the address was not changed: ${messageOf(error)}`, { error, hint });
       await this.#listen(this.#config.addr).catch((again: unknown) => {
-        this.#tools.logger.error('metrics and health are not served any more', { error: again });
+        this.#tools.logger.error('metrics and health are not served any more', { error: again, hint });
       });
     }
   }

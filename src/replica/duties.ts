@@ -138,8 +138,7 @@ export class Duties {
   #next(): Duty | undefined {
     const session = this.#parts.session();
     if (session === undefined || this.#underWay !== undefined) return undefined;
-    if (session !== this.#session) this.#prover.begin(session);
-    this.#session = session;
+    if (session !== this.#session) this.#begin(session);
     const nowMs = this.#parts.clock.now();
     this.#schedule = notAhead(this.#schedule, nowMs);
     this.#prover.notAhead(nowMs);
@@ -154,6 +153,20 @@ export class Duties {
       },
       positionOf(session.cursor).index > session.snapshotIndex,
     );
+  }
+
+  #begin(session: Session): void {
+    this.#session = session;
+    this.#prover.begin(session);
+    const { metaPath, name } = this.#settings;
+    // Counted from the very first start on, however often there is a restart.
+    if (this.#isValidated && readValidatedAt(metaPath, name) === undefined)
+      writeValidatedAt(metaPath, name, this.#schedule.validatedAtMs);
+  }
+
+  get #isValidated(): boolean {
+    const { validationIntervalMs = 0, verify = NO_PROOFS } = this.#settings;
+    return validationIntervalMs > 0 || verify.intervalMs > 0;
   }
 
   /** Starts what is due. */

@@ -16,6 +16,8 @@ export interface ProofNote {
   readonly newsSinceMs: number | undefined;
   /** Something was stored since the last full proof. */
   readonly hasNewsSinceFull: boolean;
+  /** What is shown to restore; undefined when nothing is, also because damage was found since. */
+  readonly proven: ProvenNote | undefined;
   /** How long the last full restore took. */
   readonly restoreMs: number | undefined;
   readonly chain: ProvenChain | undefined;
@@ -23,6 +25,14 @@ export interface ProofNote {
   readonly broken: BrokenNote | undefined;
   /** Objects that somebody was told of: no second alarm for the same one. */
   readonly toldKeys: readonly string[];
+}
+
+/** In milliseconds since 1970. */
+export interface ProvenNote {
+  /** Everything up to this moment restores. */
+  readonly untilMs: number;
+  /** When that was shown. */
+  readonly atMs: number;
 }
 
 export interface BrokenNote {
@@ -41,6 +51,7 @@ export function emptyNote(location: string, nowMs: number): ProofNote {
     quickAtMs: nowMs,
     newsSinceMs: undefined,
     hasNewsSinceFull: false,
+    proven: undefined,
     restoreMs: undefined,
     chain: undefined,
     broken: undefined,
@@ -91,8 +102,9 @@ export function writeProofNote(parts: ProofFileParts, note: ProofNote): void {
 
 function decodeNote(value: unknown): ProofNote {
   if (typeof value !== 'object' || value === null) throw new TypeError('no object');
-  const { version, location, quickAtMs, newsSinceMs, hasNewsSinceFull, restoreMs, chain, broken, toldKeys } =
-    value as Record<string, unknown>;
+  const raw = value as Record<string, unknown>;
+  const { version, location, quickAtMs, newsSinceMs, hasNewsSinceFull } = raw;
+  const { proven, restoreMs, chain, broken, toldKeys } = raw;
   if (version !== VERSION) throw new TypeError('the version is not known');
   if (typeof location !== 'string') throw new TypeError('it does not say what it is about');
   return {
@@ -100,11 +112,17 @@ function decodeNote(value: unknown): ProofNote {
     quickAtMs: numberOf(quickAtMs),
     newsSinceMs: optional(newsSinceMs),
     hasNewsSinceFull: hasNewsSinceFull === true,
+    proven: proven === undefined ? undefined : provenOf(proven),
     restoreMs: optional(restoreMs),
     chain: chain === undefined ? undefined : decodeChain(chain),
     broken: broken === undefined ? undefined : brokenOf(broken),
     toldKeys: Array.isArray(toldKeys) ? toldKeys.filter((key) => typeof key === 'string') : [],
   };
+}
+
+function provenOf(value: unknown): ProvenNote {
+  const { untilMs, atMs } = (value ?? {}) as Record<string, unknown>;
+  return { untilMs: numberOf(untilMs), atMs: numberOf(atMs) };
 }
 
 function brokenOf(value: unknown): BrokenNote {

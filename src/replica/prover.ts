@@ -2,9 +2,10 @@
  * The proofs of one destination: what is remembered of them, what is told, and what has to be done. How a proof is made is
  * `verify/`'s business; who takes the fresh snapshot, that of `duties.ts`.
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError } from '../base/errors.ts';
+import { isRivuletError, type RivuletError } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { readInventory } from '../generations/inventory.ts';
@@ -12,6 +13,7 @@ import { comparePositions, type Position } from '../generations/names.ts';
 import { formatTime } from '../generations/restore-target.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
+import { removeLeftovers } from '../restore/output.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { choosePoint } from '../verify/choose-point.ts';
 import type { Damage, Inconclusive, Proof, Proven } from '../verify/proof.ts';
@@ -23,6 +25,7 @@ import {
   emptyNote,
   type ProofFileParts,
   type ProofNote,
+  type ProvenNote,
   readProofNote,
   writeProofNote,
 } from './proof-note.ts';
@@ -33,6 +36,8 @@ import { type Validated, validateReplica, validationPath } from './validation.ts
 
 /** Objects that somebody was told of are remembered, up to so many. */
 const TOLD_MAX = 64;
+/** For so long it may be an outage. What cannot be proven after that does not become provable by itself. */
+const OPEN_MAX_MS = 24 * 3_600_000;
 
 export interface VerifySettings {
   /** Between full proofs, if something was stored since; 0: none. */
@@ -78,8 +83,10 @@ export class Prover {
   #note: ProofNote;
   #status: ProofStatus | undefined;
   #saidTooLarge = false;
-  #lastOpen: string | undefined;
+  /** Since when proofs have come to nothing, and what was said of it; by the monotonic clock. */
+  #open: { readonly sinceMs: number; readonly toldMs: number; readonly code: string } | undefined;
   #saidProven = false;
+  #isTidy = false;
 
   constructor(settings: ProverSettings, parts: ProverParts) {
     this.#settings = settings;
@@ -87,10 +94,7 @@ export class Prover {
     const { location } = parts.store;
     const note = this.#isOn ? readProofNote(this.#file, location) : undefined;
     this.#note = note ?? emptyNote(location, parts.clock.now());
-    const { broken, quickAtMs, restoreMs, chain } = this.#note;
-    if (broken === undefined) return;
-    const provenUntilMs = chain?.untilMs;
-    this.#status = { outcome: 'broken', atMs: quickAtMs, provenUntilMs, restoreMs, message: broken.message };
+    this.#status = statusOf(this.#note);
   }
 
   get #isOn(): boolean {
@@ -133,7 +137,8 @@ export class Prover {
   stored(): void {
     if (this.#note.newsSinceMs !== undefined && this.#note.hasNewsSinceFull) return;
     const newsSinceMs = this.#note.newsSinceMs ?? this.#parts.clock.now();
-    this.#note = { ...this.#note, newsSinceMs, hasNewsSinceFull: true };
+    // On disk, so that processes that live for a moment only come to a proof as well.
+    this.#keep({ newsSinceMs, hasNewsSinceFull: true });
   }
 
   /** A clock that was wrong for a while may have noted a moment that is yet to come. */
@@ -145,6 +150,7 @@ export class Prover {
 
   /** A session begins: is what the destination holds what was proven last? */
   begin(session: Session): void {
+    this.#tidy();
     const { chain } = this.#note;
     const isProven =
       chain?.generation === session.generation &&
@@ -152,6 +158,13 @@ export class Prover {
     if (!isProven || this.isBroken) this.stored();
     // Whether a fresh snapshot has healed it shall be known at once.
     if (this.isBroken) this.#note = { ...this.#note, newsSinceMs: 0 };
+  }
+
+  /** The copy of a process that was killed while it proved. Nobody else uses that place. */
+  #tidy(): void {
+    if (this.#isTidy) return;
+    this.#isTidy = true;
+    if (this.#isOn) removeLeftovers(this.#temporaryPath());
   }
 
   /** A fresh snapshot stands behind the damage: the next proof begins with it. */
@@ -222,9 +235,10 @@ export class Prover {
       if (!isRivuletError(error, 'OUTPUT_UNWRITABLE')) throw error;
       return this.#conclude('full', { outcome: 'inconclusive', error }, session);
     }
-    const newest = await this.#proveNewest(session, temporaryPath, shipped, signal);
-    const demand = this.#conclude('full', newest, session);
-    if (newest.outcome !== 'proven') return demand;
+    const validated = await this.#validate(session, temporaryPath, shipped, signal);
+    const demand = this.#conclude('full', proofOf(session, validated), session);
+    // Older moments of a database that is damaged itself prove nothing against the destination.
+    if (validated.outcome !== 'equal' || !validated.isSound) return demand;
     const older = await this.#proveOlder(temporaryPath, signal);
     return older === undefined ? demand : this.#conclude('older', older, session);
   }
@@ -232,12 +246,9 @@ export class Prover {
   #temporaryPath(): string {
     const { metaPath, name, verify } = this.#settings;
     if (verify.temporaryPath === undefined) return validationPath(metaPath, name);
-    // Several databases and processes may share the directory.
-    return join(
-      verify.temporaryPath,
-      `rivulet-${process.pid}-${encodeURIComponent(metaPath)}`.slice(0, 150) +
-        `-${encodeURIComponent(name)}.db`,
-    );
+    // Several databases and processes may share the directory; a local state belongs to one process.
+    const place = createHash('sha256').update(`${metaPath}\0${name}`).digest('hex').slice(0, 16);
+    return join(verify.temporaryPath, `rivulet-proof-${place}.db`);
   }
 
   #isTooLarge(): boolean {
@@ -255,18 +266,18 @@ export class Prover {
     return true;
   }
 
-  async #proveNewest(
+  async #validate(
     session: Session,
     temporaryPath: string,
     shipped: (position: Position) => Promise<Position>,
     signal: AbortSignal | undefined,
-  ): Promise<Proof> {
+  ): Promise<Validated> {
     const { primary, store, logger, observer, clock } = this.#parts;
     const { generation } = session;
     const parts = { primary, store, generation, temporaryPath, logger, clock, signal, shipped };
     const validated = await validateReplica(parts);
     observer.onValidation(validated.outcome === 'equal');
-    return proofOf(session, validated);
+    return validated;
   }
 
   async #proveOlder(temporaryPath: string, signal: AbortSignal | undefined): Promise<Proof | undefined> {
@@ -305,15 +316,21 @@ export class Prover {
     const wasBroken = this.isBroken;
     // An older moment proves nothing about the newest one, and a comparison of the newest is no proof of the chain.
     const broken = depth === 'quick' ? undefined : this.#note.broken;
-    const restoreMs = depth === 'full' ? proof.elapsedMs : this.#note.restoreMs;
-    this.#keep({ quickAtMs: depth === 'quick' ? clock.now() : this.#note.quickAtMs, broken, restoreMs });
+    this.#open = undefined;
     if (depth === 'older') return;
-    const untilMs = Math.max(proof.untilMs, this.#status?.provenUntilMs ?? 0);
-    const message = sentence(untilMs, clock.now(), restoreMs);
-    if (broken === undefined) {
-      this.#status = { outcome: 'proven', atMs: clock.now(), provenUntilMs: untilMs, restoreMs, message };
-    }
-    this.#lastOpen = undefined;
+    const restoreMs = depth === 'full' ? proof.elapsedMs : this.#note.restoreMs;
+    const atMs = clock.now();
+    const untilMs = Math.max(proof.untilMs, this.#note.proven?.untilMs ?? 0);
+    this.#keep({
+      quickAtMs: depth === 'quick' ? atMs : this.#note.quickAtMs,
+      proven: { untilMs, atMs },
+      broken,
+      restoreMs,
+      // What has no name may go wrong again, and is told again.
+      toldKeys: wasBroken ? this.#note.toldKeys.filter(isObjectKey) : this.#note.toldKeys,
+    });
+    this.#status = statusOf(this.#note);
+    const message = sentence(untilMs, atMs, restoreMs);
     const fields = {
       depth,
       objects: proof.objects,
@@ -326,7 +343,7 @@ export class Prover {
   }
 
   #leftOpen({ error }: Inconclusive): void {
-    const { clock, logger } = this.#parts;
+    const { clock } = this.#parts;
     const { newsSinceMs } = this.#note;
     // What could not be looked at is still unproven. Only a restart brings keys, so without one nothing is gained by trying.
     const isTriedAgain = error.code !== 'AGE_KEY_MISSING';
@@ -339,19 +356,28 @@ export class Prover {
       const message = `not proven: ${error.message}`;
       this.#status = { outcome: 'inconclusive', atMs: clock.now(), provenUntilMs, restoreMs, message };
     }
-    if (this.#lastOpen === error.code) return;
-    this.#lastOpen = error.code;
+    this.#tellOpen(error);
+  }
+
+  /** A line for each reason, and one each day, which is an alarm: by then it is no outage. */
+  #tellOpen(error: RivuletError): void {
+    const { clock, logger } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const before = this.#open;
+    const sinceMs = before?.sinceMs ?? nowMs;
+    const isReminder = before !== undefined && nowMs - before.toldMs >= OPEN_MAX_MS;
+    if (before?.code === error.code && !isReminder) return;
+    this.#open = { sinceMs, toldMs: nowMs, code: error.code };
     if (error.code === 'AGE_KEY_MISSING') {
-      logger.info('the destination cannot be proven from here: there is no identity to read it with');
+      if (before?.code !== error.code)
+        logger.info('the destination cannot be proven from here: there is no identity to read it with');
       return;
     }
     const { quickIntervalMs, intervalMs } = this.#settings.verify;
-    const hint = error.hint === undefined ? {} : { hint: error.hint };
-    logger.warn('the destination could not be proven; trying again', {
-      error,
-      ...hint,
-      retryInMs: quickIntervalMs || intervalMs,
-    });
+    const hint = error.hint ?? OPEN_HINT;
+    const fields = { error, hint, retryInMs: quickIntervalMs || intervalMs };
+    if (isReminder) logger.error('the destination cannot be proven', { ...fields, forMs: nowMs - sinceMs });
+    else logger.warn('the destination could not be proven; trying again', fields);
   }
 
   #broken(depth: 'quick' | 'full' | 'older', damage: Damage, session: Session): Demand {
@@ -365,13 +391,11 @@ export class Prover {
       healedAtMs: before?.healedAtMs,
       nowMs: clock.now(),
     });
-    // A failed comparison has been told already.
-    if (depth !== 'full') this.#tell(damage, decision !== 'history');
-    const { provenUntilMs, restoreMs } = this.#status ?? {};
+    this.#tell(damage, decision !== 'history');
     const { message } = damage.error;
-    this.#status = { outcome: 'broken', atMs: clock.now(), provenUntilMs, restoreMs, message };
     this.#keep({
       quickAtMs: clock.now(),
+      proven: decision === 'history' ? this.#note.proven : provenDespite(damage, this.#note.proven),
       // It is looked at again, whether anything is written or not.
       newsSinceMs: this.#note.newsSinceMs ?? clock.now(),
       broken: {
@@ -382,6 +406,7 @@ export class Prover {
         healedAtMs: before?.healedAtMs,
       },
     });
+    this.#status = statusOf(this.#note);
     if (decision !== 'snapshot') return NOTHING;
     return { kind: 'snapshot', afterIndex: damage.index ?? positionOf(session.cursor).index };
   }
@@ -392,13 +417,12 @@ export class Prover {
     const told = key ?? `${generation ?? 'all'} ${error.code}`;
     if (this.#note.toldKeys.includes(told)) return;
     this.#note = { ...this.#note, toldKeys: [...this.#note.toldKeys, told].slice(-TOLD_MAX) };
-    const hint = error.hint === undefined ? {} : { hint: error.hint };
     const next = isHealed
       ? 'a fresh snapshot is being stored; find out who or what damages the destination'
       : 'the newest state is restorable; find out who or what damages the destination';
     logger.error(`the destination does not restore: ${error.message}`, {
       error,
-      ...hint,
+      hint: error.hint ?? 'Find out who or what damages the destination.',
       ...(key === undefined ? {} : { key }),
       destination: store.location,
       next,
@@ -407,8 +431,34 @@ export class Prover {
 
   #keep(change: Partial<ProofNote>): void {
     this.#note = { ...this.#note, ...change };
+    if (!this.#isOn) return;
     writeProofNote(this.#file, this.#note);
   }
+}
+
+const OPEN_HINT =
+  'Nobody knows whether it restores: see to it that it can be reached and read, or set `interval` and ' +
+  '`quick-interval` of `verify` to 0.';
+
+/** What was told of is an object, or what stands for one that nobody can name. */
+function isObjectKey(told: string): boolean {
+  return told.includes('/');
+}
+
+/** What status pages show, after a restart as well. */
+function statusOf({ broken, proven, quickAtMs, restoreMs }: ProofNote): ProofStatus | undefined {
+  const about = { provenUntilMs: proven?.untilMs, restoreMs };
+  if (broken !== undefined) return { outcome: 'broken', atMs: quickAtMs, ...about, message: broken.message };
+  if (proven === undefined) return undefined;
+  const message = sentence(proven.untilMs, proven.atMs, restoreMs);
+  return { outcome: 'proven', atMs: proven.atMs, ...about, message };
+}
+
+/** What of it can still be restored. */
+function provenDespite({ error }: Damage, proven: ProvenNote | undefined): ProvenNote | undefined {
+  const untilMs = error.details['newestRestorable'];
+  if (proven === undefined || typeof untilMs !== 'number') return undefined;
+  return { ...proven, untilMs: Math.min(proven.untilMs, untilMs) };
 }
 
 function sentence(untilMs: number, atMs: number, restoreMs: number | undefined): string {

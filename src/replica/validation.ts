@@ -4,15 +4,16 @@
  * and because both sides stand at the same position a difference is a difference, never a race.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError, RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError, systemCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatPosition, type Generation, type Position } from '../generations/names.ts';
 import type { Primary } from '../primary/primary.ts';
 import { checkIntegrityAside } from '../restore/integrity-aside.ts';
 import type { RestoreSummary } from '../restore/options.ts';
+import { removeLeftovers } from '../restore/output.ts';
 import { restore } from '../restore/restore.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -45,6 +46,8 @@ export type Validated = Equal | Different;
 
 export interface Equal {
   readonly outcome: 'equal';
+  /** Whether the database itself, and so its exact copy, passes SQLite's check. */
+  readonly isSound: boolean;
   readonly position: Position;
   /** How long the restore took. */
   readonly elapsedMs: number;
@@ -68,23 +71,20 @@ export async function validateReplica(parts: ValidationParts): Promise<Validated
   const position = await parts.shipped(live.position);
   const { temporaryPath, logger } = parts;
   for (let attempt = 1; ; attempt += 1) {
-    rmSync(temporaryPath, { force: true });
+    removeLeftovers(temporaryPath);
     try {
       const validated = await compare(parts, position, digest);
-      report(parts, validated.outcome, position);
+      if (validated.outcome === 'equal') {
+        logger.info('validation passed: the destination restores to the live database', {
+          position: formatPosition(position),
+        });
+      }
       return validated;
     } catch (error) {
       if (!isRivuletError(error, ...UNRESTORABLE)) throw error;
-      if (attempt < ATTEMPTS) continue;
-      const hint = error.hint === undefined ? {} : { hint: error.hint };
-      logger.error('validation failed: the destination does not restore', {
-        error,
-        ...hint,
-        position: formatPosition(position),
-      });
-      return { outcome: 'different', error };
+      if (attempt === ATTEMPTS) return { outcome: 'different', error };
     } finally {
-      rmSync(temporaryPath, { force: true });
+      removeLeftovers(temporaryPath);
     }
   }
 }
@@ -96,9 +96,9 @@ async function compare(parts: ValidationParts, position: Position, digest: strin
     const problem = `what ${parts.store.location} restores at ${formatPosition(position)} differs from the live database`;
     return { outcome: 'different', error: new RivuletError('INTEGRITY', problem) };
   }
-  await checkSource(parts);
   return {
     outcome: 'equal',
+    isSound: await isSourceSound(parts),
     position,
     elapsedMs: restored.elapsedMs,
     objects: restored.segments + 1,
@@ -108,18 +108,20 @@ async function compare(parts: ValidationParts, position: Position, digest: strin
 }
 
 /** An exact copy of a database that is damaged itself: no replica can help with that, and somebody has to know. */
-async function checkSource({ temporaryPath, logger }: ValidationParts): Promise<void> {
+async function isSourceSound({ temporaryPath, logger }: ValidationParts): Promise<boolean> {
   try {
     await checkIntegrityAside(temporaryPath, 'full');
+    return true;
   } catch (error) {
     if (!isRivuletError(error, 'INTEGRITY')) throw error;
     logger.error(
       'the live database is damaged: it does not pass its integrity check, nor does its exact copy',
       {
         error,
-        help: 'Restore a moment from before the damage: `rivulet verify -full -timestamp TIME` finds one.',
+        hint: 'Restore a moment from before the damage: `rivulet verify -full -timestamp TIME` finds one.',
       },
     );
+    return false;
   }
 }
 
@@ -159,19 +161,6 @@ async function hashFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-function report({ logger }: ValidationParts, outcome: Validated['outcome'], position: Position): void {
-  if (outcome === 'equal') {
-    logger.info('validation passed: the destination restores to the live database', {
-      position: formatPosition(position),
-    });
-  } else {
-    logger.error('validation failed: the restored database differs from the live one', {
-      position: formatPosition(position),
-      help: 'Keep this replica for an analysis, and let a new one be made under another path.',
-    });
-  }
-}
-
 /** Where one destination's restored database lies. */
 export function validationPath(metaPath: string, name: string): string {
   return join(metaPath, `validation-${encodeURIComponent(name)}.db`);
@@ -191,7 +180,12 @@ export function readValidatedAt(metaPath: string, name: string): number | undefi
   }
 }
 
+/** Where it cannot be written, a restart counts anew. */
 export function writeValidatedAt(metaPath: string, name: string, atMs: number): void {
-  mkdirSync(metaPath, { recursive: true, mode: 0o700 });
-  writeFileSync(notePath(metaPath, name), `${new Date(atMs).toISOString()}\n`, { mode: 0o600 });
+  try {
+    mkdirSync(metaPath, { recursive: true, mode: 0o700 });
+    writeFileSync(notePath(metaPath, name), `${new Date(atMs).toISOString()}\n`, { mode: 0o600 });
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+  }
 }

@@ -197,7 +197,7 @@ function createReplicaInstruments(registry: Registry) {
     broken: gauge('rivulet_replica_broken', 'Whether the last proof found the destination damaged'),
     restorableUntil: gauge(
       'rivulet_replica_restorable_until_seconds',
-      'Up to which moment the destination is proven to restore, as a Unix time',
+      'Up to which moment the destination is proven to restore, as a Unix time; 0 when it is broken and nothing is known to restore',
     ),
     provenAt: gauge(
       'rivulet_replica_proven_timestamp_seconds',
@@ -266,7 +266,9 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
     setProof: ({ outcome, atMs, provenUntilMs, restoreMs }) => {
       to.broken.set(labels, outcome === 'broken' ? 1 : 0);
       if (outcome === 'proven') to.provenAt.set(labels, atMs / 1000);
-      if (provenUntilMs !== undefined) to.restorableUntil.set(labels, provenUntilMs / 1000);
+      // What was restorable is not any more when damage is found.
+      if (provenUntilMs !== undefined || outcome === 'broken')
+        to.restorableUntil.set(labels, (provenUntilMs ?? 0) / 1000);
       if (restoreMs !== undefined) to.restoreSeconds.set(labels, restoreMs / 1000);
     },
     setLease: (phase) => {

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { Primary } from '../../src/primary/primary.ts';
-import { readValidatedAt, validateReplica, writeValidatedAt } from '../../src/replica/validation.ts';
+import {
+  readValidatedAt,
+  type Validated,
+  validateReplica,
+  writeValidatedAt,
+} from '../../src/replica/validation.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -22,8 +27,16 @@ function lying(primary: Primary): Primary {
   return { openSnapshot } as Primary;
 }
 
-async function validate(scene: ReplicaScene, primary: Primary): Promise<string> {
-  const { outcome } = await validateReplica({
+/** Another number in a row of the index that was made last. */
+function spoilLastPage(path: string): void {
+  const bytes = readFileSync(path);
+  const at = bytes.length - 3;
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(path, bytes);
+}
+
+async function validate(scene: ReplicaScene, primary: Primary): Promise<Validated> {
+  return validateReplica({
     primary,
     store: scene.store,
     generation: scene.primary.generation ?? '',
@@ -31,7 +44,6 @@ async function validate(scene: ReplicaScene, primary: Primary): Promise<string> 
     logger: scene.logger,
     shipped: async (position) => position,
   });
-  return outcome;
 }
 
 describe('validation', { timeout: 30_000 }, () => {
@@ -40,10 +52,24 @@ describe('validation', { timeout: 30_000 }, () => {
     scene.live.insert(30, 1000);
     await scene.sync();
     const before = readdirSync(scene.live.scratch.path);
-    assert.equal(await validate(scene, scene.primary), 'equal');
-    assert.equal(await validate(scene, lying(scene.primary)), 'different');
-    assert.match(scene.logger.messages('error').join(), /the restored database differs from the live one/);
+    assert.equal((await validate(scene, scene.primary)).outcome, 'equal');
+    const validated = await validate(scene, lying(scene.primary));
+    assert.ok(validated.outcome === 'different');
+    assert.match(validated.error.message, /restores at .* differs from the live database/);
     assert.deepEqual(readdirSync(scene.live.scratch.path), before);
+  });
+
+  it('a live database that is damaged itself is told, and is no fault of the destination', async () => {
+    await using scene = new ReplicaScene();
+    scene.live.insert(30, 1000);
+    scene.live.exec('CREATE INDEX lengths ON t (length(body)); PRAGMA wal_checkpoint(TRUNCATE)');
+    spoilLastPage(scene.live.path);
+    await scene.sync();
+    const validated = await validate(scene, scene.primary);
+    assert.ok(validated.outcome === 'equal');
+    assert.equal(validated.isSound, false);
+    const [told] = scene.logger.matching('the live database is damaged');
+    assert.match(String(told?.fields['hint']), /rivulet verify -full -timestamp/);
   });
 
   it('a destination that cannot be read is a failure, not a difference', async () => {

@@ -288,9 +288,10 @@ export class GcsObjectStore implements ObjectStore {
     if (md5 === undefined || object.md5Hash === undefined || object.md5Hash === md5) return;
     const { generation } = object;
     await this.#removeOne(key, { ifGenerationMatch: generation }, undefined).catch((error: unknown) =>
-      this.#tools.logger.error('an object was damaged on its way and could not be removed', {
+      this.#tools.logger.warn('an object was damaged on its way and could not be removed', {
         object: key,
         error: messageOf(error),
+        hint: 'It is noticed before anything is stored behind it; a fresh snapshot takes its place.',
       }),
     );
     throw this.#unexpected(`another checksum for ${key} than that of what was sent`);
