@@ -97,6 +97,7 @@ export function decodeState(text: string): LocalState {
     'checksum',
   );
   requirePart(Array.isArray(ends), 'lists');
+  const finished = ends.map(endOf);
   requirePart(Array.isArray(confirmed) && confirmed.every(isConfirmed), 'lists');
   requirePart(check === checkOf(raw), 'the checksum of the whole');
   return {
@@ -108,7 +109,7 @@ export function decodeState(text: string): LocalState {
     header: Buffer.from(header, 'hex'),
     tailBytes,
     tailChecksum: tailChecksum as unknown as Checksum,
-    ends: new Map(ends.map(endOf)),
+    ends: new Map(finished),
     confirmed: new Map(confirmed as [string, Position][]),
   };
 }

@@ -111,6 +111,7 @@ describe('the local state', () => {
       ['ends', {}, /lists/],
       ['ends', [1, 2], /lists/],
       ['ends', [['a', 2]], /lists/],
+      ['ends', [[1, 2]], /an end/],
       ['confirmed', 'x', /lists/],
       ['confirmed', [['file', null]], /lists/],
       ['confirmed', [['file', { index: 1 }]], /lists/],
