@@ -1,5 +1,4 @@
-import type { AwsKeys } from '../storage/aws-keys.ts';
-import { sameKeys } from './refresh-policy.ts';
+import { type AwsKeys, sameKeys } from '../storage/aws-keys.ts';
 import type { FetchOptions } from './source.ts';
 
 /** A writer that was caught between two values takes its time: its file is whole once it was left alone for so long. */

@@ -8,11 +8,12 @@ import type { Clock } from '../base/clock.ts';
 import { RivuletError, isRivuletError } from '../base/errors.ts';
 import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
-import type { AwsKeySource, AwsKeys } from '../storage/aws-keys.ts';
+import { orAbort } from '../storage/abandon.ts';
+import { type AwsKeySource, type AwsKeys, sameKeys } from '../storage/aws-keys.ts';
 import { mayRetry } from '../storage/storage-error.ts';
 import { credentialsFailed, whyOf } from './credentials-failed.ts';
 import { hide, secretsOf } from './redact.ts';
-import { ageOf, attemptSpacingMaxMs, sameKeys } from './refresh-policy.ts';
+import { ageOf, attemptSpacingMaxMs } from './refresh-policy.ts';
 import type { HeldKeys } from './refresh-policy.ts';
 import type { CredentialSource, FetchOptions } from './source.ts';
 
@@ -380,17 +381,7 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
 
   /** Waits for an attempt, until the caller's own signal aborts; the attempt itself goes on for others. */
   async #join(flight: Promise<void> | undefined, signal?: AbortSignal): Promise<void> {
-    if (flight === undefined) return;
-    if (signal === undefined) return flight;
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await Promise.race([flight, aborted.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    if (flight !== undefined) await orAbort(flight, signal);
   }
 
   #assertOpen(): void {

@@ -48,12 +48,3 @@ export function attemptSpacingMaxMs(held: HeldKeys | undefined, nowMs: number): 
   if (leftMs <= 0) return WITHOUT_KEYS_MS_MAX;
   return Math.min(WITH_KEYS_MS_MAX, Math.max(WITH_KEYS_MS_MIN, leftMs / 4));
 }
-
-/** Whether both are the same key, secret and token. */
-export function sameKeys(a: AwsKeys, b: AwsKeys): boolean {
-  return (
-    a.accessKeyId === b.accessKeyId &&
-    a.secretAccessKey === b.secretAccessKey &&
-    (a.sessionToken ?? '') === (b.sessionToken ?? '')
-  );
-}

@@ -5,6 +5,7 @@
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 
 import { isRivuletError } from '../base/errors.ts';
+import { orAbort } from '../storage/abandon.ts';
 import type { AwsKeys } from '../storage/aws-keys.ts';
 import { credentialsFailed } from './credentials-failed.ts';
 import { networkProblem } from './http.ts';
@@ -60,7 +61,8 @@ export async function askSdk(
     ...(where.endpoint === undefined ? {} : { endpoint: where.endpoint }),
   };
   try {
-    return fromSdk(await abortable(make(providers, client)(), signal));
+    // The library's providers know no signal; what they began ends with their connections.
+    return fromSdk(await orAbort(make(providers, client)(), signal));
   } catch (error) {
     signal.throwIfAborted();
     if (isRivuletError(error, 'CREDENTIALS_FAILED')) throw error;
@@ -92,17 +94,4 @@ function sdkProblem(error: unknown): string {
     : `${error.name}: ${text}`;
   const { httpStatusCode: status } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
   return status === undefined ? said : `${said} (status ${status})`;
-}
-
-/** The library's providers know no signal; what they began ends with their connections. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

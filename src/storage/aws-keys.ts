@@ -18,3 +18,12 @@ export interface AwsKeySource {
    */
   renew(used: AwsKeys, signal?: AbortSignal): Promise<boolean>;
 }
+
+/** Whether both are the same key, secret and token. */
+export function sameKeys(a: AwsKeys, b: AwsKeys): boolean {
+  return (
+    a.accessKeyId === b.accessKeyId &&
+    a.secretAccessKey === b.secretAccessKey &&
+    (a.sessionToken ?? '') === (b.sessionToken ?? '')
+  );
+}

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { HttpHandler } from './http-handler.ts';
-import type { AwsKeys } from '../aws-keys.ts';
+import { type AwsKeys, sameKeys } from '../aws-keys.ts';
 import type { S3Profile } from './options.ts';
 
 /** The client signs with the keys it was made with: so it is known which keys a refused request had used. */
@@ -43,14 +43,6 @@ export class S3Clients {
   destroy(): void {
     this.#handler.destroy();
   }
-}
-
-export function sameKeys(a: AwsKeys, b: AwsKeys): boolean {
-  return (
-    a.accessKeyId === b.accessKeyId &&
-    a.secretAccessKey === b.secretAccessKey &&
-    a.sessionToken === b.sessionToken
-  );
 }
 
 function makeClient(
