@@ -1,6 +1,7 @@
 /** The errors of a lease; each says who has it. */
 import { RivuletError } from '../../base/errors.ts';
 import type { LeaseRecord } from '../../generations/lease-record.ts';
+import { storageFailed } from '../../storage/storage-error.ts';
 
 /** Who a record speaks of, for log lines and status. */
 export interface Holder {
@@ -59,6 +60,15 @@ export function notHeld(location: string): RivuletError {
   return new RivuletError('LEASE_LOST', `this process does not hold the lease of ${location}`, {
     details: { location },
   });
+}
+
+/**
+ * Attempt after attempt found another value in the register than the one that was read a moment before. Never the code of
+ * the register itself: to whoever writes an object it would say that this object is there already.
+ */
+export function contended(location: string, cause: unknown): RivuletError {
+  const what = `cannot renew the lease of ${location}: reading and replacing it tell of different values`;
+  return storageFailed(what, { retry: true, cause, details: { location } });
 }
 
 /** For `mode: on` at a store that cannot do it. */

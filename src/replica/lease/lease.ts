@@ -26,6 +26,7 @@ import { settleTimes } from '../../generations/superseded.ts';
 import type { Reading, Register } from '../../storage/register.ts';
 import { continuesHistory, type Identity, judge, pollMs, upkeep, type Verdict } from './decide.ts';
 import {
+  contended,
   type Holder,
   holderOf,
   leaseHeld,
@@ -478,7 +479,8 @@ export class Lease {
         await this.#swap(register, reading, next, sent, signal);
       } catch (error) {
         this.#isActive = true;
-        if (!isRivuletError(error, 'STORAGE_EXISTS') || attempt === SWAP_ATTEMPTS) throw error;
+        if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
+        if (attempt === SWAP_ATTEMPTS) throw contended(this.#parts.location, error);
         await this.#lookAgain(register, signal);
         continue;
       }

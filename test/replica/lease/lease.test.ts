@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fencedStore } from '../../../src/replica/lease/fenced-store.ts';
 import { LEASE_KEY } from '../../../src/storage/open-register.ts';
+import { objectExists } from '../../../src/storage/storage-error.ts';
+import { MemoryStore } from '../../support/memory-store.ts';
 import { DURATION_MS, LeaseScene, randomGeneration, watch, type Writer } from '../../support/lease-scene.ts';
 import { steppedStore } from '../../support/steps.ts';
 
@@ -19,7 +21,30 @@ function requests({ store }: Writer): number {
   return store.calls.length;
 }
 
+/** A register that is read as it was and replaced as it is: no attempt succeeds. */
+class ContendedStore extends MemoryStore {
+  isContended = false;
+
+  override async write(...call: Parameters<MemoryStore['write']>): ReturnType<MemoryStore['write']> {
+    if (this.isContended && call[0] === LEASE_KEY) throw objectExists(this.location, LEASE_KEY);
+    return super.write(...call);
+  }
+}
+
 describe('the lease', { timeout: 30_000 }, () => {
+  it('that cannot be renewed says nothing of the object that was to be written', async () => {
+    using scene = new LeaseScene();
+    const store = new ContendedStore();
+    const a = scene.writer('a', {}, { store });
+    await a.lease.hold(G1, true);
+    await scene.pass(2 * DURATION_MS);
+    store.isContended = true;
+    await assert.rejects(put(a, 'x'), { code: 'STORAGE_FAILED', message: /cannot renew the lease/ });
+    store.isContended = false;
+    await put(a, 'x');
+    await a.lease.release();
+  });
+
   it('is taken at once where there is none, and says who has it', async () => {
     using scene = new LeaseScene();
     const a = scene.writer('a');
