@@ -5,6 +5,7 @@
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { forgetOwnVariables } from './own-variables.ts';
 import { checkRuntime } from './runtime-check.ts';
 import { isRivuletError } from '../base/errors.ts';
 
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
 /** A library of Google warns of a machine that is none of Google's; what is wrong then, the error says. */
 const NOTHING_TO_TELL = new Set(['MetadataLookupWarning']);
 
+forgetOwnVariables(process.env);
 process.removeAllListeners('warning');
 process.on('warning', ({ name, message }) => {
   if (!NOTHING_TO_TELL.has(name)) process.stderr.write(`rivulet: ${name}: ${message}\n`);

@@ -1,11 +1,12 @@
 /** The executable itself: which Node.js it takes, from where it may be called, and that it is one process. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { forgetOwnVariables } from '../../src/cli/own-variables.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
@@ -14,6 +15,7 @@ interface Call {
   readonly path?: string;
   readonly rivuletNode?: string;
   readonly words?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell script' : false }, () => {
@@ -32,10 +34,12 @@ describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell sc
     copyFileSync(LAUNCHER, join(root, 'bin/rivulet'));
     writeFileSync(
       join(root, 'dist/cli/main.js'),
-      'console.log(process.execPath, process.pid, ...process.argv.slice(2))',
+      `if (process.argv[3] === 'tell') console.log(JSON.stringify([process.execArgv, process.env]));
+       else console.log(process.execPath, process.pid, ...process.argv.slice(2))`,
     );
     const link = scratch.file('some where/node_modules/.bin/rivulet');
-    mkdirSync(dirname(link));
+    mkdirSync(dirname(link), { recursive: true });
+    rmSync(link, { force: true });
     symlinkSync('../rivulet/bin/rivulet', link);
     return link;
   }
@@ -53,12 +57,16 @@ describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell sc
 
   function call(
     file: string,
-    { path = '', rivuletNode, words = [] }: Call = {},
+    { path = '', rivuletNode, words = [], environment = {} }: Call = {},
   ): [number | null, string, string] {
     const { status, stdout, stderr } = spawnSync(file, words, {
       cwd: '/',
       encoding: 'utf8',
-      env: { PATH: `${path}:/usr/bin:/bin`, ...(rivuletNode !== undefined && { RIVULET_NODE: rivuletNode }) },
+      env: {
+        PATH: `${path}:/usr/bin:/bin`,
+        ...environment,
+        ...(rivuletNode !== undefined && { RIVULET_NODE: rivuletNode }),
+      },
     });
     return [status, stdout, stderr];
   }
@@ -103,6 +111,47 @@ describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell sc
       assert.match(err, new RegExp(`^rivulet: needs Node.js >= 24, but PATH has ${found}; [^\n]*\n$`));
     }
     assert.match(call(link, { path: fakeNode('v24.0.0') })[1], /^fake /);
+  });
+
+  function told(command: string, environment: Call['environment'] = {}): [string[], NodeJS.ProcessEnv] {
+    const [, out, err] = call(install(), {
+      path: dirname(process.execPath),
+      words: [command, 'tell'],
+      environment,
+    });
+    assert.equal(err, '');
+    return JSON.parse(out) as [string[], NodeJS.ProcessEnv];
+  }
+
+  test('lets what lives long give memory back to the system, and nothing else', () => {
+    const [flags, environment] = told('replicate');
+    assert.deepEqual(flags, ['--max-semi-space-size=4']);
+    assert.equal(environment['MALLOC_ARENA_MAX'], '2');
+    assert.equal(environment['MALLOC_MMAP_THRESHOLD_'], '65536');
+    const [otherFlags, other] = told('restore');
+    assert.deepEqual(otherFlags, []);
+    assert.deepEqual(
+      Object.keys(other).filter((name) => /MALLOC|RIVULET/.test(name)),
+      [],
+    );
+  });
+
+  test('leaves alone what somebody has set for the allocator and for V8', () => {
+    const set = { MALLOC_ARENA_MAX: '', NODE_OPTIONS: '--max-semi-space-size=16' };
+    const [flags, environment] = told('replicate', set);
+    assert.deepEqual(flags, []);
+    assert.equal(environment['MALLOC_ARENA_MAX'], '');
+    assert.equal(environment['NODE_OPTIONS'], set.NODE_OPTIONS);
+    forgetOwnVariables(environment);
+    assert.equal(environment['MALLOC_ARENA_MAX'], '');
+    assert.equal(environment['MALLOC_MMAP_THRESHOLD_'], undefined);
+  });
+
+  test('an application that Rivulet starts finds the environment as it was', () => {
+    const words = ['replicate', '-exec', 'env', scratch.file('app.db'), `file://${scratch.file('replica')}`];
+    const [code, out, err] = call(LAUNCHER, { words, environment: { MALLOC_TRIM_THRESHOLD_: '1000000' } });
+    assert.equal(code, 0, err);
+    assert.deepEqual(out.match(/^(MALLOC|RIVULET)\w*=.*$/gm), ['MALLOC_TRIM_THRESHOLD_=1000000']);
   });
 
   test('becomes the Node.js process: the pid that was started is the one that runs', async () => {
