@@ -2,16 +2,10 @@
  * Objects as block blobs of a container of Azure Blob Storage. The container must exist. An object's version is its
  * ETag; its time is that of its creation, as Litestream v0.3.13 has it: a change of a blob's properties moves the other one.
  */
-import type {
-  BlobDownloadResponseParsed,
-  BlobRequestConditions,
-  BlockBlobClient,
-  ContainerClient,
-} from '@azure/storage-blob';
+import type { BlobDownloadResponseParsed, ContainerClient } from '@azure/storage-blob';
 import { isRivuletError } from '../../base/errors.ts';
-import type { BackendTools, RequestKind } from '../backend.ts';
+import type { BackendTools } from '../backend.ts';
 import { wholeOrParts } from '../body-parts.ts';
-import { orAbort } from '../abandon.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {
   CallOptions,
@@ -22,16 +16,14 @@ import type {
   WriteOptions,
   WrittenObject,
 } from '../object-store.ts';
-import { attemptLimitMs, withinTime } from '../patience.ts';
 import { putAgain } from '../put-again.ts';
 import { removeEach } from '../remove-each.ts';
-import { sendParts } from '../send-parts.ts';
-import { objectExists, storageFailed } from '../storage-error.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { AbsAccessSource } from './access.ts';
-import type { AbsAccess, AbsAccessOptions } from './access.ts';
-import { BLOCKS_AT_ONCE, blockNames, blockSizeOf } from './block-upload.ts';
-import { answerOf, azureFailed, isRefusal } from './failure.ts';
+import type { AbsAccessOptions } from './access.ts';
+import { BlockUpload, blockSizeOf, type Conditions } from './block-upload.ts';
+import { answerOf } from './failure.ts';
+import { abortedBy, AbsRequests } from './requests.ts';
 
 export interface AbsObjectStoreOptions extends AbsAccessOptions {
   /** What stands before every key; slashes at its ends do not matter. */
@@ -41,31 +33,18 @@ export interface AbsObjectStoreOptions extends AbsAccessOptions {
 /** Deletions at once: the service deletes one blob per request, or batches that not every identity may use. */
 const REMOVALS_AT_ONCE = 16;
 
-type Conditions = Pick<BlobRequestConditions, 'ifMatch' | 'ifNoneMatch'>;
-
-/** One request. */
-interface Request<T> {
-  readonly kind: RequestKind;
-  readonly action: string;
-  readonly key?: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  send(container: ContainerClient): Promise<T>;
-}
-
 export class AbsObjectStore implements ObjectStore {
   readonly type = 'abs';
   readonly conditions = 'compare-and-swap';
   readonly location: string;
-  readonly #prefix: string;
-  readonly #access: AbsAccessSource;
-  readonly #tools: BackendTools;
+  readonly #requests: AbsRequests;
 
   constructor(options: AbsObjectStoreOptions, tools: BackendTools) {
     const path = options.path.replace(/^\/+|\/+$/g, '');
-    this.#access = new AbsAccessSource(options);
-    this.#prefix = path === '' ? '' : `${path}/`;
-    this.#tools = tools;
-    this.location = `abs://${this.#access.accountName}@${options.container}/${path}`;
+    const access = new AbsAccessSource(options);
+    this.location = `abs://${access.accountName}@${options.container}/${path}`;
+    const place = { prefix: path === '' ? '' : `${path}/`, location: this.location };
+    this.#requests = new AbsRequests(place, access, tools);
   }
 
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
@@ -76,7 +55,11 @@ export class AbsObjectStore implements ObjectStore {
       const page = await this.#page(prefix, signal, token, async (container, settings) =>
         container
           // Accounts with a hierarchical namespace show folders as blobs, which only their metadata tells.
-          .listBlobsFlat({ prefix: this.#prefix + prefix, includeMetadata: true, ...abortedBy(signal) })
+          .listBlobsFlat({
+            prefix: this.#requests.prefix + prefix,
+            includeMetadata: true,
+            ...abortedBy(signal),
+          })
           .byPage(settings)
           .next(),
       );
@@ -85,20 +68,20 @@ export class AbsObjectStore implements ObjectStore {
         const { contentLength = 0, createdOn, lastModified } = properties;
         const modifiedAt = createdOn ?? lastModified;
         if (!isListed(name, contentLength, modifiedAt)) {
-          throw unexpected(this.location, 'a listing with an entry that does not describe an object');
+          throw this.#requests.unexpected('a listing with an entry that does not describe an object');
         }
-        const key = name.slice(this.#prefix.length);
+        const key = name.slice(this.#requests.prefix.length);
         yield { key, sizeBytes: contentLength, modifiedAt };
         signal?.throwIfAborted();
       }
-      token = nextToken(this.location, page.continuationToken, token);
+      token = this.#nextToken(page.continuationToken, token);
     } while (token !== undefined);
   }
 
   async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
     assertFolderPrefix(prefix);
     const { signal } = options;
-    const base = this.#prefix + prefix;
+    const base = this.#requests.prefix + prefix;
     const folders: string[] = [];
     let token: string | undefined;
     do {
@@ -112,7 +95,7 @@ export class AbsObjectStore implements ObjectStore {
         if (typeof name === 'string' && name.length > base.length + 1)
           folders.push(name.slice(base.length, -1));
       }
-      token = nextToken(this.location, page.continuationToken, token);
+      token = this.#nextToken(page.continuationToken, token);
     } while (token !== undefined);
     return folders;
   }
@@ -137,7 +120,7 @@ export class AbsObjectStore implements ObjectStore {
   async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
     assertBlobKey(key);
     const found = await this.#download(key, 0, undefined, options.signal);
-    if (found?.lastModified === undefined) throw unexpected(this.location, 'an answer without Last-Modified');
+    if (found?.lastModified === undefined) throw this.#requests.unexpected('an answer without Last-Modified');
     const bytes = await this.#wholeOf(found, key, options.signal);
     return { bytes, version: found.etag, modifiedAt: found.lastModified };
   }
@@ -172,15 +155,15 @@ export class AbsObjectStore implements ObjectStore {
     conditions: Conditions,
     signal: AbortSignal | undefined,
   ): Promise<WrittenObject> {
-    const answer = await this.#request({
+    const answer = await this.#requests.run({
       kind: 'PUT',
       action: `write ${key}`,
       key,
       signal,
       send: async (container) =>
-        this.#blob(container, key).upload(body, body.length, { conditions, ...abortedBy(signal) }),
+        this.#requests.blob(container, key).upload(body, body.length, { conditions, ...abortedBy(signal) }),
     });
-    return this.#written(key, body.length, answer);
+    return this.#requests.written(key, body.length, answer);
   }
 
   async #stream(
@@ -190,106 +173,21 @@ export class AbsObjectStore implements ObjectStore {
     signal: AbortSignal | undefined,
   ): Promise<WrittenObject> {
     const parts = await wholeOrParts(body, blockSizeOf, signal);
-    if (parts instanceof Uint8Array) {
-      return putAgain(this, this.#tools, key, parts, signal, async (attemptSignal) =>
-        this.#put(key, parts, conditions, attemptSignal),
-      );
-    }
-    const nameOf = blockNames();
-    const names: string[] = [];
-    let sizeBytes = 0;
-    const stage = async (part: Uint8Array, index: number, stop: AbortSignal): Promise<void> => {
-      const name = nameOf(index);
-      names[index] = name;
-      sizeBytes += part.length;
-      await this.#stage(key, name, part, stop);
-    };
-    await sendParts(parts, BLOCKS_AT_ONCE, stage, signal);
-    return this.#commit(key, names, sizeBytes, conditions, signal);
-  }
-
-  async #stage(key: string, name: string, part: Uint8Array, signal: AbortSignal): Promise<void> {
-    const action = `write a part of ${key}`;
-    const attempt = async (attemptSignal: AbortSignal): Promise<unknown> =>
-      this.#request({
-        kind: 'PUT',
-        action,
-        signal: attemptSignal,
-        send: async (container) =>
-          this.#blob(container, key).stageBlock(name, part, part.length, abortedBy(attemptSignal)),
-      });
-    await this.#tools.retrier.run(
-      action,
-      async () => this.#inTime(action, part.length, signal, attempt),
-      signal,
+    if (!(parts instanceof Uint8Array))
+      return new BlockUpload(this.#requests, key, conditions).write(parts, signal);
+    return putAgain(this, this.#requests.tools, key, parts, signal, async (attemptSignal) =>
+      this.#put(key, parts, conditions, attemptSignal),
     );
-  }
-
-  /**
-   * Makes the blob. An answer may get lost after the work was done, so a refusal of a later attempt is believed only
-   * when the blob is not made of these very blocks.
-   */
-  async #commit(
-    key: string,
-    names: string[],
-    sizeBytes: number,
-    conditions: Conditions,
-    signal: AbortSignal | undefined,
-  ): Promise<WrittenObject> {
-    const action = `write ${key}`;
-    const attempt = async (attemptSignal: AbortSignal): Promise<WrittenObject> => {
-      const answer = await this.#request({
-        kind: 'PUT',
-        action,
-        key,
-        signal: attemptSignal,
-        send: async (container) =>
-          this.#blob(container, key).commitBlockList(names, { conditions, ...abortedBy(attemptSignal) }),
-      });
-      return this.#written(key, sizeBytes, answer);
-    };
-    return this.#tools.retrier.run(
-      action,
-      async (number) => {
-        try {
-          return await this.#inTime(action, 0, signal, attempt);
-        } catch (error) {
-          if (!isRivuletError(error, 'STORAGE_EXISTS') && !hasLostBlocks(error)) throw error;
-          const present = number > 1 ? await this.#madeOf(key, names, signal) : undefined;
-          if (present !== undefined) return this.#written(key, sizeBytes, present);
-          throw isConditional(conditions) ? objectExists(this.location, key, error) : error;
-        }
-      },
-      signal,
-    );
-  }
-
-  /** The blob, if it consists of the blocks `names`. */
-  async #madeOf(
-    key: string,
-    names: readonly string[],
-    signal: AbortSignal | undefined,
-  ): Promise<WriteAnswer | undefined> {
-    const list = await this.#request({
-      kind: 'GET',
-      action: `read the blocks of ${key}`,
-      key,
-      signal,
-      send: async (container) => this.#blob(container, key).getBlockList('committed', abortedBy(signal)),
-    });
-    const present = list.committedBlocks ?? [];
-    const isSame = present.length === names.length && present.every(({ name }, i) => name === names[i]);
-    return isSame ? list : undefined;
   }
 
   async #removeOne(key: string, signal: AbortSignal | undefined): Promise<void> {
     try {
-      await this.#request({
+      await this.#requests.run({
         kind: 'DELETE',
         action: `remove ${key}`,
         key,
         signal,
-        send: async (container) => this.#blob(container, key).delete(abortedBy(signal)),
+        send: async (container) => this.#requests.blob(container, key).delete(abortedBy(signal)),
       });
     } catch (error) {
       if (!isRivuletError(error, 'STORAGE_NOT_FOUND')) throw error;
@@ -305,13 +203,13 @@ export class AbsObjectStore implements ObjectStore {
   ): Promise<BlobDownloadResponseParsed | undefined> {
     // There is no range of no bytes; one byte tells as well whether the object exists.
     const countBytes = lengthBytes === undefined ? undefined : Math.max(1, lengthBytes);
-    return this.#request({
+    return this.#requests.run({
       kind: 'GET',
       action: `read ${key}`,
       key,
       signal,
       send: async (container) => {
-        const blob = this.#blob(container, key);
+        const blob = this.#requests.blob(container, key);
         try {
           return await blob.download(offsetBytes, countBytes, { maxRetryRequests: 0, ...abortedBy(signal) });
         } catch (error) {
@@ -328,7 +226,7 @@ export class AbsObjectStore implements ObjectStore {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const stream = found.readableStreamBody;
-    if (stream === undefined) throw unexpected(this.location, 'an answer without a body');
+    if (stream === undefined) throw this.#requests.unexpected('an answer without a body');
     let leftBytes = found.contentLength ?? 0;
     try {
       for await (const chunk of untilAborted(stream as AsyncIterable<Buffer>, signal)) {
@@ -337,9 +235,9 @@ export class AbsObjectStore implements ObjectStore {
       }
     } catch (error) {
       signal?.throwIfAborted();
-      throw this.#failed(error, { action: `read ${key}`, key }, false);
+      throw this.#requests.failed(error, { action: `read ${key}`, key });
     }
-    if (leftBytes !== 0) throw unexpected(this.location, `a body of ${key} that ended too early`);
+    if (leftBytes !== 0) throw this.#requests.unexpected(`a body of ${key} that ended too early`);
   }
 
   async #wholeOf(
@@ -362,77 +260,22 @@ export class AbsObjectStore implements ObjectStore {
     ) => Promise<IteratorResult<Page, unknown>>,
   ): Promise<Page> {
     const settings = token === undefined ? {} : { continuationToken: token };
-    const page = await this.#request({
+    const page = await this.#requests.run({
       kind: 'LIST',
       action: prefix === '' ? 'list everything' : `list ${prefix}`,
       signal,
       send: async (container) => next(container, settings),
     });
-    if (page.done === true) throw unexpected(this.location, 'a listing without a page');
+    if (page.done === true) throw this.#requests.unexpected('a listing without a page');
     return page.value;
   }
 
-  #blob(container: ContainerClient, key: string): BlockBlobClient {
-    return container.getBlockBlobClient(this.#prefix + key);
+  /** A service that gives the same mark again would be asked for ever. */
+  #nextToken(token: string | undefined, before: string | undefined): string | undefined {
+    if (token === undefined || token === '') return undefined;
+    if (token === before) throw this.#requests.unexpected('a listing that does not say how it goes on');
+    return token;
   }
-
-  #written(key: string, sizeBytes: number, answer: WriteAnswer): WrittenObject {
-    const { lastModified, etag } = answer;
-    if (lastModified === undefined) throw unexpected(this.location, 'an answer without Last-Modified');
-    return { key, sizeBytes, modifiedAt: lastModified, version: etag };
-  }
-
-  async #inTime<T>(
-    action: string,
-    bodyBytes: number,
-    signal: AbortSignal | undefined,
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const what = `${action} to ${this.location}`;
-    return withinTime(this.#tools.clock, attemptLimitMs(bodyBytes), what, signal, work);
-  }
-
-  async #request<T>(request: Request<T>): Promise<T> {
-    const { kind, action, key, signal } = request;
-    signal?.throwIfAborted();
-    const access = await orAbort(this.#access.current(), signal);
-    this.#tools.onRequest(kind);
-    try {
-      const answer = await orAbort(request.send(access.container), signal);
-      access.hasWorked = true;
-      return answer;
-    } catch (error) {
-      signal?.throwIfAborted();
-      const isRenewed = isRefusal(error) && (await orAbort(this.#renew(access), signal));
-      throw this.#failed(error, { action, key }, isRenewed);
-    }
-  }
-
-  async #renew(used: AbsAccess): Promise<boolean> {
-    const isRenewed = await this.#access.renew(used);
-    if (isRenewed)
-      this.#tools.logger.debug('the destination refused the credentials; there are other ones now');
-    return isRenewed;
-  }
-
-  #failed(
-    error: unknown,
-    { action, key }: { action: string; key?: string | undefined },
-    isRenewed: boolean,
-  ): Error {
-    return azureFailed(error, {
-      action,
-      key,
-      location: this.location,
-      nowMs: this.#tools.clock.now(),
-      isRenewed,
-    });
-  }
-}
-
-interface WriteAnswer {
-  readonly etag?: string | undefined;
-  readonly lastModified?: Date | undefined;
 }
 
 /** The service takes a backslash for a slash: the object would lie elsewhere. */
@@ -446,36 +289,8 @@ function conditionsOf(onlyIf: WriteOptions['onlyIf']): Conditions {
   return onlyIf === 'absent' ? { ifNoneMatch: '*' } : { ifMatch: onlyIf.version };
 }
 
-function isConditional({ ifMatch, ifNoneMatch }: Conditions): boolean {
-  return ifMatch !== undefined || ifNoneMatch !== undefined;
-}
-
-/** Who makes a blob takes away the waiting blocks of all others who write to that name. */
-function hasLostBlocks(error: unknown): boolean {
-  return isRivuletError(error) && error.details['serverCode'] === 'InvalidBlockList';
-}
-
-function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
-}
-
 /** The client hands on what it made of the answer, whatever that is. */
 function isListed(name: unknown, sizeBytes: unknown, modifiedAt: unknown): boolean {
   const isTime = modifiedAt instanceof Date && !Number.isNaN(modifiedAt.getTime());
   return typeof name === 'string' && Number.isSafeInteger(sizeBytes) && Number(sizeBytes) >= 0 && isTime;
-}
-
-/** A service that gives the same mark again would be asked for ever. */
-function nextToken(
-  location: string,
-  token: string | undefined,
-  before: string | undefined,
-): string | undefined {
-  if (token === undefined || token === '') return undefined;
-  if (token === before) throw unexpected(location, 'a listing that does not say how it goes on');
-  return token;
-}
-
-function unexpected(location: string, what: string): Error {
-  return storageFailed(`${location} gave ${what}`, { retry: true });
 }
