@@ -302,9 +302,7 @@ export class Lease {
   ): LeaseRecord {
     const { me, about, clock } = this.#parts;
     const nowMs = clock.now();
-    const goesOn =
-      former === undefined || continuesHistory(former, me) || !this.#isKnownTo(former, generation);
-    const generations = goesOn ? [generation] : [];
+    const generations = former === undefined || this.#goesOn(former, generation) ? [generation] : [];
     const isSameOwner = former !== undefined && continuesHistory(former, me);
     return {
       epoch: former === undefined ? 1 : former.epoch + (isSameOwner ? 0 : 1),
@@ -318,6 +316,12 @@ export class Lease {
       generations,
       superseded: former === undefined ? [] : supersede(former, reading?.storedAtMs ?? nowMs, generations),
     };
+  }
+
+  /** What was superseded once stays so, also by a swap of our own whose answer was lost. */
+  #goesOn(former: LeaseRecord, generation: Generation): boolean {
+    if (former.superseded.some((one) => one.generation === generation)) return false;
+    return continuesHistory(former, this.#parts.me) || !this.#isKnownTo(former, generation);
   }
 
   /** Whether `generation` may hold objects that its present owner, or anybody before, took for superseded. */

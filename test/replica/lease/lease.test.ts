@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fencedStore } from '../../../src/replica/lease/fenced-store.ts';
 import { LEASE_KEY } from '../../../src/storage/open-register.ts';
-import { objectExists } from '../../../src/storage/storage-error.ts';
+import { objectExists, storageFailed } from '../../../src/storage/storage-error.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { DURATION_MS, LeaseScene, randomGeneration, watch, type Writer } from '../../support/lease-scene.ts';
 import { steppedStore } from '../../support/steps.ts';
@@ -21,28 +21,48 @@ function requests({ store }: Writer): number {
   return store.calls.length;
 }
 
-/** A register that is read as it was and replaced as it is: no attempt succeeds. */
-class ContendedStore extends MemoryStore {
-  isContended = false;
+/** `contended`: read as it was and replaced as it is, so no attempt succeeds. `forgetful`: the answer is lost. */
+class OddStore extends MemoryStore {
+  lease: 'well' | 'contended' | 'forgetful' = 'well';
 
   override async write(...call: Parameters<MemoryStore['write']>): ReturnType<MemoryStore['write']> {
-    if (this.isContended && call[0] === LEASE_KEY) throw objectExists(this.location, LEASE_KEY);
-    return super.write(...call);
+    const isLease = call[0] === LEASE_KEY;
+    if (isLease && this.lease === 'contended') throw objectExists(this.location, LEASE_KEY);
+    const written = await super.write(...call);
+    if (isLease && this.lease === 'forgetful') throw storageFailed('the answer was lost', { retry: true });
+    return written;
   }
 }
 
 describe('the lease', { timeout: 30_000 }, () => {
   it('that cannot be renewed says nothing of the object that was to be written', async () => {
     using scene = new LeaseScene();
-    const store = new ContendedStore();
+    const store = new OddStore();
     const a = scene.writer('a', {}, { store });
     await a.lease.hold(G1, true);
     await scene.pass(2 * DURATION_MS);
-    store.isContended = true;
+    store.lease = 'contended';
     await assert.rejects(put(a, 'x'), { code: 'STORAGE_FAILED', message: /cannot renew the lease/ });
-    store.isContended = false;
+    store.lease = 'well';
     await put(a, 'x');
     await a.lease.release();
+  });
+
+  it('taken over by a swap whose answer is lost: what the other one has written to is not continued', async () => {
+    using scene = new LeaseScene();
+    const store = new OddStore();
+    const a = scene.writer('a', {}, { store });
+    await a.lease.hold(G1, true);
+    await a.lease.release();
+    const again = scene.writer('a', {}, { store });
+    const other = scene.writer('b', {}, { store });
+    assert.equal(await other.lease.hold(G2, true), 'go-on');
+    await other.lease.release();
+    store.lease = 'forgetful';
+    await assert.rejects(again.lease.hold(G1, true), { code: 'STORAGE_FAILED' });
+    store.lease = 'well';
+    assert.equal(await again.lease.hold(G1, true), 'begin-anew');
+    await again.lease.release();
   });
 
   it('is taken at once where there is none, and says who has it', async () => {

@@ -207,14 +207,17 @@ for (const kind of ['memory', 'directory'] as const) {
       await a.sync();
       // The request of a frozen process is on its way for long.
       const { promise: gate, resolve: arrive } = Promise.withResolvers<void>();
+      const sent = Promise.withResolvers<void>();
       const write = a.store.write.bind(a.store);
       a.store.write = async (key, body, options) => {
         if (!key.includes('/wal/')) return write(key, body, options);
+        sent.resolve();
         await gate;
         return store.write(key, body, { onlyIf: 'absent' });
       };
       add(a, 'never confirmed');
       const shipping = a.sync();
+      await sent.promise;
       a.store.fault = () => 'fail';
       b.run();
       add(b, 'from b');
