@@ -253,8 +253,11 @@ export class World {
 
   powerCut(host: Host): void {
     // A log that loses its end goes on with the same salts: another transaction may end at the same place.
-    for (const { promised, server } of this.places)
-      if (promised?.host === host) promised.expected ??= expectedOf(promised, server.copy());
+    for (const place of this.places) {
+      const { promised, server } = place;
+      if (promised?.host === host && this.#isWhole(place))
+        promised.expected ??= expectedOf(promised, server.copy());
+    }
     const before = host.current.transaction;
     const transaction = host.powerCut();
     if (transaction >= before) return;
