@@ -3,6 +3,7 @@ import { openStore } from '../daemon/stores.ts';
 import type { Inventory } from '../generations/inventory.ts';
 import { readInventory } from '../generations/inventory.ts';
 import type { CommandContext } from './command.ts';
+import { commandLogger } from './command-logger.ts';
 import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
 import { formatTable, writeJson } from './output.ts';
 import type { Column } from './output.ts';
@@ -27,12 +28,14 @@ const ATTEMPTS_MAX = 4;
 export async function runListing<Row>(context: CommandContext, listing: Listing<Row>): Promise<number> {
   const sources = await findSources(context);
   const asJson = context.flags.boolean('json');
+  const logger = await commandLogger(context);
   const rows: Row[] = [];
   let exitCode = EXIT_OK;
   for (const replica of sources.replicas) {
     try {
       const store = await openStore(replica, {
         namesOnly: true,
+        logger,
         attemptsMax: ATTEMPTS_MAX,
         personWaits: true,
       });

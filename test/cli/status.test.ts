@@ -141,7 +141,8 @@ test('a process that stands still as a whole does not answer: status 5', async (
   daemon.process.kill('SIGSTOP');
   const { code, out } = await runRivulet(['status', ...flags]);
   assert.equal(code, 5, out);
-  assert.match(out, /does not answer/);
+  assert.match(out, /: state unknown: .*does not answer/);
+  assert.doesNotMatch(out, /not running/);
 });
 
 test('a destination that is away: status 5 with the reason; with `on-stall: exit` the process ends with 5', async () => {

@@ -6,7 +6,7 @@ import { RivuletError } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit-codes.ts';
-import { writeJson } from '../output.ts';
+import { count, writeJson } from '../output.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS, JSON_FLAG } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -153,8 +153,4 @@ function formatFinding({ step, verdict, detail, hint, code, elapsedMs }: Finding
 function summary(failed: number, warnings: number): string {
   if (failed > 0) return `${count(failed, 'check')} failed\n`;
   return warnings > 0 ? `it will work; ${count(warnings, 'warning')}\n` : 'everything will work\n';
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

@@ -3,10 +3,8 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
 import { withIdentities } from '../../config/age-section.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
-import { createLogger } from '../../daemon/logging.ts';
 import type { RestorePlan } from '../../generations/plan-outcome.ts';
 import { planRestore } from '../../generations/plan-restore.ts';
 import { formatIndex, formatPosition } from '../../generations/names.ts';
@@ -14,9 +12,10 @@ import { formatTime } from '../../generations/restore-target.ts';
 import type { IntegrityCheck, RestoreSummary } from '../../restore/options.ts';
 import { restore } from '../../restore/restore.ts';
 import type { CommandContext } from '../command.ts';
+import { commandLogger } from '../command-logger.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import type { FlagValues } from '../flags.ts';
-import { formatBytes, writeJson } from '../output.ts';
+import { count, formatBytes, writeJson } from '../output.ts';
 import { findSources } from '../sources.ts';
 import type { Sources } from '../sources.ts';
 import { chooseCandidate, describeFailure, isEmpty, readCandidates } from './choose-replica.ts';
@@ -34,7 +33,7 @@ export async function runRestore(context: CommandContext): Promise<number> {
     return skip(context, 'output-exists', `${outputPath} exists already; nothing to do`);
   }
   await using stack = new AsyncDisposableStack();
-  const logger = await loggerFor(context);
+  const logger = await commandLogger(context, flags.boolean('v') ? 'debug' : 'warn');
   const candidates = await readCandidates(replicas, stack, signals.graceful, logger);
   if (flags.boolean('if-replica-exists') && isEmpty(candidates)) {
     return skip(context, 'replica-empty', 'the replica is empty; nothing to restore');
@@ -85,16 +84,6 @@ function isQuiet({ flags }: CommandContext): boolean {
   return !flags.boolean('v') && !flags.boolean('json');
 }
 
-async function loggerFor({ flags, stderr }: CommandContext): Promise<Logger> {
-  return createLogger({
-    level: flags.boolean('v') ? 'debug' : 'warn',
-    type: flags.boolean('json') ? 'json' : 'text',
-    stderr: true,
-    write: (line) => void stderr.write(line),
-    isTerminal: stderr.isTTY === true,
-  });
-}
-
 function skip({ flags, stdout }: CommandContext, reason: string, message: string): number {
   if (flags.boolean('json')) writeJson(stdout, { restored: false, reason });
   else stdout.write(`${message}\n`);
@@ -117,8 +106,8 @@ function showPlan(
   }
   stdout.write(
     `would restore ${outputPath} from ${from.store.location} (replica ${from.name})\n` +
-      `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${plan.segments.length} segments\n` +
-      `  ${objects.length} objects, ${formatBytes(bytes)} to fetch\n` +
+      `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${count(plan.segments.length, 'segment')}\n` +
+      `  ${count(objects.length, 'object')}, ${formatBytes(bytes)} to fetch\n` +
       `  the state of ${resultingTime}\n`,
   );
   if (flags.boolean('v')) for (const { key, size } of objects) stdout.write(`  ${key}  ${size}\n`);
@@ -149,7 +138,7 @@ function showSummary(
   const proof = done.proven ? 'every byte was checked' : `integrity check: ${done.integrityCheck}`;
   context.stdout.write(
     `restored ${outputPath} (${formatBytes(done.databaseBytes)}) as of ${resultingTime} from ${from.store.location}: ` +
-      `generation ${done.generation} at ${position}, ${done.segments} segments, ` +
+      `generation ${done.generation} at ${position}, ${count(done.segments, 'segment')}, ` +
       `${formatBytes(done.bytesFetched)} in ${(done.elapsedMs / 1000).toFixed(1)} s; ${proof}\n`,
   );
   for (const reason of done.unprovenReasons) context.stderr.write(`rivulet: not proven: ${reason}\n`);

@@ -25,14 +25,16 @@ export function formatStatus(found: FoundStatus): string {
   ].join('');
 }
 
-function formatAbsent({ path, why, hint, lastKnown }: AbsentStatus): string {
+function formatAbsent({ path, why, code, hint, lastKnown }: AbsentStatus): string {
   const confirmed = Object.entries(lastKnown?.confirmed ?? {});
   const facts: Fact[] = [
     ['hint', hint],
     ['last known', lastKnown && `${lastKnown.generation} ${formatPosition(lastKnown.committed)}`],
     ...confirmed.map(([name, position]): Fact => [`at ${name}`, formatPosition(position)]),
   ];
-  return `${path}: not running: ${why}\n${formatFacts('  ', facts)}`;
+  // A process that cannot be asked may well run.
+  const state = code === undefined && hint === undefined ? 'not running' : 'state unknown';
+  return `${path}: ${state}: ${why}\n${formatFacts('  ', facts)}`;
 }
 
 function databaseFacts(status: DatabaseStatus, nowMs: number): Fact[] {
@@ -114,10 +116,13 @@ function expiryText(leftMs: number): string {
 
 function provenText({ proof }: ReplicaReport, nowMs: number): string {
   if (proof === undefined) return 'not yet';
-  const { outcome, provenUntilMs, atMs, message } = proof;
+  const { outcome, provenUntilMs, restoreMs, atMs, message } = proof;
   const until = provenUntilMs === undefined ? '' : `until ${formatSeconds(new Date(provenUntilMs))}, `;
   const looked = `${formatSpan(nowMs - atMs)} ago`;
-  return outcome === 'proven' ? `${until}looked ${looked}` : `${until}${outcome} ${looked}: ${message}`;
+  const takes = restoreMs === undefined ? '' : `, a restore takes ${(restoreMs / 1000).toFixed(1)} s`;
+  return outcome === 'proven'
+    ? `${until}looked ${looked}${takes}`
+    : `${until}${outcome} ${looked}: ${message}`;
 }
 
 function dueText(dueAtMs: number, nowMs: number): string {

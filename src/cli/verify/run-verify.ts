@@ -16,9 +16,10 @@ import type { ObjectStore } from '../../storage/object-store.ts';
 import { leavesOpen, type Proof } from '../../verify/proof.ts';
 import { assertRoomFor, provePoint } from '../../verify/prove-point.ts';
 import type { CommandContext } from '../command.ts';
+import { commandLogger } from '../command-logger.ts';
 import { EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_OK } from '../exit-codes.ts';
 import type { FlagValues } from '../flags.ts';
-import { formatBytes, writeJson } from '../output.ts';
+import { count, formatBytes, writeJson } from '../output.ts';
 import { createProgressBar } from '../restore/progress-bar.ts';
 import { targetOf } from '../restore/target.ts';
 import { findSources } from '../sources.ts';
@@ -116,13 +117,14 @@ async function* proveReplica(
 ): AsyncGenerator<Result, void, undefined> {
   const { replica, db } = subject;
   const { graceful: signal } = context.signals;
+  const logger = await commandLogger(context);
   const about = { db, replica: replica.name, location: restoreUrl(replica.destination) };
   await using stack = new AsyncDisposableStack();
   let store: ObjectStore;
   let inventory: Inventory;
   try {
     store = stack.adopt(
-      await openStore(replica, { attemptsMax: ATTEMPTS_MAX, personWaits: true }),
+      await openStore(replica, { logger, attemptsMax: ATTEMPTS_MAX, personWaits: true }),
       async (opened) => opened.close(),
     );
     inventory = await readInventory(store, { signal });
@@ -249,7 +251,7 @@ function provenText(proof: Extract<Proof, { outcome: 'proven' }>): string {
   const at = position === undefined ? '' : ` at ${formatPosition(position)}`;
   const checked = wasChecked ? ', restored and checked by SQLite' : '';
   return (
-    `restorable until ${formatTime(untilMs)}: generation ${generation}${at}, ${objects} objects, ` +
+    `restorable until ${formatTime(untilMs)}: generation ${generation}${at}, ${count(objects, 'object')}, ` +
     `${formatBytes(bytes)} in ${(elapsedMs / 1000).toFixed(1)} s${checked}`
   );
 }

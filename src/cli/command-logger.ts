@@ -1,0 +1,17 @@
+import type { Logger } from '../base/log.ts';
+import { createLogger } from '../daemon/logging.ts';
+import type { CommandContext } from './command.ts';
+
+/** For a command whose answer is on standard output: warnings, or each of its steps, on standard error. */
+export async function commandLogger(
+  { flags, stderr }: CommandContext,
+  level: 'debug' | 'warn' = 'warn',
+): Promise<Logger> {
+  return createLogger({
+    level,
+    type: flags.boolean('json') ? 'json' : 'text',
+    stderr: true,
+    write: (line) => void stderr.write(line),
+    isTerminal: stderr.isTTY === true,
+  });
+}
