@@ -7,6 +7,7 @@ import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import type { Primary } from '../primary/primary.ts';
 import { Replica } from '../replica/replica.ts';
 import type { ReplicaObserver } from '../replica/replica-observer.ts';
+import type { NotedError } from '../replica/replica-status.ts';
 import { stallLimitMs } from '../replica/stall.ts';
 import type { Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ReplicaReport } from './database-status.ts';
@@ -148,7 +149,8 @@ export class ReplicaRunner {
     if (!isRivuletError(error, 'CREDENTIALS_FAILED', 'STORAGE_DENIED')) return;
     // What only a duty is refused, such as deleting, does not stop the shipping: then the replica does not fail.
     queueMicrotask(() => {
-      if (this.#isStopped || this.replica.status.lastError?.message !== messageOf(error)) return;
+      const { state, lastError } = this.replica.status;
+      if (this.#isStopped || state !== 'failing' || lastError?.message !== messageOf(error)) return;
       this.#isRefused = true;
       this.#refuse(error);
     });
@@ -219,10 +221,18 @@ export class ReplicaRunner {
       ...status,
       state: isStalled ? 'stalled' : status.state,
       destination: store.location,
+      lastError: this.#lastError,
       ...this.#lag(),
       stalledSinceMs: sinceMs,
       ...(keys[0] === undefined ? {} : { credentials: keys[0].status }),
     };
+  }
+
+  /** What is being tried again comes before what duties have given up to try, and before what is over. */
+  get #lastError(): NotedError | undefined {
+    const { lastError } = this.replica.status;
+    const isShipping = lastError?.isOver === false && lastError.duty === undefined;
+    return isShipping ? lastError : (this.#opened.trouble.present ?? lastError);
   }
 
   #lag(): { lagBytes: number; lagMs: number } {
@@ -280,7 +290,7 @@ export class ReplicaRunner {
   }
 
   #stall(): StallTold {
-    const { lastError } = this.replica.status;
+    const lastError = this.#lastError;
     const isCause = lastError?.isOver === false && lastError.duty === undefined;
     return replicaStall(isCause ? lastError : undefined, this.#lag().lagBytes);
   }

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { ReplicaSettings } from '../config/settings.ts';
+import { type NotedError, noteError } from '../replica/replica-status.ts';
 import type { Metrics } from '../server/metrics.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { LeavesTemporaries } from '../storage/temporaries.ts';
@@ -15,6 +16,12 @@ export interface OpenedStore {
   readonly keys: readonly ReloadableKeys[];
   /** Where killed processes leave half-written files. */
   readonly temporaries: readonly LeavesTemporaries[];
+  readonly trouble: Trouble;
+}
+
+/** Why calls to a destination are being tried again; whoever waits for them does not know it yet. */
+export interface Trouble {
+  present: NotedError | undefined;
 }
 
 export interface ReplicaStoreTools {
@@ -36,6 +43,7 @@ export async function openReplicaStore(
   const { type } = settings.destination;
   const keys: ReloadableKeys[] = [];
   const temporaries: LeavesTemporaries[] = [];
+  const trouble: Trouble = { present: undefined };
   const store = await openStore(settings, {
     clock,
     logger,
@@ -48,8 +56,11 @@ export async function openReplicaStore(
     },
     onKeys: (one) => keys.push(one),
     onTemporaries: (one) => temporaries.push(one),
+    onTrouble: (error) => {
+      trouble.present = error === undefined ? undefined : { ...noteError(error, clock.now()), isOver: false };
+    },
   });
-  return { store, keys, temporaries };
+  return { store, keys, temporaries, trouble };
 }
 
 /** What stored files inherit from the database file; nothing when it is not there yet. */

@@ -26,6 +26,8 @@ export interface StoreTools {
   readonly attemptsMax?: number;
   /** Somebody waits for the outcome: a want of credentials is told within seconds instead of tried away. */
   readonly personWaits?: boolean;
+  /** Told at once why a call is tried again, and `undefined` when none is any more. */
+  readonly onTrouble?: (error: unknown) => void;
   /** Told of credentials that can be asked for anew. The store closes them. */
   readonly onKeys?: (keys: ReloadableKeys) => void;
   /** Told of a backend in which killed processes leave files behind; it is usable until the store is closed. */
@@ -77,6 +79,7 @@ async function openNetworkStore(destination: NetworkDestination, tools: StoreToo
     logger,
     meter,
     retry: retryPolicyOf(tools),
+    onTrouble: tools.onTrouble,
     ...networkLimits(destination),
     // One connection carries everything: several ranges at once are no faster.
     ...(destination.type === 'sftp' ? { ranges: false } : {}),

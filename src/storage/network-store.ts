@@ -19,6 +19,8 @@ export interface NetworkStoreOptions {
   readonly logger: Logger;
   readonly meter?: StoreMeter | undefined;
   readonly retry?: Partial<RetryPolicy> | undefined;
+  /** As `RetryTools` has it. */
+  readonly onTrouble?: ((error: unknown) => void) | undefined;
   readonly limits?: Partial<CallLimits> | undefined;
   /** What every request may take, beside the time for its bytes; a minute when absent. */
   readonly answerMs?: number | undefined;
@@ -42,8 +44,8 @@ export function networkStore(
   makeBackend: (tools: BackendTools) => ObjectStore,
   options: NetworkStoreOptions,
 ): ObjectStore {
-  const { clock, logger, meter, ranges } = options;
-  const retrier = new StorageRetrier({ clock, logger, random: options.random }, options.retry);
+  const { clock, logger, meter, ranges, onTrouble, random } = options;
+  const retrier = new StorageRetrier({ clock, logger, random, onTrouble }, options.retry);
   const onRequest: BackendTools['onRequest'] = (kind) => meter?.operation(kind, 1);
   const backend = makeBackend({ clock, logger, onRequest, retrier });
   const counted = meter === undefined ? backend : meteredStore(backend, meter, { countsItself: true });

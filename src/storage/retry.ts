@@ -7,6 +7,7 @@ import type { Logger } from '../base/log.ts';
 import type { Retrier } from './backend.ts';
 import { RetryNotice } from './retry-notice.ts';
 import { mayRetry, retryAfterOf } from './storage-error.ts';
+import { Troubles } from './troubles.ts';
 
 export interface RetryPolicy {
   /** Attempts in a row without progress, the first one included. */
@@ -40,6 +41,8 @@ export const RETRY_POLICY: RetryPolicy = {
 export interface RetryTools {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told at once why a call is tried again, and `undefined` when none is any more. */
+  readonly onTrouble?: ((error: unknown) => void) | undefined;
   /** 0 to 1, for jitter. */
   readonly random?: (() => number) | undefined;
 }
@@ -49,10 +52,12 @@ export class StorageRetrier implements Retrier {
   readonly #tools: RetryTools;
   readonly #policy: RetryPolicy;
   readonly #notice: RetryNotice;
+  readonly #troubles: Troubles;
 
   constructor(tools: RetryTools, policy: Partial<RetryPolicy> = {}) {
     this.#tools = tools;
     this.#notice = new RetryNotice(tools);
+    this.#troubles = new Troubles(tools.onTrouble ?? (() => undefined));
     this.#policy = { ...RETRY_POLICY, ...policy };
   }
 
@@ -72,12 +77,14 @@ export class StorageRetrier implements Retrier {
 
   /** The attempts of one call, for a caller that goes on where the last one ended. */
   begin(what: string, signal?: AbortSignal): Attempts {
-    return new Attempts(what, { ...this.#tools, notice: this.#notice }, this.#policy, signal);
+    const tools = { ...this.#tools, notice: this.#notice, troubles: this.#troubles };
+    return new Attempts(what, tools, this.#policy, signal);
   }
 }
 
 interface AttemptTools extends RetryTools {
   readonly notice: RetryNotice;
+  readonly troubles: Troubles;
 }
 
 export class Attempts {
@@ -104,7 +111,7 @@ export class Attempts {
   /** Something came that need not be asked for again: failures are counted, and time is measured, from here on. */
   progressed(): void {
     this.#sinceMs = this.#tools.clock.monotonicMs();
-    this.#tools.notice.succeeded();
+    this.succeeded();
     if (this.number === 1) return;
     this.number = 1;
     this.#waits.reset();
@@ -114,6 +121,7 @@ export class Attempts {
   /** The call has come to its end. */
   succeeded(): void {
     this.#tools.notice.succeeded();
+    this.#tools.troubles.over(this);
   }
 
   /**
@@ -123,6 +131,15 @@ export class Attempts {
    *   when that is `CANCELLED` with `error` as its cause
    */
   async failed(error: unknown): Promise<void> {
+    try {
+      await this.#untilNext(error);
+    } catch (last) {
+      this.#tools.troubles.over(this);
+      throw last;
+    }
+  }
+
+  async #untilNext(error: unknown): Promise<void> {
     this.#signal?.throwIfAborted();
     if (!mayRetry(error)) throw error;
     const waitMs = this.#waitAfter(error);
@@ -147,7 +164,8 @@ export class Attempts {
   }
 
   #tell(error: unknown, waitMs: number, elapsedMs: number): void {
-    const { logger, notice } = this.#tools;
+    const { logger, notice, troubles } = this.#tools;
+    troubles.has(this, error);
     logger.debug('trying again', {
       what: this.#what,
       attempt: this.number,
