@@ -238,7 +238,10 @@ export class World {
     const place = this.#placeOf(destination);
     host.note(`${destination} has everything up to ${position.index}/${position.offsetBytes}`);
     if (position.offsetBytes === 0 || !this.#isWhole(place)) return;
-    if (!place.server.keys().includes(endKey(generation, position)))
+    const keys = place.server.keys();
+    // One that slept on its way out finds that another machine has let go of all that it wrote.
+    if (this.hosts.length > 1 && !keys.some((key) => key.includes(generation))) return;
+    if (!keys.includes(endKey(generation, position)))
       this.#bugs.push(new Violation(`${destination} ended cleanly without a promise of its end`));
   }
 
@@ -420,13 +423,21 @@ export class World {
       if (snapshots.length === 0) continue;
       const whole = await this.#judge.restore(store, { generation });
       this.#assertSane(place, whole, `${place.name} generation ${generation}`);
-      if (whole.kind !== 'state' && this.#isWhole(place))
+      if (whole.kind !== 'state' && this.#isWhole(place) && !this.#mayBeUnfinished)
         throw new Violation(`${place.name} generation ${generation} does not restore: ${whole.why}`);
       const index = segments[Math.floor(share * segments.length)]?.index;
       if (index === undefined) continue;
       const one = await this.#judge.restore(store, { generation, index });
       this.#assertSane(place, one, `${place.name} generation ${generation} index ${index}`);
     }
+  }
+
+  /**
+   * By a listing that is behind, a destination seems to need a fresh snapshot; its log, which lies there already, is found
+   * and completed a moment later, unless the power is cut in between.
+   */
+  get #mayBeUnfinished(): boolean {
+    return this.hadStaleListings && this.powerCuts > 0;
   }
 
   /** Somebody damages an object: removes, shortens, changes or exchanges it. */
