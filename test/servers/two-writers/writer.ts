@@ -16,6 +16,7 @@ import { Primary } from '../../../src/primary/primary.ts';
 import { openLease } from '../../../src/replica/lease/open-lease.ts';
 import { noReplicaObserver } from '../../../src/replica/replica-observer.ts';
 import { Replica } from '../../../src/replica/replica.ts';
+import { forwardingStore } from '../../../src/storage/forwarding.ts';
 import type { ObjectStore } from '../../../src/storage/object-store.ts';
 import { Random } from '../../faults/random.ts';
 
@@ -79,23 +80,13 @@ function slowStore(store: ObjectStore): ObjectStore {
   const onTheWay = async (): Promise<void> => {
     if (settings.slowMs > 0 && random.chance(0.5)) await delay(random.int(0, settings.slowMs));
   };
-  return {
-    type: store.type,
-    location: store.location,
-    conditions: store.conditions,
-    list: (prefix, options) => store.list(prefix, options),
-    listFolders: async (prefix, options) => store.listFolders(prefix, options),
-    read: (key, options) => store.read(key, options),
-    readBytes: async (key, options) => store.readBytes(key, options),
-    readVersioned: async (key, options) => store.readVersioned(key, options),
+  return forwardingStore(store, {
     // What is on its way cannot be called back: the signal does not reach it.
     write: async (key, body, { onlyIf } = {}) => {
       await onTheWay();
       return store.write(key, body, onlyIf === undefined ? {} : { onlyIf });
     },
-    remove: async (keys, options) => store.remove(keys, options),
-    close: async () => store.close(),
-  };
+  });
 }
 
 const logger = loggerOf({});
