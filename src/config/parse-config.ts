@@ -54,7 +54,7 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   };
   const given = readRoot(reading);
   const config = resolveConfig(given, settlingFor(options, environment, places, notes));
-  if (notes.problems.length > 0) throw configInvalid(notes.problems);
+  if (notes.problems.length > 0) throw configInvalid(notes.problems, notes.warnings);
   return { config, warnings: notes.warnings };
 }
 

@@ -22,12 +22,14 @@ export function formatProblem(problem: Problem): string {
 /**
  * One error for all problems of a file, in the order of the file, one line each; one mistake can make many.
  *
+ * @param warnings - shown below, as they often are the reason: a variable that is not set
  * @returns a `RivuletError` CONFIG_INVALID; `details.list` holds the problems.
  */
-export function configInvalid(problems: readonly Problem[]): RivuletError {
+export function configInvalid(problems: readonly Problem[], warnings: readonly Problem[] = []): RivuletError {
   const list = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const shown = list.slice(0, SHOWN_MAX).map(formatProblem);
   if (list.length > SHOWN_MAX) shown.push(`and ${list.length - SHOWN_MAX} more`);
+  for (const warning of warnings.slice(0, SHOWN_MAX)) shown.push(`warning: ${formatProblem(warning)}`);
   return new RivuletError('CONFIG_INVALID', shown.join('\n'), {
     hint: 'Correct the file; docs/configuration.md lists every key.',
     details: { list },

@@ -19,8 +19,14 @@ export function formatTextLine(record: LogRecord, isTerminal: boolean): string {
   const level = record.level.toUpperCase().padEnd(5);
   const shownLevel = isTerminal ? `\u001B[${COLORS[record.level]}m${level}\u001B[0m` : level;
   const time = isTerminal ? localTime(record.time) : localDateTime(record.time);
-  const fields = Object.entries(record.fields).map(([key, value]) => ` ${key}=${fieldText(value)}`);
+  const fields = Object.entries(record.fields).map(([key, value]) => fieldOf(key, value, record.message));
   return `${time} ${shownLevel} ${oneLine(record.message)}${fields.join('')}\n`;
+}
+
+/** An error whose message is the line's own adds no more than its code. */
+function fieldOf(key: string, value: unknown, message: string): string {
+  if (!isErrorShape(value) || value.message !== message) return ` ${key}=${fieldText(value)}`;
+  return value.code === undefined ? '' : ` ${key}=${fieldText(value.code)}`;
 }
 
 function fieldText(value: unknown): string {

@@ -373,3 +373,18 @@ test('a map that merges itself ends', () => {
 test('an alias to nothing is an error', () => {
   assert.match(problemsOf('logging: *nothing\n')[0] ?? '', /^1:10 /);
 });
+
+test('a variable that is not set stands below the mistake that it makes', () => {
+  const keys = ['access-key-id: $NOT_SET', 'secret-access-key: hunter2'];
+  assert.throws(
+    () => parse(withReplica('url: s3://b/x', ...keys)),
+    (error) => {
+      assert.ok(isRivuletError(error, 'CONFIG_INVALID'));
+      const [problem = '', warning = ''] = error.message.split('\n');
+      assert.match(problem, /`secret-access-key` without `access-key-id`/);
+      assert.match(warning, /^warning: rivulet\.yml:5:\d+: .*the environment variable NOT_SET is not set$/);
+      assert.doesNotMatch(error.message, /hunter2/);
+      return true;
+    },
+  );
+});

@@ -67,6 +67,17 @@ test('text: nothing in a message or value breaks the line or reaches the termina
   ]);
 });
 
+test('text: an error whose message is the line’s own is its code alone', async () => {
+  const lines = await capture({ isTerminal: true }, (logger) => {
+    logger.error('locked', { error: new RivuletError('DB_BUSY', 'locked'), more: 1 });
+    logger.error('odd', { error: new Error('odd'), more: 1 });
+  });
+  assert.deepEqual(
+    lines.map((line) => line.slice(24)),
+    ['locked error=DB_BUSY more=1\n', 'odd more=1\n'],
+  );
+});
+
 test('text: errors are their message and code', async () => {
   const lines = await capture({ isTerminal: true }, (logger) => {
     logger.info('x', {

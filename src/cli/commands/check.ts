@@ -80,7 +80,9 @@ async function* findingsOf(
 ): AsyncGenerator<Finding, void, undefined> {
   if (what.file !== undefined) {
     const detail = `${count(what.databases.length, 'database')}, ${count(what.replicas.length, 'replica')}`;
-    yield { subject: what.file, step: 'configuration', verdict: 'ok', detail };
+    const isEmpty = what.databases.length === 0;
+    const verdict = isEmpty ? 'failed' : 'ok';
+    yield { subject: what.file, step: 'configuration', verdict, detail, ...(isEmpty ? NO_DATABASE : {}) };
   }
   const { check } = await import('../../daemon/check/check.ts');
   const { openStore } = await import('../../daemon/stores.ts');
@@ -93,6 +95,11 @@ async function* findingsOf(
     signal: signals.graceful,
   });
 }
+
+const NO_DATABASE = {
+  code: 'CONFIG_INVALID',
+  hint: 'List databases under "dbs"; without one nothing is replicated.',
+};
 
 /** What the argument means; without one, the whole configuration. */
 async function chosen(context: CommandContext): Promise<Checked> {
