@@ -33,6 +33,8 @@ export interface ProvenNote {
   readonly untilMs: number;
   /** When that was shown. */
   readonly atMs: number;
+  /** What was left out; undefined: nothing. */
+  readonly except: string | undefined;
 }
 
 export interface BrokenNote {
@@ -121,8 +123,12 @@ function decodeNote(value: unknown): ProofNote {
 }
 
 function provenOf(value: unknown): ProvenNote {
-  const { untilMs, atMs } = (value ?? {}) as Record<string, unknown>;
-  return { untilMs: numberOf(untilMs), atMs: numberOf(atMs) };
+  const { untilMs, atMs, except } = (value ?? {}) as Record<string, unknown>;
+  return {
+    untilMs: numberOf(untilMs),
+    atMs: numberOf(atMs),
+    except: typeof except === 'string' ? except : undefined,
+  };
 }
 
 function brokenOf(value: unknown): BrokenNote {

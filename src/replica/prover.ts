@@ -226,15 +226,25 @@ export class Prover {
     shipped: (position: Position) => Promise<Position>,
     signal: AbortSignal | undefined,
   ): Promise<Demand> {
-    if (this.#isTooLarge()) return NOTHING;
+    if (this.#isTooLarge() || this.#open?.code === 'AGE_KEY_MISSING') return NOTHING;
+    // What comes meanwhile is news for the next one.
     this.#note = { ...this.#note, hasNewsSinceFull: false };
-    const temporaryPath = this.#temporaryPath();
     try {
-      await assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
+      return await this.#compare(session, shipped, signal);
     } catch (error) {
-      if (!isRivuletError(error, 'OUTPUT_UNWRITABLE')) throw error;
+      this.#note = { ...this.#note, hasNewsSinceFull: true };
+      if (!isRivuletError(error, 'OUTPUT_UNWRITABLE', 'AGE_KEY_MISSING')) throw error;
       return this.#conclude('full', { outcome: 'inconclusive', error }, session);
     }
+  }
+
+  async #compare(
+    session: Session,
+    shipped: (position: Position) => Promise<Position>,
+    signal: AbortSignal | undefined,
+  ): Promise<Demand> {
+    const temporaryPath = this.#temporaryPath();
+    await assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
     const validated = await this.#validate(session, temporaryPath, shipped, signal);
     const demand = this.#conclude('full', proofOf(session, validated), session);
     // Older moments of a database that is damaged itself prove nothing against the destination.
@@ -323,14 +333,14 @@ export class Prover {
     const untilMs = Math.max(proof.untilMs, this.#note.proven?.untilMs ?? 0);
     this.#keep({
       quickAtMs: depth === 'quick' ? atMs : this.#note.quickAtMs,
-      proven: { untilMs, atMs },
+      proven: { untilMs, atMs, except: proof.unproven[0] },
       broken,
       restoreMs,
       // What has no name may go wrong again, and is told again.
       toldKeys: wasBroken ? this.#note.toldKeys.filter(isObjectKey) : this.#note.toldKeys,
     });
     this.#status = statusOf(this.#note);
-    const message = sentence(untilMs, atMs, restoreMs);
+    const message = this.#status?.message ?? '';
     const fields = {
       depth,
       objects: proof.objects,
@@ -450,8 +460,7 @@ function statusOf({ broken, proven, quickAtMs, restoreMs }: ProofNote): ProofSta
   const about = { provenUntilMs: proven?.untilMs, restoreMs };
   if (broken !== undefined) return { outcome: 'broken', atMs: quickAtMs, ...about, message: broken.message };
   if (proven === undefined) return undefined;
-  const message = sentence(proven.untilMs, proven.atMs, restoreMs);
-  return { outcome: 'proven', atMs: proven.atMs, ...about, message };
+  return { outcome: 'proven', atMs: proven.atMs, ...about, message: sentence(proven, restoreMs) };
 }
 
 /** What of it can still be restored. */
@@ -461,9 +470,10 @@ function provenDespite({ error }: Damage, proven: ProvenNote | undefined): Prove
   return { ...proven, untilMs: Math.min(proven.untilMs, untilMs) };
 }
 
-function sentence(untilMs: number, atMs: number, restoreMs: number | undefined): string {
+function sentence({ untilMs, atMs, except }: ProvenNote, restoreMs: number | undefined): string {
   const takes = restoreMs === undefined ? '' : `, a restore takes ${(restoreMs / 1000).toFixed(1)} s`;
-  return `restorable until ${formatTime(untilMs)}, proven at ${formatTime(atMs)}${takes}`;
+  const but = except === undefined ? '' : `; but ${except}`;
+  return `restorable until ${formatTime(untilMs)}, proven at ${formatTime(atMs)}${takes}${but}`;
 }
 
 /** With the keys that are configured here the replica must be readable: other keys than those are damage. */

@@ -21,6 +21,7 @@ import {
   type Generation,
   type Position,
   segmentKey,
+  snapshotKey,
 } from '../generations/names.ts';
 import { withEndings } from '../generations/superseded.ts';
 import { applySegments } from '../restore/apply-segments.ts';
@@ -131,12 +132,21 @@ class QuickProver {
       generation: chain.generation,
       position: reachOf(chain),
       untilMs: chain.untilMs,
-      unproven: [],
+      unproven: this.#leftOut(chain),
       wasChecked: false,
       objects: this.#objects,
       bytes: this.#bytes,
       elapsedMs: this.#parts.clock.monotonicMs() - this.#startedMs,
     };
+  }
+
+  /** A snapshot that may not be fetched back, and that a restore of the newest state begins with. */
+  #leftOut({ generation, snapshots }: ProvenChain): readonly string[] {
+    const { snapshotBytesMax } = this.#parts;
+    const newest = snapshots.at(-1);
+    if (newest === undefined || snapshotBytesMax === 0 || newest.sizeBytes <= snapshotBytesMax) return [];
+    const key = snapshotKey(generation, newest.index);
+    return [`${key} was not read, as it is larger than \`max-size\``];
   }
 
   /** What else can be restored is looked for in all generations: this is rare. */

@@ -9,9 +9,13 @@ import { ReplicaScene } from '../support/replica-scene.ts';
 const VERIFY = { intervalMs: 0, quickIntervalMs: 40, maxSizeBytes: 0 };
 const ALARM = 'the destination does not restore';
 
-async function running(place: MemoryStore, keys: Parameters<typeof ageOf>[0]): Promise<ReplicaScene> {
+async function running(
+  place: MemoryStore,
+  keys: Parameters<typeof ageOf>[0],
+  verify: typeof VERIFY = VERIFY,
+): Promise<ReplicaScene> {
   const store = encryptedStore(place, await ageOf(keys));
-  const settings = { recordsUploads: true, isEncrypted: true, verify: VERIFY };
+  const settings = { recordsUploads: true, isEncrypted: true, verify };
   const scene = new ReplicaScene({ store, settings });
   for (let round = 0; round < 3; round += 1) {
     scene.live.insert(3, 900);
