@@ -63,6 +63,34 @@ describe('what is known of proofs', { timeout: 30_000 }, () => {
     assert.equal(count(scene, 'valid'), 1);
   });
 
+  it('says what was left out, after a restart as well', async () => {
+    const { scene, clock, once } = begin({ ...VERIFY, maxSizeBytes: 100 });
+    await using _scene = scene;
+    await once();
+    clock.advance(5 * MINUTE);
+    await once();
+    const said =
+      /^restorable until .*; but generations\/.*\.snapshot\.lz4 was not read, as it is larger than `max-size`$/;
+    assert.match(scene.replica.status.proof?.message ?? '', said);
+    await scene.restart();
+    assert.match(scene.replica.status.proof?.message ?? '', said);
+  });
+
+  it('a full proof that an outage hindered is made up for, although nothing has been written since', async () => {
+    const { scene, clock, once } = begin({ ...VERIFY, intervalMs: HOUR, quickIntervalMs: 0 });
+    await using _scene = scene;
+    await once();
+    clock.advance(HOUR);
+    scene.store.fault = ({ kind }) => (kind === 'read' || kind === 'readBytes' ? 'fail' : undefined);
+    await assert.rejects(once(0), { code: 'STORAGE_FAILED' });
+    assert.equal(scene.replica.status.lastError?.duty, 'validation');
+    scene.store.fault = () => undefined;
+    clock.advance(5 * MINUTE);
+    await once(0);
+    assert.equal(count(scene, 'valid'), 1);
+    assert.equal(scene.replica.status.proof?.outcome, 'proven');
+  });
+
   it('a process that was killed while it proved leaves no copy', async () => {
     const { scene, once } = begin();
     await using _scene = scene;
