@@ -462,6 +462,19 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'rolled-back-remains-believed',
+    breaks: 'after a kill what a rolled back transaction has overwritten counts as the end of the old log',
+    file: 'primary/continuity.ts',
+    edits: [{ find: ' && !remains.isOverwritten;', replace: ';' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/rolled-back-remains.test.ts',
+        only: 'prove nothing where a rolled back transaction has written',
+      },
+    ],
+  },
+  {
     name: 'overwritten-log-accepted',
     breaks: 'after a kill a log that was overwritten counts as the same',
     file: 'primary/continuity.ts',
@@ -574,6 +587,60 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'log-end-not-compared',
+    breaks: 'a destination goes on behind a finished log of another history that is as long',
+    file: 'primary/primary.ts',
+    edits: [
+      {
+        find: 'if (end.offsetBytes === cursor.chain.offsetBytes) return isSameChain(cursor.chain, end);',
+        replace: 'if (end.offsetBytes === cursor.chain.offsetBytes) return true;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/after-power-cut.test.ts',
+        only: 'is not continued by the next log, although it ends where its own log ended',
+      },
+    ],
+  },
+  {
+    name: 'header-waited-for',
+    breaks: 'a snapshot waits for a log that holds nothing but its header',
+    file: 'primary/log-keeper.ts',
+    edits: [
+      {
+        find: 'if (to.offsetBytes > WAL_HEADER_BYTES) return false;',
+        replace: 'if (to.offsetBytes > 0) return false;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/log-without-frames.test.ts',
+        only: 'a snapshot is stored all the same, and stands before what is written then',
+      },
+    ],
+  },
+  {
+    name: 'ended-generation-confirmed',
+    breaks: 'what is stored after its generation has ended is noted for the next one',
+    file: 'primary/primary.ts',
+    edits: [
+      {
+        find: 'if (generation === this.generation) this.#keeper.confirm(name, position);',
+        replace: 'if (name !== generation) this.#keeper.confirm(name, position);',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/generation-ended.test.ts',
+        only: 'has nothing noted of what is stored after its end',
+      },
+    ],
+  },
+  {
     name: 'verification-of-shipped-bytes-skipped',
     breaks: 'bytes are shipped as they lie in the file, checked or not',
     file: 'primary/cursor.ts',
@@ -676,6 +743,25 @@ export const MUTANTS: readonly Mutant[] = [
         kind: 'test',
         file: 'replica/order-of-steps.test.ts',
         only: 'one that lacks a log, or the start of one, is not continued',
+      },
+    ],
+  },
+  {
+    name: 'snapshot-alone-continued',
+    breaks: 'a first snapshot is continued although its log has lost what was copied',
+    file: 'replica/find-position.ts',
+    edits: [
+      {
+        find: 'return (await primary.resumeAtEnd(generation, index, { offsetBytes, salts, checksum })) !== undefined;',
+        replace:
+          'return (await primary.resumeAtEnd(generation, index, { offsetBytes, salts, checksum })) !== null;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/after-power-cut.test.ts',
+        only: 'is not continued when the log has lost what it was made of, and went on otherwise',
       },
     ],
   },
@@ -1012,6 +1098,24 @@ export const MUTANTS: readonly Mutant[] = [
         kind: 'test',
         file: 'restore/links.test.ts',
         only: 'a snapshot and the log of another history do not belong together',
+      },
+    ],
+  },
+  {
+    name: 'snapshot-checksum-unchecked',
+    breaks: 'a snapshot and a log that went on otherwise restore together',
+    file: 'restore/chain-applier.ts',
+    edits: [
+      {
+        find: 'if (!endsFrame({ header: chain.header, checksum }, bytes, last)) throw',
+        replace: 'if (!endsFrame({ header: chain.header, checksum }, bytes, last) && last < 0) throw',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/strange-chains.test.ts',
+        only: 'a snapshot of a log that went on otherwise is refused',
       },
     ],
   },
@@ -1423,6 +1527,43 @@ export const MUTANTS: readonly Mutant[] = [
         kind: 'test',
         file: 'replica/lease/lease.test.ts',
         only: 'a process that slept past its lease finds out at its next write, and never takes it back from a living one',
+      },
+    ],
+  },
+  {
+    name: 'superseded-by-own-swap-forgotten',
+    breaks:
+      'a process goes on with what another one has written to, when the answer to its take-over was lost',
+    file: 'replica/lease/lease.ts',
+    edits: [
+      {
+        find: 'if (former.superseded.some((one) => one.generation === generation)) return false;',
+        replace: '',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/lease.test.ts',
+        only: 'taken over by a swap whose answer is lost: what the other one has written to is not continued',
+      },
+    ],
+  },
+  {
+    name: 'lease-trouble-taken-for-an-object',
+    breaks: 'what cannot be written for want of a lease counts as there already',
+    file: 'replica/lease/lease.ts',
+    edits: [
+      {
+        find: 'if (attempt === SWAP_ATTEMPTS) throw contended(this.#parts.location, error);',
+        replace: 'if (attempt === SWAP_ATTEMPTS) throw error;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/lease.test.ts',
+        only: 'that cannot be renewed says nothing of the object that was to be written',
       },
     ],
   },
