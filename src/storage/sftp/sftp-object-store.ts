@@ -22,6 +22,7 @@ import type {
   WriteOptions,
   WrittenObject,
 } from '../object-store.ts';
+import { removeEach } from '../remove-each.ts';
 import { connectSftp } from './connect.ts';
 import { ConnectionKeeper } from './connection-keeper.ts';
 import type { FolderEntry, SftpConnection } from './connection.ts';
@@ -213,29 +214,31 @@ export class SftpObjectStore implements ObjectStore {
     }
   }
 
-  /** Tries every path, then throws the first failure. */
   async #removeFiles(
     connection: SftpConnection,
     paths: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const failures: unknown[] = [];
-    await severalAtOnce(paths, async (path) => {
-      signal?.throwIfAborted();
-      this.#tools.onRequest('DELETE');
-      await removeUnlessAbsent(connection, path).catch((error: unknown) =>
-        failures.push(requestFailed('remove', path, this.location, error)),
-      );
-    });
-    if (connection.isOpen) {
-      // Of those below one parent, the last one removes it.
-      const folders = [...new Set(paths.map((path) => folderOf(path)))];
-      await severalAtOnce(folders, async (folder) => {
-        signal?.throwIfAborted();
-        await removeEmptyFolders(connection, folder, this.#root);
-      });
+    try {
+      await removeEach(paths, REMOVALS_AT_ONCE, async (path) => this.#removeFile(connection, path), signal);
+    } finally {
+      if (connection.isOpen && signal?.aborted !== true) {
+        // Of those below one parent, the last one removes it.
+        const folders = [...new Set(paths.map((path) => folderOf(path)))];
+        const remove = async (folder: string): Promise<void> =>
+          removeEmptyFolders(connection, folder, this.#root);
+        await removeEach(folders, REMOVALS_AT_ONCE, remove, signal);
+      }
     }
-    if (failures.length > 0) throw failures[0];
+  }
+
+  async #removeFile(connection: SftpConnection, path: string): Promise<void> {
+    this.#tools.onRequest('DELETE');
+    try {
+      await removeUnlessAbsent(connection, path);
+    } catch (error) {
+      throw requestFailed('remove', path, this.location, error);
+    }
   }
 
   #remember(path: string): void {
@@ -258,13 +261,4 @@ export class SftpObjectStore implements ObjectStore {
 interface Folder {
   readonly prefix: string;
   readonly entries: readonly FolderEntry[];
-}
-
-/** Does `work` with each item, a bounded number at once. */
-async function severalAtOnce<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < items.length) await work(items[next++]!);
-  };
-  await settleAll(Array.from({ length: Math.min(REMOVALS_AT_ONCE, items.length) }, worker));
 }
