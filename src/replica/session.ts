@@ -1,12 +1,13 @@
 /** What is known of one destination for one generation, from the first look at it on. */
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type GenerationInventory, generationOf, readInventory } from '../generations/inventory.ts';
-import { formatPosition, type Generation } from '../generations/names.ts';
+import { formatPosition, type Generation, segmentKey } from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { storageFailed } from '../storage/storage-error.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
 import type { UploadRecord } from './upload-record.ts';
 
@@ -83,20 +84,53 @@ function continueSession(parts: SessionParts, generation: Generation, found: Fou
 
 /** Objects of the present log that cannot be continued would lie across those that are about to be written. */
 async function avoidOverlap(
-  { primary, store, record }: SessionParts,
+  parts: SessionParts,
   generation: Generation,
   held: GenerationInventory | undefined,
 ): Promise<void> {
+  const { primary, store, record } = parts;
   const last = Math.max(
     held?.segments.at(-1)?.index ?? -1,
     held?.snapshots.at(-1)?.index ?? -1,
     // It may still appear, where nobody saw it yet.
     record?.intendedIn(generation)?.from.index ?? -1,
   );
-  if (last < 0 || primary.position === undefined || last < primary.position.index) return;
+  if (last < 0 || primary.position === undefined) return;
+  if (last < primary.position.index) {
+    await assertNotThere(parts, generation, primary.position.index);
+    return;
+  }
   const what = `${store.location} cannot be continued in generation ${generation}`;
   await primary.abandonGeneration(generation, what);
   throw new RivuletError('CHAIN_BROKEN', what);
+}
+
+/**
+ * Nothing of the present log is listed. Is it so? A snapshot that stands further than a segment which a listing that is
+ * behind has left out would be in the way of every restore until that segment is listed, and the log is complete.
+ */
+async function assertNotThere(
+  { store, signal }: SessionParts,
+  generation: Generation,
+  index: number,
+): Promise<void> {
+  const key = segmentKey(generation, { index, offsetBytes: 0 });
+  if (!(await isThere(store, key, signal))) return;
+  throw storageFailed(`the listing of ${store.location} lacks ${key}, which is there: it is behind`, {
+    retry: true,
+    details: { key, location: store.location },
+  });
+}
+
+async function isThere(store: ObjectStore, key: string, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    for await (const _ of store.read(key, { signal })) break;
+    return true;
+  } catch (error) {
+    if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return false;
+    if (isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG', 'AGE_INVALID')) return true;
+    throw error;
+  }
 }
 
 /** A snapshot first, then the log from its start. */

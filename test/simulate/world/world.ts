@@ -423,21 +423,13 @@ export class World {
       if (snapshots.length === 0) continue;
       const whole = await this.#judge.restore(store, { generation });
       this.#assertSane(place, whole, `${place.name} generation ${generation}`);
-      if (whole.kind !== 'state' && this.#isWhole(place) && !this.#mayBeUnfinished)
+      if (whole.kind !== 'state' && this.#isWhole(place))
         throw new Violation(`${place.name} generation ${generation} does not restore: ${whole.why}`);
       const index = segments[Math.floor(share * segments.length)]?.index;
       if (index === undefined) continue;
       const one = await this.#judge.restore(store, { generation, index });
       this.#assertSane(place, one, `${place.name} generation ${generation} index ${index}`);
     }
-  }
-
-  /**
-   * By a listing that is behind, a destination seems to need a fresh snapshot; its log, which lies there already, is found
-   * and completed a moment later, unless the power is cut in between.
-   */
-  get #mayBeUnfinished(): boolean {
-    return this.hadStaleListings && this.powerCuts > 0;
   }
 
   /** Somebody damages an object: removes, shortens, changes or exchanges it. */
