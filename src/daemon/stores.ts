@@ -15,6 +15,9 @@ import { networkBackend, type ReloadableKeys } from './network-backends.ts';
 /** Long enough for an agent of the machine that is being restarted. */
 const KEYS_DEADLINE_MS = 8_000;
 
+/** Where a few attempts are enough, they are not to take minutes because each of them hangs. */
+const FEW_ATTEMPTS_DEADLINE_MS = 30_000;
+
 /** What a command or the daemon gives to the stores that it opens; all of it may be left out. */
 export interface StoreTools {
   readonly clock?: Clock;
@@ -89,7 +92,7 @@ async function openNetworkStore(destination: NetworkDestination, tools: StoreToo
 
 function retryPolicyOf({ attemptsMax, personWaits = false }: StoreTools): Partial<RetryPolicy> {
   return {
-    ...(attemptsMax === undefined ? {} : { attemptsMax }),
+    ...(attemptsMax === undefined ? {} : { attemptsMax, deadlineMs: FEW_ATTEMPTS_DEADLINE_MS }),
     ...(personWaits ? { keysDeadlineMs: KEYS_DEADLINE_MS } : {}),
   };
 }

@@ -9,6 +9,9 @@ import type { Logger } from '../base/log.ts';
 /** What heals sooner is nothing to tell. */
 const NOTICE_AFTER_MS = 8_000;
 
+/** Nobody looks at it; without a reason each abort would make an exception with a stack. */
+const ANSWERED = new Error('it was answered');
+
 export interface FailingCall {
   /** As in "write a/b". */
   readonly what: string;
@@ -46,6 +49,28 @@ export class RetryNotice {
       ...hint,
       ...times,
     });
+  }
+
+  /** @param work - one request with a short answer, which takes long on no line that is good for anything */
+  async whileWaiting<T>(what: string, work: Promise<T>): Promise<T> {
+    const answered = new AbortController();
+    this.#clock.sleep(NOTICE_AFTER_MS, answered.signal).then(
+      () => this.#silent(what),
+      () => undefined,
+    );
+    try {
+      return await work;
+    } finally {
+      answered.abort(ANSWERED);
+    }
+  }
+
+  #silent(what: string): void {
+    const sinceMs = this.#clock.monotonicMs() - NOTICE_AFTER_MS;
+    if (this.#toldSinceMs !== undefined || this.#lastSuccessMs > sinceMs) return;
+    this.#toldSinceMs = sinceMs;
+    const hint = 'Is the network up, and does a firewall let the connection through?';
+    this.#logger.warn('still waiting for an answer', { what, hint, waitedMs: NOTICE_AFTER_MS });
   }
 
   /** A call has failed for good: whoever made it tells of it, and of the end of it. */

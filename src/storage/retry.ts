@@ -75,6 +75,11 @@ export class StorageRetrier implements Retrier {
     }
   }
 
+  /** Waits for one request whose answer is short, and tells when it stays away for seconds. */
+  async whileWaiting<T>(what: string, work: Promise<T>): Promise<T> {
+    return this.#notice.whileWaiting(what, work);
+  }
+
   /** The attempts of one call, for a caller that goes on where the last one ended. */
   begin(what: string, signal?: AbortSignal): Attempts {
     const tools = { ...this.#tools, notice: this.#notice, troubles: this.#troubles };

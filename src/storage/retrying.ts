@@ -86,8 +86,9 @@ class RetryingStore implements ObjectStore {
   }
 
   async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
-    return this.#whole(`list ${prefix}`, options, 0, async (signal) =>
-      this.#store.listFolders(prefix, { signal }),
+    const what = `list ${prefix}`;
+    return this.#whole(what, options, 0, async (signal) =>
+      this.#retrier.whileWaiting(what, this.#store.listFolders(prefix, { signal })),
     );
   }
 
@@ -130,8 +131,9 @@ class RetryingStore implements ObjectStore {
   }
 
   async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
-    return this.#whole(`read ${key}`, options, UNTOLD_BYTES, async (signal) =>
-      this.#store.readVersioned(key, { signal }),
+    const what = `read ${key}`;
+    return this.#whole(what, options, UNTOLD_BYTES, async (signal) =>
+      this.#retrier.whileWaiting(what, this.#store.readVersioned(key, { signal })),
     );
   }
 
@@ -202,9 +204,10 @@ class RetryingStore implements ObjectStore {
     const watch = new StallWatch(this.#clock, DOWNLOAD_STALL_MS, this.#named(what), signal);
     const iterator = source(watch.signal)[Symbol.asyncIterator]();
     let isDone = false;
+    const first = async (): Promise<IteratorResult<T>> => this.#retrier.whileWaiting(what, iterator.next());
     try {
-      for (;;) {
-        const next = await watch.watched(async () => iterator.next());
+      for (let isFirst = true; ; isFirst = false) {
+        const next = await watch.watched(isFirst ? first : async () => iterator.next());
         isDone = next.done === true;
         if (next.done === true) return;
         yield next.value;

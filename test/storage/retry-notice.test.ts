@@ -73,3 +73,26 @@ describe('an outage that is tried away', () => {
     assert.deepEqual(logger.messages(), [TOLD]);
   });
 });
+
+describe('a request that is not answered', () => {
+  const WAITING = 'still waiting for an answer';
+
+  it('is told of while it is waited for, and so is the end of it', async () => {
+    const { clock, logger, retrier } = scene();
+    const call = retrier.run('list a/', async () => retrier.whileWaiting('list a/', clock.sleep(15_000)));
+    await clock.during(call);
+    assert.deepEqual(logger.messages(), [WAITING, OVER]);
+    assert.deepEqual(logger.lines[0]!.fields['what'], 'list a/');
+    assert.match(String(logger.lines[0]!.fields['hint']), /firewall/);
+  });
+
+  it('is not told of when the answer comes within seconds, and leaves no timer', async () => {
+    const { clock, logger, retrier } = scene();
+    await clock.during(retrier.run('x', async () => retrier.whileWaiting('x', clock.sleep(5_000))));
+    assert.deepEqual(logger.messages(), []);
+    assert.equal(clock.sleeping, 0);
+    const refused = retrier.whileWaiting('x', Promise.reject(new Error('refused')));
+    await assert.rejects(refused, /refused/);
+    assert.equal(clock.sleeping, 0);
+  });
+});
