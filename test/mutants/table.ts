@@ -771,8 +771,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'replica/session.ts',
     edits: [
       {
-        find: 'if (last < 0 || primary.position === undefined || last < primary.position.index) return;',
-        replace: 'if (last < Number.POSITIVE_INFINITY) return;',
+        find: 'if (last < 0 || primary.position === undefined) return;',
+        replace: 'if (last < Number.POSITIVE_INFINITY || primary.position === undefined) return;',
       },
     ],
     caughtBy: [
