@@ -118,7 +118,9 @@ class RetryingStore implements ObjectStore {
         throw this.#tooShort(key, receivedBytes, promisedBytes, isEnd);
       } catch (error) {
         await attempts.failed(error);
-        if (receivedBytes === options.lengthBytes) return;
+        if (receivedBytes < (options.lengthBytes ?? Number.POSITIVE_INFINITY)) continue;
+        attempts.succeeded();
+        return;
       }
     }
   }

@@ -67,6 +67,22 @@ conformance(
 );
 
 describe('retrying store', () => {
+  it('shows no trouble any more once a read has all that was asked for, however its last attempt ended', async () => {
+    const clock = new FakeClock();
+    const shown: unknown[] = [];
+    const onTrouble = (error: unknown): void => void shown.push(error);
+    const retrier = new StorageRetrier({ clock, logger: silentLogger, onTrouble });
+    async function* breaking(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('all');
+      throw passingTrouble();
+    }
+    const store = retryingStore(storeWith({ read: breaking }), retrier, clock);
+    const read = await clock.during(bytesOf(store.read('a', { lengthBytes: 3 })));
+    assert.equal(read.toString(), 'all');
+    assert.equal(shown.length, 2);
+    assert.equal(shown.at(-1), undefined);
+  });
+
   it('makes whole calls again', async () => {
     const { clock, flaky, store } = scene(
       Array(20)
