@@ -49,8 +49,12 @@ function orphans({ snapshots, segments }: GenerationInventory, windowStartMs: nu
   return segments.filter(({ index, createdAt }) => index < first && createdAt < windowStartMs);
 }
 
-function doomedOf(inventory: Inventory, from: GenerationInventory, windowStartMs: number): Doomed {
-  if (isSuperseded(inventory, from, windowStartMs)) return from;
+function doomedOf(
+  inventory: Inventory,
+  from: GenerationInventory,
+  { windowStartMs, present }: { readonly windowStartMs: number; readonly present: Generation | undefined },
+): Doomed {
+  if (from.generation !== present && isSuperseded(inventory, from, windowStartMs)) return from;
   const keep = oldestKept(from, windowStartMs);
   if (keep === undefined) return { snapshots: [], segments: orphans(from, windowStartMs), ends: [] };
   return {
@@ -65,10 +69,18 @@ function doomedOf(inventory: Inventory, from: GenerationInventory, windowStartMs
  * Decides what to delete; pure.
  *
  * @param retentionMs - length of the window; 0 or less keeps everything
+ * @param present - the generation that is being written: whatever others store beside it, and whatever the clocks say, it
+ *   is superseded by none
  */
-export function planRetention(inventory: Inventory, retentionMs: number, nowMs: number): RetentionPlan {
+export function planRetention(
+  inventory: Inventory,
+  retentionMs: number,
+  nowMs: number,
+  present?: Generation,
+): RetentionPlan {
   const windowStartMs = retentionMs > 0 ? nowMs - retentionMs : Number.NEGATIVE_INFINITY;
-  const doomed = inventory.generations.map((from) => ({ from, ...doomedOf(inventory, from, windowStartMs) }));
+  const when = { windowStartMs, present };
+  const doomed = inventory.generations.map((from) => ({ from, ...doomedOf(inventory, from, when) }));
   const snapshots = doomed.flatMap((one) => one.snapshots);
   const segments = doomed.flatMap((one) => one.segments);
   const ends = doomed.flatMap((one) => one.ends);
@@ -89,6 +101,6 @@ export function planRetention(inventory: Inventory, retentionMs: number, nowMs: 
  * Whether time alone will let go of more than `plan` does. A window that moves on never takes anything back, so what goes
  * one day is what goes when everything has left the window.
  */
-export function expiresLater(inventory: Inventory, plan: RetentionPlan): boolean {
-  return planRetention(inventory, 1, Number.POSITIVE_INFINITY).keys.length > plan.keys.length;
+export function expiresLater(inventory: Inventory, plan: RetentionPlan, present?: Generation): boolean {
+  return planRetention(inventory, 1, Number.POSITIVE_INFINITY, present).keys.length > plan.keys.length;
 }

@@ -263,7 +263,9 @@ export class Duties {
     const { store, clock, logger } = this.#parts;
     const { retentionMs } = this.#settings;
     const nowMs = clock.now();
-    const { isIdle, inventory } = await enforceRetention({ store, retentionMs, nowMs, logger, signal });
+    const present = generation;
+    const parts = { store, retentionMs, nowMs, present, logger, signal };
+    const { isIdle, inventory } = await enforceRetention(parts);
     this.#schedule = { ...this.#schedule, retentionCheckedAtMs: clock.now(), retentionIsIdle: isIdle };
     this.#tellOfOthers(otherWriters(inventory, generation));
   }

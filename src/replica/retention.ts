@@ -1,6 +1,7 @@
 /** Carries out a retention plan at one destination. */
 import type { Logger } from '../base/log.ts';
 import { type Inventory, readInventory } from '../generations/inventory.ts';
+import type { Generation } from '../generations/names.ts';
 import { expiresLater, planRetention } from '../generations/retention-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -11,6 +12,8 @@ export interface RetentionParts {
   readonly store: ObjectStore;
   readonly retentionMs: number;
   readonly nowMs: number;
+  /** The generation that is being written. */
+  readonly present?: Generation | undefined;
   readonly logger: Logger;
   readonly signal?: AbortSignal | undefined;
 }
@@ -30,7 +33,7 @@ export interface RetentionOutcome {
 export async function enforceRetention(parts: RetentionParts): Promise<RetentionOutcome> {
   const { store, logger, signal } = parts;
   const inventory = await readInventory(store, signal === undefined ? {} : { signal });
-  const plan = planRetention(inventory, parts.retentionMs, parts.nowMs);
+  const plan = planRetention(inventory, parts.retentionMs, parts.nowMs, parts.present);
   for (let at = 0; at < plan.keys.length; at += REMOVE_BATCH) {
     await store.remove(plan.keys.slice(at, at + REMOVE_BATCH), { signal });
   }
@@ -42,5 +45,5 @@ export async function enforceRetention(parts: RetentionParts): Promise<Retention
       bytes: plan.bytes,
     });
   }
-  return { removed: plan.keys.length, isIdle: !expiresLater(inventory, plan), inventory };
+  return { removed: plan.keys.length, isIdle: !expiresLater(inventory, plan, parts.present), inventory };
 }

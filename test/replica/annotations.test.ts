@@ -130,6 +130,27 @@ describe('retention at a destination', { timeout: 30_000 }, () => {
     assert.equal((await enforceRetention({ ...parts, retentionMs: 0 })).removed, 0);
   });
 
+  it('takes nothing of the generation that is being written, whatever another writer and the clocks do', async () => {
+    const store = new MemoryStore();
+    const present = '00112233445566aa';
+    const other = '00112233445566bb';
+    for (const [generation, timeMs] of [
+      [present, 1000],
+      [other, 2000],
+    ] as const) {
+      store.put(snapshotKey(generation, 0), new Uint8Array(1), timeMs);
+      store.put(segmentKey(generation, { index: 0, offsetBytes: 0 }), new Uint8Array(1), timeMs);
+    }
+    const parts = { store, retentionMs: 1000, nowMs: 3_600_000, logger: new RecordingLogger() };
+    const { removed, isIdle } = await enforceRetention({ ...parts, present });
+    assert.deepEqual({ removed, isIdle }, { removed: 0, isIdle: true });
+    assert.equal((await enforceRetention({ ...parts, present: other })).removed, 2);
+    assert.deepEqual(
+      store.keys().filter((key) => key.includes(present)),
+      [],
+    );
+  });
+
   it('is idle beside an old generation that was written to after the present one got its snapshot', async () => {
     const DAY = 86_400_000;
     const store = new MemoryStore();
