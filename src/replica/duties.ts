@@ -8,7 +8,14 @@ import { type Files, systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { otherWriters } from '../generations/other-writers.ts';
-import { comparePositions, formatIndex, type Generation, type Position } from '../generations/names.ts';
+import {
+  comparePositions,
+  formatIndex,
+  type Generation,
+  type Position,
+  snapshotKey,
+  snapshotPrefix,
+} from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
@@ -65,6 +72,8 @@ export class Duties {
   readonly #othersTold = new Set<Generation>();
   readonly #prover: Prover;
   #session: Session | undefined;
+  /** A snapshot that was sent and failed: the answer may have been lost, and the whole of it may be there. */
+  #unheard: { readonly generation: Generation; readonly index: number } | undefined;
 
   constructor(settings: DutySettings, parts: DutyParts) {
     this.#settings = settings;
@@ -185,7 +194,7 @@ export class Duties {
   }
 
   async #perform(kind: DutyKind, session: Session, signal: AbortSignal | undefined): Promise<void> {
-    if (kind === 'snapshot') await this.#takeSnapshot(session, signal);
+    if (kind === 'snapshot') await this.#renewSnapshot(session, signal);
     else if (kind === 'retention') await this.#enforceRetention(session, signal);
     else if (kind === 'validation') await this.#proveFully(session, signal);
     else await this.#prove(session, signal);
@@ -205,6 +214,7 @@ export class Duties {
     const stored = async (): Promise<void> => {
       await this.#confirmedThrough(session, snapshot.position, signal);
     };
+    this.#unheard = { generation: session.generation, index: snapshot.position.index };
     try {
       await this.upload(session.generation, snapshot, stored, signal);
     } catch (error) {
@@ -216,6 +226,27 @@ export class Duties {
       this.snapshotIsFrom(this.#parts.clock.now());
     }
     session.snapshotIndex = snapshot.position.index;
+    this.#unheard = undefined;
+  }
+
+  async #renewSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    if (!(await this.#hasArrived(session, signal))) await this.#takeSnapshot(session, signal);
+  }
+
+  /** Whether the one before, which is said to have failed, is there: then no other is due so soon. */
+  async #hasArrived(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+    const unheard = this.#unheard;
+    if (unheard?.generation !== session.generation) return false;
+    const { store, logger } = this.#parts;
+    for await (const { key, modifiedAt } of store.list(snapshotPrefix(session.generation), { signal })) {
+      if (key !== snapshotKey(session.generation, unheard.index)) continue;
+      logger.info('the snapshot that seemed to fail is there', { index: formatIndex(unheard.index) });
+      this.snapshotIsFrom(modifiedAt.getTime());
+      session.snapshotIndex = unheard.index;
+      this.#unheard = undefined;
+      return true;
+    }
+    return false;
   }
 
   /** Uploads and closes a snapshot. */

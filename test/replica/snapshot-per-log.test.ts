@@ -5,9 +5,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
+import { storageFailed } from '../../src/storage/storage-error.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
 
+const HOUR_MS = 3_600_000;
 const SNAPSHOT_INTERVAL_MS = 1;
 const CHECKPOINT_PAGES = 60;
 
@@ -22,7 +26,51 @@ class CountingStore extends MemoryStore {
   }
 }
 
+/** The answer to the next snapshot is lost. */
+class ForgetfulStore extends CountingStore {
+  isForgetful = false;
+
+  override async write(...call: Parameters<MemoryStore['write']>): ReturnType<MemoryStore['write']> {
+    const written = await super.write(...call);
+    if (!this.isForgetful || !call[0].includes('/snapshots/')) return written;
+    throw storageFailed('the answer was lost', { retry: true });
+  }
+}
+
 describe('snapshots by interval', () => {
+  it('one whose answer was lost is not followed by another, in a later log', async () => {
+    const clock = new FakeClock();
+    const store = new ForgetfulStore();
+    const settings = { snapshotIntervalMs: HOUR_MS };
+    await using scene = new ReplicaScene({
+      store,
+      clock,
+      settings,
+      primary: { checkpoint: { minPages: 1 } },
+    });
+    const { signal } = new AbortController();
+    const goOn = async (ms: number): Promise<void> => {
+      clock.advance(ms);
+      store.nowMs = clock.now();
+      scene.live.insert(3, 2000);
+      await scene.sync();
+      scene.live.insert(3, 2000);
+      await scene.sync();
+    };
+    store.nowMs = clock.now();
+    await scene.sync();
+    await goOn(HOUR_MS);
+    store.isForgetful = true;
+    await assert.rejects(scene.replica.once(signal), /answer was lost/);
+    store.isForgetful = false;
+    await goOn(60_000);
+    await scene.replica.once(signal);
+    assert.equal(store.snapshots.length, 2);
+    await goOn(HOUR_MS);
+    await scene.replica.once(signal);
+    assert.equal(store.snapshots.length, 3);
+  });
+
   it('wait for the next log, so that the moments since the last one stay restorable', async () => {
     using live = new LiveDatabase();
     const primary = openPrimary(live.path, { checkpoint: { minPages: CHECKPOINT_PAGES } });
