@@ -90,6 +90,19 @@ describe('commands with S3', { skip: whyNoCeph() ?? false }, () => {
     await byUrl(other, `s3://127.0.0.1:${ceph.port}/commands/in-path`);
   });
 
+  it('by a URL that names the bucket of a tenant', async () => {
+    using scratch = new Scratch();
+    const keys = await ceph.createTenant('acme', 'app');
+    const before = { ...process.env };
+    process.env['LITESTREAM_ACCESS_KEY_ID'] = keys.accessKeyId;
+    process.env['LITESTREAM_SECRET_ACCESS_KEY'] = keys.secretAccessKey;
+    try {
+      await byUrl(scratch, `s3://acme%3Aapp/db?endpoint=${ceph.endpoint}`);
+    } finally {
+      Object.assign(process.env, before);
+    }
+  });
+
   it('with keys from a file that is changed: SIGHUP takes the new ones at once, nothing stops', async () => {
     using scratch = new Scratch();
     const path = scratch.file('app.db');

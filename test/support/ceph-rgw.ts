@@ -91,13 +91,13 @@ export class CephRgw implements AsyncDisposable {
     this.endpoint = `http://127.0.0.1:${port}`;
   }
 
-  /** A client with the lasting keys, for looking at the store past Rivulet; destroy it after use. */
-  client(): S3Client {
+  /** A client for looking at the store past Rivulet; destroy it after use. @param keys - the lasting ones when absent */
+  client({ accessKeyId, secretAccessKey }: AwsKeys = this.keys): S3Client {
     return new S3Client({
       region: this.region,
       endpoint: this.endpoint,
       forcePathStyle: true,
-      credentials: { accessKeyId: this.keys.accessKeyId, secretAccessKey: this.keys.secretAccessKey },
+      credentials: { accessKeyId, secretAccessKey },
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
@@ -131,6 +131,24 @@ export class CephRgw implements AsyncDisposable {
     });
     const { accessKeyId, secretAccessKey, sessionToken, expiration } = await assume();
     return { accessKeyId, secretAccessKey, sessionToken, expiresAtMs: expiration?.getTime() };
+  }
+
+  /** A user in a tenant of its own, whose buckets others name `tenant:bucket`, with a bucket. @returns its keys */
+  async createTenant(tenant: string, bucket: string): Promise<AwsKeys> {
+    const keys = { accessKeyId: `${tenant}-key`, secretAccessKey: `${tenant}-secret` };
+    const words = ['user', 'create', `--tenant=${tenant}`, '--uid=owner', '--display-name=owner'];
+    await this.#cluster.admin(
+      ...words,
+      `--access-key=${keys.accessKeyId}`,
+      `--secret=${keys.secretAccessKey}`,
+    );
+    const client = this.client(keys);
+    try {
+      await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    } finally {
+      client.destroy();
+    }
+    return keys;
   }
 
   /** Ends the gateway's process, as an outage: nobody listens any more, the data stays. */
@@ -178,8 +196,11 @@ class Cluster {
     await this.#startObjectDaemon();
   }
 
+  async admin(...args: string[]): Promise<string> {
+    return this.#run('radosgw-admin', args);
+  }
+
   async makeUserAndRole(): Promise<void> {
-    const admin = async (...args: string[]): Promise<string> => this.#run('radosgw-admin', args);
     const trust = {
       Version: '2012-10-17',
       Statement: [
@@ -195,11 +216,11 @@ class Cluster {
       Statement: [{ Effect: 'Allow', Action: ['s3:*'], Resource: 'arn:aws:s3:::*' }],
     };
     const keys = [`--access-key=${CEPH_KEYS.accessKeyId}`, `--secret=${CEPH_KEYS.secretAccessKey}`];
-    await admin('user', 'create', '--uid=test', '--display-name=test', ...keys, '--caps=roles=*');
+    await this.admin('user', 'create', '--uid=test', '--display-name=test', ...keys, '--caps=roles=*');
     const role = '--role-name=S3Access';
     const document = `--assume-role-policy-doc=${JSON.stringify(trust)}`;
-    await admin('role', 'create', role, '--path=/', document);
-    await admin('role-policy', 'put', role, '--policy-name=P', `--policy-doc=${JSON.stringify(policy)}`);
+    await this.admin('role', 'create', role, '--path=/', document);
+    await this.admin('role-policy', 'put', role, '--policy-name=P', `--policy-doc=${JSON.stringify(policy)}`);
   }
 
   /** A daemon in the foreground; what it prints goes into a file of the log folder. */
