@@ -36,11 +36,12 @@ function summarize(outcomes: readonly Outcome[], elapsedMs: number): void {
 async function main(suite: Suite, pattern: string | undefined, jobs: number): Promise<boolean> {
   const startedMs = performance.now();
   const { batches, flags } = narrow(batchesOf(suite), pattern);
+  const manner = { limits: limitsOf(suite), place: suite === 'unit' ? 'memory' : 'disk', flags } as const;
   const outcomes: Outcome[] = [];
   const rest = batches.values();
   const work = async (): Promise<void> => {
     for (const batch of rest) {
-      const outcome = await runBatch(batch, limitsOf(suite), flags);
+      const outcome = await runBatch(batch, manner);
       show(outcome);
       outcomes.push(outcome);
     }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { type Batch, type Limits, ROOT } from './batches.ts';
 import { endAll, leftovers, MARK } from './leftovers.ts';
+import { type Place, TemporaryFolder } from './temporary-folder.ts';
 
 /** The pipe through which a batch tells which test begins. */
 export const PROGRESS_FD = 3;
@@ -19,6 +20,14 @@ const LAST_LINES = 30;
 const LOOK_MS = 250;
 /** For the reporter, to tell what it knows before the end. */
 const LAST_WORDS_MS = 1_000;
+
+/** How a suite is run. */
+export interface Manner {
+  readonly limits: Limits;
+  readonly place: Place;
+  /** For the test runner. */
+  readonly flags: readonly string[];
+}
 
 export interface Outcome {
   readonly title: string;
@@ -37,11 +46,15 @@ export function endBatches(): void {
   for (const mark of running) endAll(mark);
 }
 
-export async function runBatch(batch: Batch, limits: Limits, flags: readonly string[]): Promise<Outcome> {
+export async function runBatch(batch: Batch, { limits, place, flags }: Manner): Promise<Outcome> {
+  using folder = new TemporaryFolder(place);
   const startedMs = performance.now();
   const mark = randomUUID();
   running.add(mark);
-  const child = start(batch, limits, flags, mark);
+  const child = start(batch, [`--test-timeout=${limits.testMs}`, ...flags], {
+    [MARK]: mark,
+    TMPDIR: folder.path,
+  });
   const report = new Report();
   for (const stream of [child.stdout, child.stderr]) report.read(stream, (line) => report.take(line));
   report.read(child.stdio[PROGRESS_FD], (line) => report.progress.push(line));
@@ -62,19 +75,18 @@ export async function runBatch(batch: Batch, limits: Limits, flags: readonly str
   };
 }
 
-function start(batch: Batch, limits: Limits, flags: readonly string[], mark: string): ChildProcess {
+function start(batch: Batch, flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
   const options = [
     '--test',
     '--test-isolation=none',
     '--test-reporter=spec',
-    `--test-timeout=${limits.testMs}`,
     `--import=${new URL('tell-progress.ts', import.meta.url).href}`,
     ...flags,
   ];
   const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
   return spawn(process.execPath, [...options, ...batch.files], {
     cwd: ROOT,
-    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, [MARK]: mark, ...color },
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, ...color, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
 }

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT_FAILED, EXIT_OK } from '../../src/cli/exit-codes.ts';
 import { runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 const STANDBY = 'another process writes to this replica; waiting as a standby';
 const LOST = 'the lease is lost: later changes of this process are not stored at this destination';
@@ -31,7 +31,7 @@ function settingsOf(name: string, lease: Readonly<Record<string, string>> = {}):
   const replica = {
     path: scratch.file('replica'),
     'sync-interval': '10ms',
-    lease: { duration: '1s', ...lease },
+    lease: { duration: '3s', ...lease },
   };
   writeFileSync(path, JSON.stringify({ dbs: [{ path: scratch.file(`${name}.db`), replicas: [replica] }] }));
   return path;
@@ -53,13 +53,10 @@ async function restored(): Promise<string[]> {
 
 /** Restores until `text` is what comes last. */
 async function untilRestored(text: string): Promise<void> {
-  for (let tries = 0; (await restored()).at(-1) !== text; tries++) {
-    assert.ok(tries < 40, `${text} is not stored`);
-    await delay(100);
-  }
+  await until(`${text} is stored`, async () => (await restored()).at(-1) === text);
 }
 
-describe('one writer at a time', { timeout: 120_000 }, () => {
+describe('one writer at a time', () => {
   test('the new instance waits, says for whom, and takes over when the old one ends', async () => {
     const a = replicate('a', { renew: 'always' });
     await a.said('snapshot written');

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { EXIT_FINAL_SYNC_FAILED, EXIT_OK, exitCodeOfSignal } from '../../src/cli/exit-codes.ts';
 import { runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 let scratch = new Scratch();
 beforeEach(() => {
@@ -155,14 +156,12 @@ describe('replicate -exec ends', () => {
 
 /** Resolves when there is no such process, as soon as the system has cleaned up after it. */
 async function gone(pid: number): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  await until(`process ${pid} is gone`, () => {
     try {
       process.kill(pid, 0);
-      if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return;
+      return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
     } catch {
-      return;
+      return true;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`process ${pid} is still there`);
+  });
 }

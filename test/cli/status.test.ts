@@ -5,10 +5,10 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { type Ended, runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 let scratch = new Scratch();
 let running: Started[] = [];
@@ -58,12 +58,13 @@ async function replicate(flags: readonly string[], text: string = 'snapshot writ
 
 /** Asks until the answer has this exit status. */
 async function statusWith(code: number, words: readonly string[]): Promise<Ended> {
-  for (let attempt = 0; ; attempt++) {
-    const ended = await runRivulet(['status', ...words]);
-    if (ended.code === code) return ended;
-    assert.ok(attempt < 20, `${ended.code}: ${ended.out}${ended.err}`);
-    await delay(200);
-  }
+  let ended = await runRivulet(['status', ...words]);
+  const isSo = async (): Promise<boolean> => {
+    if (ended.code !== code) ended = await runRivulet(['status', ...words]);
+    return ended.code === code;
+  };
+  await until(`status ${code}`, isSo, () => `${ended.code}: ${ended.out}${ended.err}`);
+  return ended;
 }
 
 test('a healthy process: status 0 and every fact; after its end: status 1 and what was known last', async () => {

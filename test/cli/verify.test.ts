@@ -33,7 +33,7 @@ async function watched(onOutput: (text: string) => void, ...words: string[]): Pr
   return { code, ...text };
 }
 
-describe('verify', { timeout: 60_000 }, () => {
+describe('verify', () => {
   let scratch: Scratch;
   let url: string;
 

@@ -10,6 +10,7 @@ import { openKeySource, openSource } from '../../src/credentials/open.ts';
 import type { CredentialSettings } from '../../src/credentials/settings.ts';
 import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 import { belongTogether, failureOf, keysNumber } from './support.ts';
 
 const TOOLS = { clock: systemClock, logger: silentLogger };
@@ -28,14 +29,6 @@ function writeOld(path: string, text: string, secondsAgo = 60): void {
 
 function open(settings: CredentialSettings, environment: NodeJS.ProcessEnv = {}): KeyKeeper {
   return openKeySource(settings, { ...TOOLS, environment });
-}
-
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (let round = 0; round < 300; round++) {
-    if (await isSo()) return;
-    await sleep(20);
-  }
-  assert.fail(`${what} did not happen within 6 s`);
 }
 
 test('an environment file: keys, token and time of expiry', async () => {

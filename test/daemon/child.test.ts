@@ -43,7 +43,7 @@ async function untilGone(pid: number): Promise<void> {
   while (isAlive(pid)) await delay(5);
 }
 
-describe('a supervised child', { timeout: 20_000 }, () => {
+describe('a supervised child', () => {
   test("gives its own exit code, and a signal's as a shell does", async () => {
     const own = await (await start(`sh -c 'exit 7'`)).exited;
     assert.deepEqual([own, exitCodeOfChild(own)], [{ code: 7, signal: null }, 7]);

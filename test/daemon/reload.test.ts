@@ -1,7 +1,6 @@
 /** The real program takes another configuration at SIGHUP, under load. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,7 +9,9 @@ import { readInventory } from '../../src/generations/inventory.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { startRivulet, type Started } from '../support/run-rivulet.ts';
+import { freePort } from '../support/free-port.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 const EVERY_MS = 5;
 
@@ -19,6 +20,9 @@ class Writer {
   readonly #database: DatabaseSync;
   readonly #timer: NodeJS.Timeout;
   rows = 0;
+  /** The longest time between two rows. */
+  pauseMaxMs = 0;
+  #wroteAtMs = performance.now();
 
   constructor(path: string) {
     this.#database = new DatabaseSync(path);
@@ -31,6 +35,9 @@ class Writer {
   write(): void {
     this.#database.prepare('INSERT INTO t VALUES (?, ?)').run(this.rows, Date.now());
     this.rows++;
+    const nowMs = performance.now();
+    this.pauseMaxMs = Math.max(this.pauseMaxMs, nowMs - this.#wroteAtMs);
+    this.#wroteAtMs = nowMs;
   }
 
   stop(): void {
@@ -66,7 +73,7 @@ class Scene implements Disposable {
         ...replicas.map((replica) => `      - {${replica}, sync-interval: 10ms}`),
       ].join('\n'),
     );
-    writeFileSync(this.config, ['shutdown-timeout: 5s', ...extra, 'dbs:', ...dbs, ''].join('\n'));
+    writeFileSync(this.config, ['shutdown-timeout: 60s', ...extra, 'dbs:', ...dbs, ''].join('\n'));
   }
 
   start(...more: string[]): Started {
@@ -127,11 +134,8 @@ async function reloaded(running: Started, times: number): Promise<void> {
 }
 
 async function saidTimes(running: Started, text: string, times: number): Promise<void> {
-  const endMs = performance.now() + 15_000;
-  while (running.text().split(text).length - 1 < times) {
-    assert.ok(performance.now() < endMs, `waited in vain for "${text}":\n${running.text()}`);
-    await delay(20);
-  }
+  const isSaid = (): boolean => running.text().split(text).length - 1 >= times;
+  await until(`"${text}" ${times} times`, isSaid, () => running.text());
 }
 
 describe('SIGHUP', () => {
@@ -145,9 +149,9 @@ describe('SIGHUP', () => {
     });
     const running = scene.start();
     await saidTimes(running, 'snapshot written', 3);
-    await delay(300);
+    const stored = async (): Promise<number> => (await scene.uploads('stays')).length;
+    await until('it is under way', async () => (await stored()) > 10);
 
-    const began = Date.now();
     scene.configure({
       a: [
         `name: stays, path: ${scene.path('stays')}`,
@@ -159,7 +163,8 @@ describe('SIGHUP', () => {
     running.process.kill('SIGHUP');
     await reloaded(running, 1);
     assert.match(running.text(), /replicasAdded=1.*replicasRestarted=2|replicasRestarted=2.*replicasAdded=1/);
-    await delay(300);
+    const between = await stored();
+    await until('it goes on', async () => (await stored()) > between + 10);
 
     const third = scene.writer('c');
     scene.configure(
@@ -172,8 +177,8 @@ describe('SIGHUP', () => {
     const secondRows = second.rows;
     running.process.kill('SIGHUP');
     await reloaded(running, 2);
-    const ended = Date.now();
-    await delay(300);
+    const afterwards = await stored();
+    await until('it goes on', async () => (await stored()) > afterwards + 10);
 
     for (const writer of [first, second, third]) writer.stop();
     running.process.kill('SIGTERM');
@@ -188,9 +193,11 @@ describe('SIGHUP', () => {
     for (const replica of ['stays', 'changes', 'new', 'b-replica']) {
       assert.equal((await scene.generations(replica)).length, 1, `${replica} went on with its generation`);
     }
-    const uploads = (await scene.uploads('stays')).filter((at) => at > began - 200 && at < ended + 200);
-    const gaps = uploads.slice(1).map((at, n) => at - (uploads[n] ?? at));
-    assert.ok(uploads.length > 10 && Math.max(...gaps) < 1_500, `gaps of ${gaps.join(' ')} ms`);
+    const uploads = await scene.uploads('stays');
+    const gapMs = Math.max(...uploads.slice(1).map((at, n) => at - (uploads[n] ?? at)));
+    // A machine that is slow is slow for the application, too.
+    const limitMs = 1_500 + 10 * first.pauseMaxMs;
+    assert.ok(gapMs < limitMs, `a gap of ${gapMs} ms, the application paused for ${first.pauseMaxMs} ms`);
   });
 
   it('a configuration with errors is refused, line by line, and everything goes on', async () => {
@@ -253,11 +260,3 @@ describe('SIGHUP', () => {
     assert.equal((await running.ended).code, 7);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
-}

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 
-describe('a new log on demand', { timeout: 30_000 }, () => {
+describe('a new log on demand', () => {
   it('begins although nobody writes, and the chain goes on', async () => {
     using live = new LiveDatabase();
     live.insert(20, 1000);

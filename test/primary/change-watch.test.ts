@@ -10,16 +10,9 @@ import { follow } from '../../src/primary/follow.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until, untilQuiet } from '../support/until.ts';
 
 const NEVER_MS = 3_600_000;
-
-async function until(condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5000;
-  while (!condition()) {
-    assert.ok(performance.now() < endMs, 'waited in vain');
-    await delay(2);
-  }
-}
 
 function watchOf(path: string, pollIntervalMs: number): { watch: ChangeWatch; seen: () => number } {
   let seen = 0;
@@ -27,21 +20,21 @@ function watchOf(path: string, pollIntervalMs: number): { watch: ChangeWatch; se
   return { watch, seen: () => seen };
 }
 
-describe('the watch over one database', { timeout: 30_000 }, () => {
+describe('the watch over one database', () => {
   it('hears of the file and its log, and of nothing else in the folder', async () => {
     using scratch = new Scratch();
     const { watch, seen } = watchOf(scratch.file('x.db'), NEVER_MS);
     watch.start();
     writeFileSync(scratch.file('x.db'), '1');
-    await until(() => seen() > 0);
-    await delay(20);
+    await until('it is heard', () => seen() > 0);
+    await untilQuiet('the file', seen, 100);
     const before = seen();
     writeFileSync(scratch.file('other.db'), '1');
     writeFileSync(scratch.file('x.db-shm'), '1');
     await delay(50);
     assert.equal(seen(), before);
     writeFileSync(scratch.file('x.db-wal'), '1');
-    await until(() => seen() > before);
+    await until('it is heard', () => seen() > before);
     watch.stop();
     watch.stop();
   });
@@ -57,7 +50,7 @@ describe('the watch over one database', { timeout: 30_000 }, () => {
     watch.resume();
     watch.resume();
     appendFileSync(scratch.file('x.db'), '2');
-    await until(() => seen() > 0);
+    await until('it is heard', () => seen() > 0);
     watch.stop();
   });
 
@@ -65,11 +58,11 @@ describe('the watch over one database', { timeout: 30_000 }, () => {
     using scratch = new Scratch();
     const { watch, seen } = watchOf(scratch.file('later/x.db'), 5);
     watch.start();
-    await until(() => seen() > 0);
+    await until('it is heard', () => seen() > 0);
     const before = seen();
     mkdirSync(scratch.file('later'));
     writeFileSync(scratch.file('later/x.db'), '1');
-    await until(() => seen() > before);
+    await until('it is heard', () => seen() > before);
     watch.stop();
     const after = seen();
     await delay(50);
@@ -81,12 +74,12 @@ describe('the watch over one database', { timeout: 30_000 }, () => {
     writeFileSync(scratch.file('file'), '');
     const { watch, seen } = watchOf(scratch.file('file/x.db'), 2);
     watch.start();
-    await until(() => seen() >= 3);
+    await until('it is heard', () => seen() >= 3);
     watch.stop();
   });
 });
 
-describe('following a database', { timeout: 30_000 }, () => {
+describe('following a database', () => {
   it('finds commits at once, waits after failures, and ends with its signal', async () => {
     using live = new LiveDatabase();
     const primary = openPrimary(live.path);
@@ -101,18 +94,16 @@ describe('following a database', { timeout: 30_000 }, () => {
       onSuccess: () => void successes++,
       signal: stop.signal,
     });
-    await until(() => primary.position !== undefined);
+    await until('it is followed', () => primary.position !== undefined);
     for (let commit = 0; commit < 5; commit++) {
       const before = primary.position?.offsetBytes ?? 0;
       live.insert(1);
-      await until(() => (primary.position?.offsetBytes ?? 0) > before);
+      await until('the commit is found', () => (primary.position?.offsetBytes ?? 0) > before);
       await delay(commit * 60);
     }
     assert.ok(successes > 0);
     assert.deepEqual(failures, []);
-    const quiet = successes;
-    await delay(300);
-    assert.ok(successes - quiet <= 3, 'nothing stirs, so nobody looks');
+    await untilQuiet('nothing stirs, so nobody looks', () => successes, 300);
     const refresh = primary.refresh.bind(primary);
     let broken = 2;
     primary.refresh = async () => {
@@ -120,7 +111,7 @@ describe('following a database', { timeout: 30_000 }, () => {
       return refresh();
     };
     live.insert(1);
-    await until(() => failures.length === 2);
+    await until('it failed twice', () => failures.length === 2);
     stop.abort();
     await following;
     await primary.close();
@@ -139,10 +130,10 @@ describe('following a database', { timeout: 30_000 }, () => {
       onSuccess: () => undefined,
       signal: stop.signal,
     });
-    await until(() => clock.sleeping > 0);
+    await until('it waits', () => clock.sleeping > 0);
     const app = new DatabaseSync(primary.settings.path, { timeout: 0 });
     app.exec('PRAGMA journal_mode=wal; CREATE TABLE t (a)');
-    await until(() => {
+    await until('it rests', () => {
       // Looks that find nothing yet go on; the rest is longer than any of their spacings.
       if (!clock.sleeps.includes(500)) clock.advance(5);
       return clock.sleeps.includes(500);
@@ -150,7 +141,7 @@ describe('following a database', { timeout: 30_000 }, () => {
     for (let row = 0; row < 20; row++) app.exec('INSERT INTO t VALUES (1)');
     assert.equal(primary.status, 'waiting');
     clock.advance(500);
-    await until(() => primary.status === 'following');
+    await until('it is followed', () => primary.status === 'following');
     stop.abort();
     await following;
     await primary.close();
@@ -172,7 +163,7 @@ describe('following a database', { timeout: 30_000 }, () => {
   });
 });
 
-describe('a checkpoint on a thread of its own', { timeout: 30_000 }, () => {
+describe('a checkpoint on a thread of its own', () => {
   it('checkpoints what nobody holds back, and resolves also when it cannot', async () => {
     using live = new LiveDatabase();
     live.insert(50, 3000);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { RivuletError } from '../../src/base/errors.ts';
 import { SqliteConnections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
 import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
@@ -12,6 +11,7 @@ import { asNobody } from '../support/as-nobody.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 describe('the connections on a live database', () => {
   it('a held read transaction keeps the log from being restarted', () => {
@@ -128,7 +128,7 @@ describe('the connections on a live database', () => {
     connections.close();
   });
 
-  it("another process's checkpoint makes ours busy, not wrong", { timeout: 20_000 }, async () => {
+  it("another process's checkpoint makes ours busy, not wrong", async () => {
     using live = new LiveDatabase();
     live.insert(10);
     await using other = new ChildScript('writer-script.ts', [live.path, '0']);
@@ -136,16 +136,25 @@ describe('the connections on a live database', () => {
     const connections = new SqliteConnections(live.path, 20);
     connections.hold();
     live.insert(10);
-    // It waits for our read transaction to end, and has the lock on checkpoints meanwhile.
-    const checkpoint = other.ask('sql PRAGMA wal_checkpoint(RESTART)');
-    await delay(100);
-    assert.deepEqual(connections.checkpointPassive(), {
+    const answers: string[] = [];
+    const ask = (): void => {
+      void other.ask('sql PRAGMA wal_checkpoint(RESTART)').then((answer) => answers.push(answer));
+    };
+    ask();
+    const ours = { busy: false, logFrames: 0, checkpointedFrames: 0 };
+    // It waits for our read transaction to end, and has the lock on checkpoints meanwhile; or finds that we have it.
+    await until('ours is busy', () => {
+      if (answers.splice(0).length > 0) ask();
+      return Object.assign(ours, connections.checkpointPassive()).busy;
+    });
+    assert.deepEqual(ours, {
       busy: true,
       logFrames: -1,
       checkpointedFrames: -1,
     });
     connections.close();
-    assert.equal((JSON.parse(await checkpoint) as { busy: number }[])[0]?.busy, 0);
+    await until('theirs is over', () => answers.length > 0);
+    assert.equal((JSON.parse(answers[0] ?? '') as { busy: number }[])[0]?.busy, 0);
   });
 
   it('closing leaves the log where it is, also as the last of all', () => {
@@ -358,7 +367,7 @@ describe('the instance lock', () => {
     assert.throws(() => takeInstanceLock(scratch.file('other'), 'x.db'), { code: 'STATE_INVALID' });
   });
 
-  it('goes with the process that holds it, however it dies', { timeout: 20_000 }, async () => {
+  it('goes with the process that holds it, however it dies', async () => {
     using live = new LiveDatabase();
     const metaPath = live.scratch.file('meta');
     await using holder = new ChildScript('primary-script.ts', [live.path, metaPath]);

@@ -1,7 +1,6 @@
 /** The disk of the local state is full; the database and the destinations have room. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemFiles } from '../../src/base/files.ts';
 import { startOfLog } from '../../src/primary/cursor.ts';
@@ -10,6 +9,7 @@ import { noObserver } from '../../src/primary/primary-observer.ts';
 import { Primary } from '../../src/primary/primary.ts';
 import { LiveDatabase, NO_CHECKPOINTS, openPrimary } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
+import { until } from '../support/until.ts';
 
 interface Disk {
   isFull: boolean;
@@ -63,12 +63,11 @@ test('the log is followed and shipped, and not restarted over what somebody lack
     assert.deepEqual(logger.messages('error'), [CANNOT]);
     disk.isFull = false;
     // A checkpoint that was hindered waits for a while.
-    const deadlineMs = performance.now() + 10_000;
-    while (primary.position?.index === present && performance.now() < deadlineMs) {
-      await sleep(50);
+    await until('the log begins anew', async () => {
       live.insert(1, 3000);
       await primary.refresh();
-    }
+      return primary.position?.index !== present;
+    });
     assert.equal(primary.position?.index, present + 1);
     assert.equal(primary.take(taken.cursor, 2 ** 30).kind, 'bytes');
     assert.ok(logger.messages('info').includes('the local state can be written again'));

@@ -47,7 +47,7 @@ async function visit(live: LiveDatabase): Promise<{ generation: string | undefin
   return seen;
 }
 
-describe('following one database', { timeout: 60_000 }, () => {
+describe('following one database', () => {
   it('takes everything committed, through checkpoints and restarts, and nothing else', async () => {
     using live = new LiveDatabase();
     const primary = openPrimary(live.path, { checkpoint: { minPages: 5 } });
@@ -303,7 +303,7 @@ describe('following one database', { timeout: 60_000 }, () => {
   });
 });
 
-describe('one generation after another', { timeout: 60_000 }, () => {
+describe('one generation after another', () => {
   it('a clean end continues, with and without writes meanwhile', async () => {
     using live = new LiveDatabase();
     const first = await visit(live);
@@ -504,7 +504,7 @@ describe('one generation after another', { timeout: 60_000 }, () => {
   });
 });
 
-describe('checkpoints and snapshots', { timeout: 60_000 }, () => {
+describe('checkpoints and snapshots', () => {
   it('checkpoint by time, by size, and later again when something hindered', async () => {
     using live = new LiveDatabase();
     const clock = new FakeClock();

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 
-describe('the remains of a log that went on unseen', { timeout: 30_000 }, () => {
+describe('the remains of a log that went on unseen', () => {
   for (const mode of ['RESTART', 'TRUNCATE'] as const) {
     it(`prove nothing where a rolled back transaction has written, after a checkpoint in mode ${mode}`, async () => {
       using live = new LiveDatabase();

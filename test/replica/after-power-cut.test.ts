@@ -37,7 +37,7 @@ async function syncAnew(scene: ReplicaScene, store: MemoryStore): Promise<void> 
   await scene.sync().catch(async () => scene.sync());
 }
 
-describe('a segment of frames that others have replaced', { timeout: 60_000 }, () => {
+describe('a segment of frames that others have replaced', () => {
   it('is not continued by the next log, although it ends where its own log ended', async () => {
     const store = new MemoryStore();
     await using scene = new ReplicaScene({ store });
@@ -64,7 +64,7 @@ describe('a segment of frames that others have replaced', { timeout: 60_000 }, (
   });
 });
 
-describe('a first snapshot without its log', { timeout: 60_000 }, () => {
+describe('a first snapshot without its log', () => {
   it('is not continued when the log has lost what it was made of, and went on otherwise', async () => {
     const store = new MemoryStore();
     await using scene = new ReplicaScene({ store });

@@ -40,7 +40,7 @@ async function assertOtherHistoryIsRefused(store: MemoryStore, segments: readonl
   await assert.rejects(restoring, { code: 'CHAIN_BROKEN', message: /follows another log of index 00000000/ });
 }
 
-describe('what is uploaded', { timeout: 30_000 }, () => {
+describe('what is uploaded', () => {
   it('the first segment of a log says where the one before ended; a snapshot says where it stands', async () => {
     const store = new MemoryStore();
     await using scene = new ReplicaScene({ store, primary: { checkpoint: { minPages: 4 } } });
@@ -83,7 +83,7 @@ describe('what is uploaded', { timeout: 30_000 }, () => {
   });
 });
 
-describe('retention at a destination', { timeout: 30_000 }, () => {
+describe('retention at a destination', () => {
   async function restoredBytes(store: MemoryStore, timestampMs: number): Promise<number> {
     using scratch = new Scratch();
     const outputPath = scratch.file('out');

@@ -6,7 +6,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 
-describe('a duty that fails', { timeout: 30_000 }, () => {
+describe('a duty that fails', () => {
   it('is told, waits longer each time, and does not disturb the shipping', async () => {
     const clock = new FakeClock();
     const HOUR = 3_600_000;
@@ -96,7 +96,7 @@ describe('a duty that fails', { timeout: 30_000 }, () => {
   });
 });
 
-describe('a clock that was years ahead for a while', { timeout: 30_000 }, () => {
+describe('a clock that was years ahead for a while', () => {
   it('puts off neither snapshots nor retention nor proofs', async () => {
     const fake = new FakeClock();
     const MINUTE = 60_000;

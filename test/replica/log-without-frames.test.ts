@@ -31,7 +31,7 @@ async function openScene(settings: Partial<ReplicaSettings>): Promise<ReplicaSce
   return scene;
 }
 
-describe('while the log holds nothing but its header', { timeout: 60_000 }, () => {
+describe('while the log holds nothing but its header', () => {
   it('a snapshot is stored all the same, and stands before what is written then', async () => {
     await using scene = await openScene({ snapshotIntervalMs: 1 });
     await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));

@@ -18,6 +18,7 @@ import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene, type SceneOptions } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
+import { PATIENCE_MS } from '../support/until.ts';
 
 const MARK = 'age-encryption.org/v1\n';
 
@@ -155,7 +156,7 @@ function isExpected(error: unknown): boolean {
   return isRivuletError(error, 'STORAGE_FAILED', 'STORAGE_EXISTS', 'CHAIN_BROKEN');
 }
 
-describe('with recipients only', { timeout: 120_000 }, () => {
+describe('with recipients only', () => {
   it('goes on for ever: any number of restarts, one generation, one snapshot', async () => {
     const place = new DeadlyStore();
     await using scene = sceneOver(place, { primary: { checkpoint: { minPages: 20 } } });
@@ -524,7 +525,7 @@ describe('with recipients only', { timeout: 120_000 }, () => {
     const place = new DeadlyStore();
     await using scene = sceneOver(place);
     scene.live.insert(5);
-    await scene.replica.finish(performance.now() + 10_000);
+    await scene.replica.finish(performance.now() + PATIENCE_MS);
     assert.equal(place.of('/ends/').length, 1);
     await assertExact(scene, place);
   });

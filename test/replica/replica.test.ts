@@ -14,6 +14,7 @@ import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
+import { PATIENCE_MS, untilQuiet } from '../support/until.ts';
 
 const STARTED = 'the destination failed; trying again';
 const ENDED = 'the destination works again';
@@ -23,7 +24,7 @@ function keysOf(store: MemoryStore, part: string): string[] {
   return store.keys().filter((key) => key.includes(part));
 }
 
-describe('a destination', { timeout: 60_000 }, () => {
+describe('a destination', () => {
   it('gets a snapshot and every commit, into a directory, and restores', async () => {
     using scratch = new Scratch();
     await using scene = new ReplicaScene({
@@ -89,7 +90,7 @@ describe('a destination', { timeout: 60_000 }, () => {
     await scene.refresh();
     scene.run();
     await scene.until('the first upload', () => scene.replica.isCaughtUp && scene.facts.includes('segment'));
-    await delay(100);
+    await untilQuiet('the store', () => scene.store.calls.length, 100);
     const before = scene.store.calls.length;
     for (let look = 0; look < 20; look++) {
       await scene.refresh();
@@ -103,7 +104,7 @@ describe('a destination', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a destination that fails', { timeout: 60_000 }, () => {
+describe('a destination that fails', () => {
   it('says so once, tries again with growing waits, says once that it works again', async () => {
     await using scene = new ReplicaScene();
     await scene.sync();
@@ -123,6 +124,7 @@ describe('a destination that fails', { timeout: 60_000 }, () => {
     assert.equal(scene.logger.matching(STARTED).length, 1);
     assert.equal(scene.logger.matching(STARTED)[0]?.level, 'warn');
     assert.equal(scene.logger.matching(ENDED).length, 1);
+    assert.ok(Number.isInteger(scene.logger.matching(ENDED)[0]?.fields['failedForMs']));
     assert.equal(scene.replica.status.state, 'streaming');
     assert.equal(scene.replica.status.lastError?.isOver, true);
     await scene.assertRestores();
@@ -207,13 +209,13 @@ describe('a destination that fails', { timeout: 60_000 }, () => {
   });
 });
 
-describe('the end', { timeout: 60_000 }, () => {
+describe('the end', () => {
   it('ships what is left, and leaves a promise that the chain reaches so far', async () => {
     const store = new MemoryStore();
     await using scene = new ReplicaScene({ store });
     await scene.sync();
     scene.live.insert(3);
-    await scene.replica.finish(performance.now() + 5000);
+    await scene.replica.finish(performance.now() + PATIENCE_MS);
     const { index, offsetBytes } = scene.primary.position ?? { index: -1, offsetBytes: -1 };
     assert.deepEqual(keysOf(store, '/ends/'), [
       `generations/${scene.primary.generation}/ends/${formatIndex(index)}_${formatIndex(offsetBytes)}`,
@@ -228,14 +230,14 @@ describe('the end', { timeout: 60_000 }, () => {
     await scene.sync();
     scene.live.insert(3);
     scene.store.fault = () => 'fail';
-    await assert.rejects(scene.replica.finish(performance.now() + 400), {
+    await assert.rejects(scene.replica.finish(performance.now() + 1_500), {
       code: 'FINAL_SYNC_FAILED',
       message: /not everything was stored at faulty:.*failed on purpose/,
       hint: /log was kept/,
     });
     assert.ok(scene.store.calls.length > 3);
     scene.store.failNext(1);
-    await scene.replica.finish(performance.now() + 5000);
+    await scene.replica.finish(performance.now() + PATIENCE_MS);
     await scene.assertRestores();
   });
 
@@ -260,28 +262,19 @@ describe('the end', { timeout: 60_000 }, () => {
     await scene.sync();
     scene.live.insert(3);
     scene.store.fault = () => 'hang';
-    const startedMs = performance.now();
-    const outcome = await Promise.race([
-      scene.replica.finish(performance.now() + 200).then(
-        () => 'done',
-        (error: { code: string }) => error.code,
-      ),
-      delay(3000, 'still waiting'),
-    ]);
-    assert.equal(outcome, 'FINAL_SYNC_FAILED');
-    assert.ok(performance.now() - startedMs < 2000);
+    await assert.rejects(scene.replica.finish(performance.now() + 200), { code: 'FINAL_SYNC_FAILED' });
   });
 
   it('without a database there is nothing left to send', async () => {
     await using scene = new ReplicaScene();
     scene.live.close();
     for (const ending of ['', '-wal', '-shm']) rmSync(scene.live.path + ending, { force: true });
-    await scene.replica.finish(performance.now() + 1000);
+    await scene.replica.finish(performance.now() + PATIENCE_MS);
     assert.deepEqual(scene.store.calls, []);
   });
 });
 
-describe('snapshots and retention', { timeout: 60_000 }, () => {
+describe('snapshots and retention', () => {
   const HOUR = 3_600_000;
 
   it('a snapshot when it is due, and what is older than the window goes', async () => {
@@ -437,7 +430,7 @@ describe('snapshots and retention', { timeout: 60_000 }, () => {
   });
 });
 
-describe('where a destination stands', { timeout: 60_000 }, () => {
+describe('where a destination stands', () => {
   async function afterHarm(
     harm: (store: MemoryStore) => void,
   ): Promise<{ said: string[]; snapshots: number }> {

@@ -46,7 +46,7 @@ async function validate(scene: ReplicaScene, primary: Primary): Promise<Validate
   });
 }
 
-describe('validation', { timeout: 30_000 }, () => {
+describe('validation', () => {
   it('tells equal from different, and leaves nothing behind', async () => {
     await using scene = new ReplicaScene();
     scene.live.insert(30, 1000);

@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { contentsOf, digestRows } from '../compat/support/contents.ts';
@@ -17,6 +16,7 @@ import { whyNoSoftHsm } from '../support/softhsm.ts';
 import { envFileWay, iotWay, processWay } from './rotation/ways.ts';
 import type { Way } from './rotation/ways.ts';
 import { SteadyWriter } from './rotation/writer.ts';
+import { freePort } from '../support/free-port.ts';
 
 const ROTATING_MS = Number(process.env['RIVULET_ROTATION_SECONDS'] ?? 60) * 1_000;
 const OUTAGE_MS = 20_000;
@@ -173,12 +173,4 @@ async function assertRestored(
 function assertNoSecrets(log: string): void {
   assert.ok(!log.includes(CEPH_KEYS.secretAccessKey));
   assert.doesNotMatch(log, /739164|"(?:secretAccessKey|sessionToken|SecretAccessKey|SessionToken)"/);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

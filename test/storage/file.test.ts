@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
-import { conformance, gather } from './conformance.ts';
+import { conformance, gather, type StoreUnderTest } from './conformance.ts';
 
 const isRoot = process.getuid?.() === 0;
 
@@ -23,8 +23,11 @@ async function keysOf(store: FileObjectStore): Promise<string[]> {
   return (await gather(store.list(''))).map((info) => info.key).sort();
 }
 
+/** A directory has no pages, only runs of 256 that are looked at in a row. */
+const RUNS = { manyKeys: 600 };
+
 for (const atOnce of [false, true]) {
-  conformance(atOnce ? 'file, at once' : 'file', async () => {
+  const makeStore = async (): Promise<StoreUnderTest> => {
     const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
     const store = new FileObjectStore(join(directory, 'not', 'there', 'yet'), { atOnce });
     return {
@@ -34,20 +37,23 @@ for (const atOnce of [false, true]) {
         await fs.rm(directory, { recursive: true });
       },
     };
-  });
+  };
+  conformance(atOnce ? 'file, at once' : 'file', makeStore, RUNS);
 }
 
 const noLinks = async (): Promise<never> => {
   throw Object.assign(new Error('no links here'), { code: 'ENOTSUP' });
 };
 
-conformance('file without hard links', async () => {
+const makeStoreWithoutLinks = async (): Promise<StoreUnderTest> => {
   const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-file-'));
   return {
     store: new FileObjectStore(directory, { naming: { link: noLinks } }),
     dispose: async () => fs.rm(directory, { recursive: true }),
   };
-});
+};
+
+conformance('file without hard links', makeStoreWithoutLinks, RUNS);
 
 describe('file: a new name without hard links', () => {
   for (const code of ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']) {

@@ -11,13 +11,17 @@ import { conformance, gather } from './conformance.ts';
 
 const silent: StoreMeter = { operation: () => undefined, bytes: () => undefined };
 
-conformance('metered file', async () => {
-  const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-metered-'));
-  return {
-    store: meteredStore(new FileObjectStore(directory), silent),
-    dispose: async () => fs.rm(directory, { recursive: true }),
-  };
-});
+conformance(
+  'metered file',
+  async () => {
+    const directory = await fs.mkdtemp(join(tmpdir(), 'rivulet-metered-'));
+    return {
+      store: meteredStore(new FileObjectStore(directory), silent),
+      dispose: async () => fs.rm(directory, { recursive: true }),
+    };
+  },
+  { manyKeys: 300 },
+);
 
 conformance(
   'metered memory',

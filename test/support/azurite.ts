@@ -5,12 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
 import { Scratch } from './scratch.ts';
+import { freePort } from './free-port.ts';
 
 const PROGRAM = fileURLToPath(
   new URL('../../tools/azurite/node_modules/azurite/dist/src/blob/main.js', import.meta.url),
@@ -113,12 +112,4 @@ export class Azurite implements AsyncDisposable {
     }
     throw new Error(`Azurite did not start within ${START_TIMEOUT_MS} ms: ${this.log}`);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -8,7 +8,6 @@ import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { accessSync, closeSync, constants, mkdirSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +15,7 @@ import { promisify } from 'node:util';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { AwsKeys } from '../../src/storage/aws-keys.ts';
+import { freePort } from './free-port.ts';
 
 const run = promisify(execFile);
 
@@ -61,7 +61,7 @@ export async function startCephRgw(): Promise<CephRgw> {
   const directory = mkdtempSync(join(tmpdir(), 'rivulet-ceph-'));
   const reaper = new Reaper(directory);
   try {
-    const [gatewayPort, monitorPort] = await freePorts();
+    const [gatewayPort, monitorPort] = [await freePort(), await freePort()];
     const cluster = new Cluster(directory, monitorPort, reaper);
     await cluster.start();
     const gateway = new CephRgw(cluster, gatewayPort, reaper);
@@ -369,25 +369,6 @@ class Reaper {
     if (this.#shell.stdin?.writable === true)
       this.#shell.stdin.write(`${[...this.#alive.keys()].join(' ')}\n`);
   }
-}
-
-/** Ports that were free a moment ago. */
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
-  const ports = await Promise.all(
-    servers.map(
-      async (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            resolve(typeof address === 'object' && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map(async (server) => new Promise((resolve) => server.close(resolve))));
-  return [ports[0]!, ports[1]!];
 }
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {

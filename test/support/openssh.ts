@@ -8,9 +8,10 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type Socket, connect, createServer } from 'node:net';
+import { type Socket, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Scratch } from './scratch.ts';
+import { freePort } from './free-port.ts';
 
 const SSHD = '/usr/sbin/sshd';
 const INSTALL = 'apt-get install openssh-server openssl';
@@ -279,15 +280,6 @@ export class OpenSshServer implements AsyncDisposable {
 
 function makeKey(path: string, args: readonly string[], passphrase = ''): void {
   execFileSync('ssh-keygen', ['-q', ...args, '-N', passphrase, '-C', 'test', '-f', path], { stdio: 'pipe' });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function childrenOf(pid: number): number[] {

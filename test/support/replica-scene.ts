@@ -1,7 +1,6 @@
 /** A live database, its primary and one destination that may misbehave, with everything noted that they say. */
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { Logger } from '../../src/base/log.ts';
 import type { Primary } from '../../src/primary/primary.ts';
@@ -14,6 +13,7 @@ import { LiveDatabase, openPrimary, type PrimaryShape } from './live-database.ts
 import { MemoryStore } from './memory-store.ts';
 import { RecordingLogger } from './recording-logger.ts';
 import { Scratch } from './scratch.ts';
+import { until } from './until.ts';
 
 const SUM = 'SELECT count(*) AS n, sum(length(body)) AS bytes, hex(max(body)) AS greatest FROM t';
 
@@ -119,13 +119,9 @@ export class ReplicaScene implements AsyncDisposable {
     await this.#running;
   }
 
-  /** Waits until `condition` holds; gives up after some seconds. */
+  /** Waits until `condition` holds; tells what was logged when it never does. */
   async until(what: string, condition: () => boolean): Promise<void> {
-    const endMs = performance.now() + 10_000;
-    while (!condition()) {
-      assert.ok(performance.now() < endMs, `waited in vain: ${what}`);
-      await delay(5);
-    }
+    await until(what, condition, () => JSON.stringify(this.logger.messages()));
   }
 
   /** The destination restores to exactly the live database. */

@@ -1,10 +1,9 @@
 /** The real executable in a process of its own, for tests of what people and scripts see. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { PATIENCE_MS } from './until.ts';
 
 export const EXECUTABLE: string = fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
-/** A command that has not ended by then hangs. */
-const PATIENCE_MS = 30_000;
 
 export interface Ended {
   readonly code: number | null;
@@ -28,6 +27,7 @@ export function startRivulet(
 ): Started {
   const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], ...identity });
+  // One that has not ended by then hangs.
   const late = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? PATIENCE_MS);
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text.out += chunk));

@@ -5,6 +5,7 @@ import { encryptedStore } from '../../src/storage/encrypted.ts';
 import { ageOf, newKeyPair } from '../support/age-keys.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
+import { untilQuiet } from '../support/until.ts';
 
 const VERIFY = { intervalMs: 0, quickIntervalMs: 40, maxSizeBytes: 0 };
 const ALARM = 'the destination does not restore';
@@ -31,7 +32,7 @@ async function news(scene: ReplicaScene): Promise<void> {
   await scene.until('it is stored', () => scene.replica.isCaughtUp);
 }
 
-describe('proofs of encrypted replicas', { timeout: 60_000 }, () => {
+describe('proofs of encrypted replicas', () => {
   it('with the identity: proven; an object for somebody else is damage, and healed', async () => {
     const [own, other] = [await newKeyPair(), await newKeyPair()];
     const place = new MemoryStore();
@@ -61,7 +62,6 @@ describe('proofs of encrypted replicas', { timeout: 60_000 }, () => {
     assert.ok(scene.facts.filter((fact) => fact === 'snapshot').length <= 2);
   });
 
-  it('with recipients alone nothing can be said, and nobody is alarmed', async () => {
     it('with recipients alone a full proof is left out, and is no duty that fails', async () => {
       const own = await newKeyPair();
       const place = new MemoryStore();
@@ -77,17 +77,15 @@ describe('proofs of encrypted replicas', { timeout: 60_000 }, () => {
       }
     });
 
+  it('with recipients alone nothing can be said, and nobody is alarmed', async () => {
     const own = await newKeyPair();
     const place = new MemoryStore();
     await using scene = await running(place, { recipients: [own.recipient] });
     await scene.until('it is left open', () => scene.replica.status.proof?.outcome === 'inconclusive');
     await news(scene);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await untilQuiet('nothing changes by trying again and again', () => scene.store.calls.length, 400);
     assert.deepEqual(scene.logger.messages('error'), []);
     assert.equal(scene.logger.matching('there is no identity to read it with').length, 1);
     assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 1);
-    scene.store.calls.length = 0;
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    assert.deepEqual(scene.store.calls, [], 'nothing changes by trying again and again');
   });
 });

@@ -63,7 +63,7 @@ function readsOf(store: FaultyStore): string[] {
   return [...store.keysOf('read'), ...store.keysOf('readBytes')];
 }
 
-describe('a quick proof', { timeout: 60_000 }, () => {
+describe('a quick proof', () => {
   it('reads everything from the newest snapshot on, then only what is new', async () => {
     using maker = new ReplicaMaker(new MemoryStore());
     fillSmallReplica(maker);

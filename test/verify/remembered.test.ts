@@ -36,7 +36,7 @@ function count({ facts }: ReplicaScene, fact: string): number {
   return facts.filter((one) => one === fact).length;
 }
 
-describe('what is known of proofs', { timeout: 30_000 }, () => {
+describe('what is known of proofs', () => {
   it('is shown after a restart as before it', async () => {
     const { scene, clock, once } = begin();
     await using _scene = scene;

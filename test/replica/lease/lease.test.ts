@@ -34,7 +34,7 @@ class OddStore extends MemoryStore {
   }
 }
 
-describe('the lease', { timeout: 30_000 }, () => {
+describe('the lease', () => {
   it('that cannot be renewed says nothing of the object that was to be written', async () => {
     using scene = new LeaseScene();
     const store = new OddStore();

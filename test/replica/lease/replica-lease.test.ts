@@ -15,6 +15,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { ReplicaScene } from '../../support/replica-scene.ts';
 import { Scratch } from '../../support/scratch.ts';
+import { PATIENCE_MS } from '../../support/until.ts';
 import { DatabaseSync } from 'node:sqlite';
 
 const DURATION_MS = 240;
@@ -100,7 +101,7 @@ for (const kind of ['memory', 'directory'] as const) {
       assert.equal(b.replica.status.lease?.holder?.database, 'a');
       assert.deepEqual([b.replica.isCaughtUp, b.facts.includes('failure')], [true, false]);
       await a.stop();
-      await a.replica.finish(performance.now() + 5_000);
+      await a.replica.finish(performance.now() + PATIENCE_MS);
       await b.until(
         'b is stored',
         () => b.replica.status.state === 'streaming' && b.facts.includes('segment'),
@@ -122,8 +123,8 @@ for (const kind of ['memory', 'directory'] as const) {
       await b.refresh();
       await b.until('b stands by', () => b.replica.status.state === 'standby');
       await b.stop();
-      await b.replica.finish(performance.now() + 1_000);
-      await a.replica.finish(performance.now() + 1_000);
+      await b.replica.finish(performance.now() + PATIENCE_MS);
+      await a.replica.finish(performance.now() + PATIENCE_MS);
       assert.equal((await recordOf(store))?.state, 'released');
     });
 
@@ -138,7 +139,7 @@ for (const kind of ['memory', 'directory'] as const) {
       await a.sync();
       assert.equal((await generationsOf(store)).length, 1);
       assert.deepEqual(await restoredRows(store), ['one', 'two']);
-      await a.replica.finish(performance.now() + 1_000);
+      await a.replica.finish(performance.now() + PATIENCE_MS);
     });
 
     it('a frozen one wakes up: it is told, stores nothing more, and comes back with a new history', async () => {
@@ -168,7 +169,7 @@ for (const kind of ['memory', 'directory'] as const) {
         message: /taken over by|written to by/,
       });
       await b.stop();
-      await b.replica.finish(performance.now() + 2_000);
+      await b.replica.finish(performance.now() + PATIENCE_MS);
       const isBack = (): boolean => {
         const { generation } = a.replica.status;
         return generation !== undefined && generation !== first && a.replica.isCaughtUp;
@@ -244,7 +245,7 @@ for (const kind of ['memory', 'directory'] as const) {
         'it did land, as the newest object of all',
       );
       await b.stop();
-      await b.replica.finish(performance.now() + 1_000);
+      await b.replica.finish(performance.now() + PATIENCE_MS);
     });
 
     it('a copy of the state, on another machine, does not continue a living history', async () => {
@@ -267,7 +268,7 @@ for (const kind of ['memory', 'directory'] as const) {
       add(a, 'too late');
       await assert.rejects(a.sync(), isLoss);
       await b.stop();
-      await b.replica.finish(performance.now() + 1_000);
+      await b.replica.finish(performance.now() + PATIENCE_MS);
     });
 
     it('objects are created, never replaced', async () => {
@@ -290,7 +291,7 @@ for (const kind of ['memory', 'directory'] as const) {
       await a.sync();
       assert.deepEqual(await restoredRows(store), ['one', 'two', 'three']);
       assert.equal((await generationsOf(store)).length, 1);
-      await a.replica.finish(performance.now() + 1_000);
+      await a.replica.finish(performance.now() + PATIENCE_MS);
     });
   });
 }

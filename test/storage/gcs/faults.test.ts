@@ -6,6 +6,7 @@ import { RivuletError } from '../../../src/base/errors.ts';
 import { PART_BYTES } from '../../../src/storage/gcs/resumable-upload.ts';
 import { gather } from '../conformance.ts';
 import { gcsScene } from './gcs-scene.ts';
+import { until } from '../../support/until.ts';
 
 const MIB = 1024 * 1024;
 /** Three parts, the last one shorter. */
@@ -113,9 +114,11 @@ describe('a streamed upload', () => {
     scene.gcs.fault = (call) => (call === 'part' ? 'hang' : undefined);
     const controller = new AbortController();
     const reason = new Error('enough');
-    setTimeout(() => controller.abort(reason), 100);
     const writing = scene.store.write('a/large', streamed(LARGE), { signal: controller.signal });
-    await assert.rejects(writing, (error) => error === reason);
+    const failing = assert.rejects(writing, (error) => error === reason);
+    await until('a part hangs', () => scene.gcs.calls.includes('part'));
+    controller.abort(reason);
+    await failing;
     assert.equal(scene.gcs.sessions.size, 0);
   });
 });

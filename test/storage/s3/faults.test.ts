@@ -15,6 +15,7 @@ import type { Fault, Operation } from '../../support/loopback-s3/faults.ts';
 import { openS3 } from '../../support/s3-store.ts';
 import type { S3UnderTest } from '../../support/s3-store.ts';
 import { gather } from '../conformance.ts';
+import { until } from '../../support/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -105,7 +106,7 @@ describe('S3 faults', () => {
     [
       '404 NoSuchBucket',
       { answer: { status: 404, code: 'NoSuchBucket' } },
-      { retry: false, hint: /bucket/i },
+      { code: 'STORAGE_DENIED', retry: false, hint: /bucket/i },
     ],
     [
       '404 of a proxy',
@@ -189,26 +190,24 @@ describe('S3 faults', () => {
   });
 
   it('gives up what makes no progress, and waits for what does', async () => {
-    await withStore({ idleTimeoutMs: 200 }, async ({ store }, server) => {
+    await withStore({ idleTimeoutMs: 1_000 }, async ({ store }, server) => {
       server.put('a', randomBytes(100_000));
       const hanging = server.misbehave({ times: 1, fault: { hang: true } });
-      const startedMs = performance.now();
       const error = await errorOf(store.readBytes('a'));
       assert.equal(hanging.hits, 1);
       assert.equal(mayRetry(error), true);
-      assert.match(error.message, /no progress for 200 ms/);
-      assert.ok(performance.now() - startedMs < 2_000);
-      server.misbehave({ fault: { dribble: { bytes: 10_000, pauseMs: 50 } } });
+      assert.match(error.message, /no progress for 1000 ms/);
+      server.misbehave({ fault: { dribble: { bytes: 5_000, pauseMs: 60 } } });
       assert.equal((await store.readBytes('a')).length, 100_000);
     });
   });
 
   it('keeps the connection of a reader that takes its time', async () => {
-    await withStore({ idleTimeoutMs: 100 }, async ({ store }, server) => {
+    await withStore({ idleTimeoutMs: 500 }, async ({ store }, server) => {
       server.put('a', randomBytes(4 * MIB));
       let gotBytes = 0;
       for await (const chunk of store.read('a')) {
-        if (gotBytes === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+        if (gotBytes === 0) await new Promise((resolve) => setTimeout(resolve, 1_200));
         gotBytes += chunk.length;
       }
       assert.equal(gotBytes, 4 * MIB);
@@ -390,8 +389,8 @@ describe('S3 faults', () => {
       const reason = new Error('enough');
       stop.abort(reason);
       assert.equal(await failure, reason);
-      await sleep(300);
-      assert.deepEqual(server.uploads(), []);
+      await until('it is given up', () => server.count('AbortMultipartUpload') > 0);
+      await until('it is gone', () => server.uploads().length === 0);
       assert.equal(server.count('UploadPart', 'PutObject'), 0);
     });
   });
