@@ -1334,6 +1334,50 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'idle-backup-not-looked-at',
+    breaks: 'nobody notices that the backup of an idle database was removed',
+    file: 'replica/schedule.ts',
+    edits: [
+      {
+        find: 'if (lookedAtMs === undefined || idleEveryMs === undefined) return undefined;',
+        replace: 'if (lookedAtMs !== undefined || idleEveryMs === undefined) return undefined;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/schedule.test.ts',
+        only: 'where nothing is new the destination is listed',
+      },
+    ],
+  },
+  {
+    name: 'one-wait-for-all-duties',
+    breaks: 'deletes that are refused delay snapshots and proofs',
+    file: 'replica/schedule.ts',
+    edits: [
+      {
+        find: 'Math.max(atMs, schedule.waits?.get(kind) ?? atMs)',
+        replace: 'Math.max(atMs, ...(schedule.waits?.values() ?? []))',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'replica/duty-failures.test.ts', only: 'holds up none of the others' }],
+  },
+  {
+    name: 'lost-state-still-restorable',
+    breaks: 'a moment that is lost still counts as proven to restore',
+    file: 'replica/prover.ts',
+    edits: [
+      {
+        find: "if (proven === undefined || typeof untilMs !== 'number') return undefined;",
+        replace: "if (proven === undefined || typeof untilMs !== 'number') return proven;",
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'verify/remembered.test.ts', only: 'nothing of it counts as restorable' },
+    ],
+  },
+  {
     name: 'file-without-fsync',
     breaks: 'an object in a directory does not survive a power cut',
     file: 'storage/file/write-file.ts',
@@ -1416,6 +1460,41 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'storage/register.test.ts',
         only: 'is read, and swapped only by who has seen the value',
       },
+    ],
+  },
+  {
+    name: 'looked-at-instead-of-compared',
+    breaks: 'a lease counts at a service that has said that it knows no conditional writes',
+    file: 'storage/version-register.ts',
+    edits: [
+      { find: 'if (!this.#isCompared) return false;', replace: '' },
+      { find: 'foundWritten === true && this.#isCompared', replace: 'foundWritten === true' },
+      {
+        find: 'const { version, modifiedAt } = await this.#write(bytes, onlyIf, options);\n    if (!this.#isCompared) {',
+        replace:
+          "const { version = '0', modifiedAt } = await this.#write(bytes, onlyIf, options);\n    if (bytes.length === 0) {",
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'daemon/unknown-conditions.test.ts',
+        only: ': the lease goes on without, says so once, and leaves nothing',
+      },
+    ],
+  },
+  {
+    name: 'conditions-frozen',
+    breaks: 'what a service says late about its conditional writes is not passed on',
+    file: 'storage/forwarding.ts',
+    edits: [
+      {
+        find: 'get conditions() {\n      return store.conditions;\n    },',
+        replace: 'conditions: store.conditions,',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'storage/forwarding.test.ts', only: 'passes on what its store has learned' },
     ],
   },
   {
