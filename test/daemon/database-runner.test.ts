@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import type { DatabaseSettings } from '../../src/config/settings.ts';
 import { DatabaseRunner } from '../../src/daemon/database-runner.ts';
-import { createMetrics } from '../../src/server/metrics.ts';
+import { createMetrics, type Metrics } from '../../src/server/metrics.ts';
 import { newKeyPair } from '../support/age-keys.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
 /** Two replicas in directories, the second one encrypted with a recipient of a file. */
 function settingsOf(live: LiveDatabase, scratch: Scratch): DatabaseSettings {
@@ -50,4 +52,44 @@ describe('a database and its replicas', () => {
     await runner.once(new AbortController().signal);
     assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
   });
+
+  it('that is not followed any more, by a fault, goes on sending and ends when it is to', async () => {
+    using scratch = new Scratch();
+    using live = new LiveDatabase();
+    live.insert(3);
+    writeFileSync(scratch.file('recipients.txt'), (await newKeyPair()).recipient);
+    const logger = new RecordingLogger();
+    const fault = { isPlanted: false };
+    const runner = new DatabaseRunner(settingsOf(live, scratch), {
+      clock: systemClock,
+      logger,
+      metrics: withFault(createMetrics(), fault),
+    });
+    const stop = new AbortController();
+    const running = runner.run(stop.signal);
+    await until('the first snapshot', () => runner.status().replicas[0]?.state === 'streaming');
+    fault.isPlanted = true;
+    live.insert(3);
+    await until('the fault is told', () => logger.matching('not followed any more').length === 1);
+    assert.equal(runner.status().state, 'failing');
+    const pause = delay(200, 'still runs');
+    assert.equal(await Promise.race([running, pause]), 'still runs');
+    stop.abort();
+    await running;
+    fault.isPlanted = false;
+    assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+  });
 });
+
+/** Metrics that cannot count looks once the fault is planted. */
+function withFault(metrics: Metrics, fault: { isPlanted: boolean }): Metrics {
+  return {
+    ...metrics,
+    database: (path) => ({
+      ...metrics.database(path),
+      addSync: () => {
+        if (fault.isPlanted) throw new TypeError('a fault');
+      },
+    }),
+  };
+}
