@@ -7,8 +7,14 @@ import type { Generation } from './names.ts';
 import { tryPlanRestore } from './restore-plan.ts';
 
 export interface RetentionPlan {
-  /** Keys to delete in this order: snapshots first, so that what is left half-done is never a chain without its end. */
+  /** Keys to delete, in the order of the steps. */
   readonly keys: readonly string[];
+  /**
+   * A step begins when all of the one before is gone, as a store removes many at once, in any order. Snapshots first: what
+   * is left half-done is never a chain without its end. The first segment of a log last: v0.3.13 restores nothing from a
+   * generation in which a log, even one that it does not need, lacks its beginning.
+   */
+  readonly steps: readonly (readonly string[])[];
   readonly snapshots: readonly SnapshotEntry[];
   readonly segments: readonly SegmentEntry[];
   /** Generations of which nothing is kept. */
@@ -84,10 +90,14 @@ export function planRetention(
   const snapshots = doomed.flatMap((one) => one.snapshots);
   const segments = doomed.flatMap((one) => one.segments);
   const ends = doomed.flatMap((one) => one.ends);
+  const first = segments.filter(({ offsetBytes }) => offsetBytes === 0);
+  const later = segments.filter(({ offsetBytes }) => offsetBytes !== 0);
+  const steps = [snapshots, later, [...first, ...ends]].map((step) => step.map(({ key }) => key));
   let bytes = 0;
   for (const { sizeBytes } of [...snapshots, ...segments, ...ends]) bytes += sizeBytes;
   return {
-    keys: [...snapshots, ...segments, ...ends].map(({ key }) => key),
+    keys: steps.flat(),
+    steps,
     snapshots,
     segments,
     generations: doomed

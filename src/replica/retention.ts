@@ -34,8 +34,10 @@ export async function enforceRetention(parts: RetentionParts): Promise<Retention
   const { store, logger, signal } = parts;
   const inventory = await readInventory(store, signal === undefined ? {} : { signal });
   const plan = planRetention(inventory, parts.retentionMs, parts.nowMs, parts.present);
-  for (let at = 0; at < plan.keys.length; at += REMOVE_BATCH) {
-    await store.remove(plan.keys.slice(at, at + REMOVE_BATCH), { signal });
+  for (const keys of plan.steps) {
+    for (let at = 0; at < keys.length; at += REMOVE_BATCH) {
+      await store.remove(keys.slice(at, at + REMOVE_BATCH), { signal });
+    }
   }
   if (plan.keys.length > 0) {
     logger.info('removed what is older than the retention', {

@@ -35,6 +35,20 @@ it('wherever a retention is cut short, no snapshot is left without its log', () 
   }
 });
 
+it('wherever a retention is cut short, no log is left without its first segment', () => {
+  const plan = planRetention(inventoryOf(OBJECTS), HOUR_MS, START_MS + 4 * HOUR_MS);
+  assert.deepEqual(plan.steps.flat(), plan.keys);
+  for (const [done, step] of plan.steps.entries()) {
+    // What goes in one step goes in any order.
+    for (const last of step) {
+      const gone = new Set([...plan.steps.slice(0, done).flat(), ...step.filter((key) => key !== last)]);
+      const left = inventoryOf(OBJECTS.filter(({ key }) => !gone.has(key)));
+      const logs = Map.groupBy(left.generations[0]?.segments ?? [], ({ index }) => index);
+      for (const [index, segments] of logs) assert.equal(segments[0]?.offsetBytes, 0, `log ${index}`);
+    }
+  }
+});
+
 it('the furthest promise stays, however old: nothing else tells where the chain must end', () => {
   const furthest = endKey(GENERATION, { index: 1, offsetBytes: 8272 });
   const plan = planRetention(inventoryOf(OBJECTS), HOUR_MS, START_MS + 100 * HOUR_MS);

@@ -883,8 +883,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'generations/retention-plan.ts',
     edits: [
       {
-        find: 'keys: [...snapshots, ...segments, ...ends].map(({ key }) => key),',
-        replace: 'keys: [...segments, ...snapshots, ...ends].map(({ key }) => key),',
+        find: 'const steps = [snapshots, later, ',
+        replace: 'const steps = [later, snapshots, ',
       },
     ],
     caughtBy: [
