@@ -36,12 +36,14 @@ export interface ReplicaReport extends Omit<ReplicaStatus, 'state'> {
   readonly credentials?: KeyStatus;
 }
 
+export const HEALTH_REASONS = ['stalled', 'failing', 'lease-lost', 'broken'] as const;
+
 /** Why something is not well. */
 export interface HealthReason {
   readonly db: string;
   /** Undefined when it is the database itself. */
   readonly replica: string | undefined;
-  readonly reason: 'failing' | 'stalled' | 'lease-lost' | 'broken';
+  readonly reason: (typeof HEALTH_REASONS)[number];
   /** One sentence. */
   readonly message: string;
 }

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { ERROR_CODES } from '../../src/base/errors.ts';
+import { HEALTH_REASONS } from '../../src/daemon/database-status.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,6 +52,14 @@ test('errors.md has the exit statuses of src/cli/exit-codes.ts', () => {
     .filter(([code]) => code !== 'code');
   assert.ok(source.length >= 5);
   assert.deepEqual(rows('docs/errors.md', /^(\d.*|other)$/), source);
+});
+
+test('monitoring.md has every reason of bad health', () => {
+  const listed = rows('docs/monitoring.md', /^`[a-z-]+`$/).map(([reason]) => reason);
+  assert.deepEqual(
+    listed,
+    HEALTH_REASONS.map((reason) => `\`${reason}\``),
+  );
 });
 
 test('monitoring.md has every metric with its type, labels and meaning', async () => {
