@@ -36,9 +36,13 @@ const FIRST = [
   'test/cli/status.test.ts',
   'test/replica/recipients-only.test.ts',
   'test/servers/verify.test.ts',
-  'test/servers/rotation.test.ts',
-  'test/servers/two-writers.test.ts',
   'test/servers/sftp.test.ts',
+  'test/servers/abs.test.ts',
+  'test/servers/interop-s3.test.ts',
+  'test/servers/two-writers.test.ts',
+  'test/servers/rotation.test.ts',
+  'test/servers/faults-s3.test.ts',
+  'test/servers/faults-servers.test.ts',
 ];
 
 export function limitsOf(suite: Suite): Limits {

@@ -55,8 +55,8 @@ describe('nobody there for ten minutes', () => {
     const failures = told.get(FAILED)?.length ?? 0;
     assert.ok(failures >= 1 && failures <= 3, `${failures} lines`);
     told.delete(FAILED);
-    // What it leads to: a full spool, a broken chain, a stall. Each is told once.
-    assert.ok(told.size <= 4, [...told.keys()].join('\n'));
+    // What it leads to: a stall, a full spool, a broken chain, where the destination stands. Each is told once.
+    assert.ok(told.size <= 5, [...told.keys()].join('\n'));
     for (const [message, lines] of told) assert.equal(lines.length, 1, message);
     assert.equal(scene.said(WORKS), 1);
     assert.ok(scene.peak.spoolBytes > 8 * MIB, `the spool held ${scene.peak.spoolBytes} bytes only`);

@@ -131,6 +131,10 @@ describe('faults of S3 under a running replication', { concurrency: 2 }, () => {
       scene.startReplicator();
       await scene.caughtUp();
     }
+    // From here on a moment stays restorable, however long the rest takes.
+    await scene.stopReplicator();
+    scene.writeConfig({ ...often, retention: '10m' });
+    scene.startReplicator();
     await scene.remember();
     // A restore sees the last moments only when the listing does.
     await scene.caughtUp();

@@ -15,7 +15,7 @@ import { Scratch } from '../../support/scratch.ts';
 import type { WriterReport } from './writer-report.ts';
 
 const WRITER = fileURLToPath(new URL('writer-process.ts', import.meta.url));
-const PATIENCE_MS = 40_000;
+const PATIENCE_MS = 120_000;
 const MIB = 1024 * 1024;
 
 /** The application may wait for the write lock while a log is handed over; machines of tests are slow. */
@@ -96,7 +96,7 @@ export class Scene implements AsyncDisposable {
       'spool-limit': `${SPOOL_LIMIT_BYTES / MIB}MiB`,
     };
     const dbs = [{ path: this.path, 'monitor-interval': '50ms', ...limits, ...database, replicas }];
-    const config = { addr: '127.0.0.1:0', logging: { type: 'json' }, dbs, 'shutdown-timeout': '20s' };
+    const config = { addr: '127.0.0.1:0', logging: { type: 'json' }, dbs, 'shutdown-timeout': '60s' };
     writeFileSync(this.config, JSON.stringify(config));
   }
 
