@@ -62,20 +62,20 @@ describe('proofs of encrypted replicas', () => {
     assert.ok(scene.facts.filter((fact) => fact === 'snapshot').length <= 2);
   });
 
-    it('with recipients alone a full proof is left out, and is no duty that fails', async () => {
-      const own = await newKeyPair();
-      const place = new MemoryStore();
-      const keys = { recipients: [own.recipient] };
-      for (const quickIntervalMs of [0, 40]) {
-        await using scene = await running(place, keys, { ...VERIFY, intervalMs: 50, quickIntervalMs });
-        await scene.until('it is left open', () => scene.replica.status.proof?.outcome === 'inconclusive');
-        await news(scene);
-        await new Promise((resolve) => setTimeout(resolve, 250));
-        assert.equal(scene.replica.status.lastError, undefined);
-        assert.deepEqual([...scene.logger.messages('error'), ...scene.logger.messages('warn')], []);
-        assert.equal(scene.logger.matching('there is no identity to read it with').length, 1);
-      }
-    });
+  it('with recipients alone a full proof is left out, and is no duty that fails', async () => {
+    const own = await newKeyPair();
+    const place = new MemoryStore();
+    const keys = { recipients: [own.recipient] };
+    for (const quickIntervalMs of [0, 40]) {
+      await using scene = await running(place, keys, { ...VERIFY, intervalMs: 50, quickIntervalMs });
+      await scene.until('it is left open', () => scene.replica.status.proof?.outcome === 'inconclusive');
+      await news(scene);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      assert.equal(scene.replica.status.lastError, undefined);
+      assert.deepEqual([...scene.logger.messages('error'), ...scene.logger.messages('warn')], []);
+      assert.equal(scene.logger.matching('there is no identity to read it with').length, 1);
+    }
+  });
 
   it('with recipients alone nothing can be said, and nobody is alarmed', async () => {
     const own = await newKeyPair();
