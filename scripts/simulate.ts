@@ -164,7 +164,10 @@ function tellSummary(tally: Tally): void {
     `commits ${counts.commits}, confirmations ${counts.confirmed}, restores ${counts.restores}, kills ${counts.kills}, ` +
       `power cuts ${counts.powerCuts}, take-overs ${counts.takeOvers}, objects damaged ${counts.tampered}`,
   );
-  console.log(`generations ${counts.generations}, full snapshots ${counts.snapshots}`);
+  console.log(
+    `generations ${counts.generations}, full snapshots ${counts.snapshots}, ` +
+      `proofs ${counts.proofs}, of damage ${counts.proofsOfDamage}`,
+  );
   console.log(
     `largest log ${counts.walBytesMax} bytes, largest spool ${counts.spoolBytesMax} bytes, ` +
       `longest until all was caught up ${(counts.settleMsMax / 1000).toFixed(1)} s`,

@@ -72,7 +72,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
 
 export function planRun(seed: number): RunPlan {
   const random = new Random(seed);
-  const settings = planWorld(seed, random);
+  const settings = withProofs(seed, planWorld(seed, random));
   const { second, profile } = settings;
   const durationMs = random.int(1_000, second === undefined ? 12_000 : 60_000);
   const weights = {
@@ -88,6 +88,18 @@ export function planRun(seed: number): RunPlan {
     choices: Array.from({ length: 6 }, () => random.next()),
   })).sort((a, b) => a.atMs - b.atMs);
   return { settings, durationMs, events };
+}
+
+/** In some of the worlds what is stored is proven while it goes on. Drawn apart, so that all else stays as it was. */
+function withProofs(seed: number, settings: WorldSettings): WorldSettings {
+  const random = new Random(seed * 31 + 7);
+  if (settings.profile === 'late' || !random.chance(0.25)) return settings;
+  const destinations = settings.destinations.map((one): DestinationSettings => {
+    const quickIntervalMs = random.pick([300, 1_000, 4_000]);
+    const verify = { quickIntervalMs, intervalMs: 0, maxSizeBytes: random.pick([0, 2_000]) };
+    return { ...one, replica: { ...one.replica, verify } };
+  });
+  return { ...settings, destinations };
 }
 
 function planWorld(seed: number, random: Random): WorldSettings {

@@ -15,6 +15,9 @@ export interface RunCounts {
   readonly generations: number;
   readonly confirmed: number;
   readonly takeOvers: number;
+  /** Proofs that succeeded, and that told of damage. */
+  readonly proofs: number;
+  readonly proofsOfDamage: number;
   readonly tampered: number;
   readonly walBytesMax: number;
   readonly spoolBytesMax: number;

@@ -46,6 +46,7 @@ export interface HostTells {
   readonly confirmed: (host: Host, destination: string, generation: Generation, position: Position) => void;
   readonly generation: (host: Host, generation: Generation, reason: string) => void;
   readonly snapshot: (host: Host, destination: string) => void;
+  readonly proof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   readonly finished: (host: Host, destination: string, generation: Generation, position: Position) => void;
   /** A log line of Rivulet. */
   readonly said: (host: Host, destination: string | undefined, message: string) => void;
@@ -152,6 +153,7 @@ export class Host {
         tell.confirmed(this, destination, generation, position),
       onGeneration: (generation, reason) => tell.generation(this, generation, reason),
       onSnapshot: (destination) => tell.snapshot(this, destination),
+      onProof: tell.proof,
       onFinished: (destination, generation, position) =>
         tell.finished(this, destination, generation, position),
       onBug: tell.bug,

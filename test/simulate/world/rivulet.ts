@@ -39,6 +39,7 @@ export interface RivuletParts {
   readonly onConfirmed: (destination: string, generation: Generation, position: Position) => void;
   readonly onGeneration: (generation: Generation, reason: string) => void;
   readonly onSnapshot: (destination: string) => void;
+  readonly onProof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   /** A clean end said that this destination has everything, up to here. */
   readonly onFinished: (destination: string, generation: Generation, position: Position) => void;
   /** What must never happen: an error that is no RivuletError. */
@@ -126,7 +127,7 @@ export class SimRivulet {
   }
 
   #openReplica({ name, replica, open, lease }: Destination, primary: Primary): Replica {
-    const { time, clocks, logger, settings, onConfirmed, onSnapshot } = this.#parts;
+    const { time, clocks, logger, settings, onConfirmed, onSnapshot, onProof } = this.#parts;
     const raw = open(this.process);
     const clock = time.clockOf(this.process, clocks);
     const held = lease && this.#openLease(lease, name, raw);
@@ -145,6 +146,7 @@ export class SimRivulet {
             if (generation !== undefined) this.#tell(() => onConfirmed(name, generation, position));
           },
           onSnapshot: () => this.#tell(() => onSnapshot(name)),
+          onProof: (_, outcome) => this.#tell(() => onProof(outcome)),
           onValidation: () => undefined,
           onFailure: () => undefined,
           onRecovery: () => undefined,

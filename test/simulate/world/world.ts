@@ -76,6 +76,8 @@ export interface Place {
   latest: { readonly revision: number; readonly restored: Restored } | undefined;
 }
 
+/** How the engine begins when a proof has failed. */
+const DAMAGE_TOLD = 'the destination does not restore';
 /** Goes into the spool in one go. */
 const PIECE_BYTES = 1024 * 1024;
 /** Everything is well again: then it takes at most so long until all is caught up. */
@@ -92,6 +94,8 @@ export class World {
     snapshots: 0,
     confirmed: 0,
     takeOvers: 0,
+    proofs: 0,
+    proofsOfDamage: 0,
     tampered: 0,
     walBytesMax: 0,
     spoolBytesMax: 0,
@@ -188,11 +192,16 @@ export class World {
             at.note(`rivulet begins generation ${generation}: ${reason}`);
           },
           snapshot: (at, destination) => this.#snapshot(at, destination),
+          proof: (outcome) => {
+            if (outcome === 'proven') this.counts.proofs++;
+            if (outcome === 'broken') this.counts.proofsOfDamage++;
+          },
           finished: (at, destination, generation, position) =>
             this.#finished(at, destination, generation, position),
           said: (at, destination, message) => {
             if (message === 'this process is the writer of the replica now') this.counts.takeOvers++;
             this.#reasons.said(at.name, destination, message);
+            this.#damageTold(message);
           },
           bug: (error) => void this.#bugs.push(error),
         },
@@ -231,6 +240,12 @@ export class World {
     const why = this.#reasons.snapshot(host.name, destination, settings.replica, sinceMs);
     if (why === undefined && this.#settings.profile === 'whole' && !this.hadStaleListings)
       this.#bugs.push(new Violation(`a full snapshot at ${destination} without a reason`));
+  }
+
+  /** A proof tells of damage where there is some, and nowhere else. */
+  #damageTold(message: string): void {
+    if (this.#settings.profile === 'whole' && !this.hadStaleListings && message.startsWith(DAMAGE_TOLD))
+      this.#bugs.push(new Violation(`damage that nobody has done: ${message}`));
   }
 
   /** A clean end leaves a promise of how far the chain reaches, so that the loss of its last object is seen. */
@@ -533,6 +548,16 @@ export class World {
       if (now !== before[i])
         throw new Violation(`${name} is idle, and was asked: ${before[i]} became ${now}`);
     }
+    this.#assertProven();
+  }
+
+  #assertProven(): void {
+    for (const place of this.places) {
+      const { proof } = replicaOf(this.hosts[0] as Host, place)?.status ?? {};
+      // After a restart nothing is proven again that was before.
+      if (proof !== undefined && proof.outcome !== 'proven')
+        throw new Violation(`${place.name} has been quiet, and is not proven: ${proof.message}`);
+    }
   }
 
   /** The trace is over; nobody may go on. */
@@ -567,7 +592,16 @@ function untilQuietMs({ replica, lease }: DestinationSettings): number {
   if (replica.retentionMs > 60_000) return Number.POSITIVE_INFINITY;
   const { retentionMs, retentionCheckIntervalMs, snapshotIntervalMs } = replica;
   const snapshotMs = snapshotIntervalMs || retentionMs;
-  return 3 * (lease?.durationMs ?? 0) + 2 * retentionMs + snapshotMs + 4 * retentionCheckIntervalMs + 10_000;
+  // What could not be proven is tried again after one more.
+  const proofMs = 3 * (replica.verify?.quickIntervalMs ?? 0);
+  return (
+    proofMs +
+    3 * (lease?.durationMs ?? 0) +
+    2 * retentionMs +
+    snapshotMs +
+    4 * retentionCheckIntervalMs +
+    10_000
+  );
 }
 
 function brief({ transaction, versions }: CommittedState): object {
