@@ -2,12 +2,11 @@
  * Runs the fault trials: `node scripts/faults.ts [--seed N] [--trials M] [--only crash|destination]`. Trial i has the seed
  * N + i, so `--seed` with a failed trial's seed and `--trials 1` repeats it.
  */
-import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { batchesOf, limitsOf } from './test/batches.ts';
+import { runBatches } from './test/run-batches.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const KINDS = ['crash', 'destination'];
 const DEFAULT_TRIALS = 12;
 const SEED_LIMIT = 1_000_000;
@@ -31,20 +30,20 @@ function readOptions(): { seed: number; trials: number; kinds: readonly string[]
   };
 }
 
-async function run({ seed, trials, kinds }: ReturnType<typeof readOptions>): Promise<number> {
+async function run({ seed, trials, kinds }: ReturnType<typeof readOptions>): Promise<boolean> {
   console.log(`seed ${seed}, trials ${trials}`);
-  const files = kinds.flatMap((kind) => globSync(`test/faults/${kind}*.test.ts`, { cwd: ROOT }));
-  const flags = ['--test', '--test-reporter=spec', '--test-concurrency=1'];
-  const child = spawn(process.execPath, [...flags, ...files], {
-    cwd: ROOT,
-    env: { ...process.env, RIVULET_SEED: String(seed), RIVULET_TRIALS: String(trials) },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  return new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
+  process.env['RIVULET_SEED'] = String(seed);
+  process.env['RIVULET_TRIALS'] = String(trials);
+  const batches = batchesOf('faults').filter(({ title }) =>
+    kinds.some((kind) => basename(title).startsWith(kind)),
+  );
+  // Each trial has a limit of its own, and there may be any number of them.
+  const limits = { ...limitsOf('faults'), batchMs: Number.POSITIVE_INFINITY };
+  return runBatches(batches, { limits, place: 'disk', flags: [], isLive: true }, 1);
 }
 
 try {
-  process.exitCode = await run(readOptions());
+  if (!(await run(readOptions()))) process.exitCode = 1;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   console.error('usage: npm run test:faults -- [--seed N] [--trials M] [--only crash|destination]');

@@ -27,6 +27,8 @@ export interface Manner {
   readonly place: Place;
   /** For the test runner. */
   readonly flags: readonly string[];
+  /** Shows what a batch says when it says it, for those that run alone and for long. */
+  readonly isLive?: boolean;
 }
 
 export interface Outcome {
@@ -46,7 +48,10 @@ export function endBatches(): void {
   for (const mark of running) endAll(mark);
 }
 
-export async function runBatch(batch: Batch, { limits, place, flags }: Manner): Promise<Outcome> {
+export async function runBatch(
+  batch: Batch,
+  { limits, place, flags, isLive = false }: Manner,
+): Promise<Outcome> {
   using folder = new TemporaryFolder(place);
   const startedMs = performance.now();
   const mark = randomUUID();
@@ -55,7 +60,7 @@ export async function runBatch(batch: Batch, { limits, place, flags }: Manner): 
     [MARK]: mark,
     TMPDIR: folder.path,
   });
-  const report = new Report();
+  const report = new Report(isLive ? (line) => console.log(line) : () => undefined);
   for (const stream of [child.stdout, child.stderr]) report.read(stream, (line) => report.take(line));
   report.read(child.stdio[PROGRESS_FD], (line) => report.progress.push(line));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -70,7 +75,7 @@ export async function runBatch(batch: Batch, { limits, place, flags }: Manner): 
     title: batch.title,
     elapsedMs: performance.now() - startedMs,
     counts: report.counts,
-    text: report.text(),
+    text: isLive ? '' : report.text(),
     problems: [...stuck, ...failed, ...left, ...report.warnings],
   };
 }
@@ -126,6 +131,11 @@ class Report {
   readonly progress: string[] = [];
   heardAtMs: number = performance.now();
   readonly #lines: string[] = [];
+  readonly #show: (line: string) => void;
+
+  constructor(show: (line: string) => void) {
+    this.#show = show;
+  }
 
   read(from: unknown, take: (line: string) => void): void {
     const stream = from as NodeJS.ReadableStream;
@@ -144,7 +154,10 @@ class Report {
     const plain = stripVTControlCharacters(line);
     const [, name, count] = COUNT.exec(plain) ?? [];
     if (name !== undefined) this.counts.set(name, Number(count));
-    else this.#lines.push(line);
+    else {
+      this.#lines.push(line);
+      this.#show(line);
+    }
     const warning = WARNING.exec(plain);
     if (warning !== null) this.warnings.push(`Node.js warned, which fails the run: ${warning[0]}`);
   }

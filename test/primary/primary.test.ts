@@ -11,6 +11,7 @@ import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
 import { Follower } from '../support/take-all.ts';
+import { PATIENCE_MS } from '../support/until.ts';
 
 const SUM = 'SELECT count(*) AS n, sum(length(body)) AS bytes, hex(max(body)) AS greatest FROM t';
 
@@ -27,12 +28,13 @@ function reasonOf(logger: RecordingLogger): unknown {
 
 /** A busy writer's own checkpoints may keep a look from succeeding; a later one finds all of it. */
 async function patiently(work: () => Promise<unknown>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
+  const giveUpAtMs = performance.now() + PATIENCE_MS;
+  for (;;) {
     try {
       await work();
       return;
     } catch (error) {
-      if (!isRivuletError(error, 'DB_BUSY') || attempt === 50) throw error;
+      if (!isRivuletError(error, 'DB_BUSY') || performance.now() > giveUpAtMs) throw error;
       await delay(5);
     }
   }

@@ -16,13 +16,15 @@ export class ChildScript implements AsyncDisposable {
     const file = fileURLToPath(new URL(name, import.meta.url));
     this.#child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#exited = once(this.#child, 'exit');
-    this.#child.once('exit', () => {
-      this.#ended = true;
+    if (this.#child.stdout === null) throw new Error('the script has no output');
+    const lines = createInterface({ input: this.#child.stdout });
+    lines.on('line', (line) => {
+      this.#lines.push(line);
       this.#wake();
     });
-    if (this.#child.stdout === null) throw new Error('the script has no output');
-    createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      this.#lines.push(line);
+    // Not when the process ends: its last lines may still be on their way.
+    lines.once('close', () => {
+      this.#ended = true;
       this.#wake();
     });
   }
@@ -44,7 +46,7 @@ export class ChildScript implements AsyncDisposable {
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    if (!this.#ended) this.#child.kill(signal);
+    this.#child.kill(signal);
     await this.#exited;
   }
 
