@@ -1,6 +1,6 @@
 /** `rivulet verify` on replicas in directories: three outcomes, what is bad, and what to do. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { runCommandLine } from '../../src/cli/run.ts';
@@ -51,6 +51,9 @@ describe('verify', () => {
       const path = join(scratch.file('replica'), key);
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, maker.store.bytesOf(key));
+      // A moment of its own for each: a fast machine writes many in one millisecond.
+      const time = new Date(maker.store.objects.get(key)?.timeMs ?? 0);
+      utimesSync(path, time, time);
     }
     return maker.store.keys();
   }
