@@ -1,4 +1,5 @@
 /** One destination of a database: what its settings make of it, begun, watched, told of and ended. */
+import { abortAlong } from '../base/abort-along.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -123,9 +124,7 @@ export class ReplicaRunner {
   start(signal: AbortSignal): void {
     if (this.#running !== undefined) return;
     const stop = this.#stop;
-    if (signal.aborted) stop.abort();
-    else
-      signal.addEventListener('abort', () => stop.abort(signal.reason), { once: true, signal: stop.signal });
+    abortAlong(signal, stop);
     const replicating = this.replica.run(stop.signal).catch((error: unknown) => this.#ended(error));
     this.#running = Promise.all([replicating, this.#sweep(stop.signal)]).then(() => undefined);
   }
