@@ -1,7 +1,7 @@
 /**
  * Keys rotate under a running replication, and nobody notices: real `rivulet replicate` processes ship 50 commits a second to a
  * real S3 server with keys that live 5 seconds. Then nobody gives new keys for a while, and the replication goes on as soon
- * as somebody does. `RIVULET_ROTATION_SECONDS` shortens or lengthens the first part (30 s).
+ * as somebody does. `RIVULET_ROTATION_SECONDS` shortens or lengthens the first part (60 s).
  */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import type { Way } from './rotation/ways.ts';
 import { SteadyWriter } from './rotation/writer.ts';
 import { freePort } from '../support/free-port.ts';
 
-const ROTATING_MS = Number(process.env['RIVULET_ROTATION_SECONDS'] ?? 30) * 1_000;
+const ROTATING_MS = Number(process.env['RIVULET_ROTATION_SECONDS'] ?? 60) * 1_000;
 const OUTAGE_MS = 20_000;
 const AFTERWARDS_MS = 5_000;
 /** Less than the wait for another attempt has grown to by then: the new keys are what it goes on with. */
