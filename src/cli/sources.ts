@@ -1,5 +1,5 @@
 /** Which replicas a command means: those of a configured database, or the one behind a URL. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../base/errors.ts';
@@ -22,8 +22,18 @@ export interface Sources {
 export async function findSources(context: CommandContext): Promise<Sources> {
   const [where = ''] = context.arguments;
   if (isUrl(where)) return fromUrl(where, context);
+  refuseHalfUrl(where);
   refuseDirectory(resolve(where));
   return fromConfig(resolve(where), context);
+}
+
+/** As in `s3:bucket/app`: taken for a path, it would only be missed in the configuration. */
+export function refuseHalfUrl(where: string): void {
+  const [, scheme] = /^(s3|gs|gcs|abs|sftp|file):/.exec(where) ?? [];
+  if (scheme === undefined || existsSync(where)) return;
+  throw new RivuletError('USAGE', `${where.slice(0, scheme.length + 2)}... is no replica URL`, {
+    hint: `a replica URL begins with ${scheme}://`,
+  });
 }
 
 /** A replica's directory, given as a path, would only be missed in the configuration. */

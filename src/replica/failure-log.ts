@@ -83,7 +83,12 @@ export class FailureLog {
   #tell(error: unknown, waitMs: number, failingForMs: number, isTold: boolean): void {
     const { logger } = this.#parts;
     const { what, actAfterMs } = this.#settings;
-    const fields = { error, ...hintOf(error), retryInMs: Math.round(waitMs), failingForMs };
+    const fields = {
+      error,
+      ...hintOf(error),
+      retryInMs: Math.round(waitMs),
+      failingForMs: Math.round(failingForMs),
+    };
     if (isTold) logger.debug(`${what} failed again`, fields);
     else if (failingForMs >= actAfterMs)
       logger.error(`${what} goes on failing`, { hint: ACT_HINT, ...fields });
@@ -98,7 +103,7 @@ export class FailureLog {
   recovered(): void {
     this.#backoff.reset();
     if (this.#failure === undefined) return;
-    const failedForMs = this.#parts.clock.monotonicMs() - this.#failure.sinceMs;
+    const failedForMs = Math.round(this.#parts.clock.monotonicMs() - this.#failure.sinceMs);
     this.#failure = undefined;
     this.#parts.observer.onRecovery();
     this.#parts.logger.info(`${this.#settings.what} works again`, { failedForMs });

@@ -74,6 +74,7 @@ describe('the frame', () => {
       [['restore', 'file:///x'], /needs -o PATH/],
       [['wal', '-config', 'c', 'file:///x'], /-config does not go with a replica URL/],
       [['wal', 's3://bucket/x?endpont=h'], /did you mean `endpoint`\?/],
+      [['restore', '-o', 'x.db', 's3:bucket/app'], /s3:b\.\.\. is no replica URL\n +hint: .*s3:\/\//],
       [['config', 'scheme'], /config takes "schema" or nothing/],
       [
         ['restore', '-index', '1', '-timestamp', '2026-01-01T00:00:00Z', '-o', 'x', 'file:///x'],

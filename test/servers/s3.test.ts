@@ -150,7 +150,7 @@ describe('S3 on Ceph', cephAvailable(), () => {
       async () => elsewhere.store.remove(['a', 'b']),
     ];
     for (const call of calls)
-      await assert.rejects(call(), { code: 'STORAGE_FAILED', message: /NoSuchBucket/, hint: /make buckets/ });
+      await assert.rejects(call(), { code: 'STORAGE_DENIED', message: /NoSuchBucket/, hint: /make buckets/ });
     await using stranger = open({ keys: fixedKeys({ accessKeyId: 'nobody', secretAccessKey: 'x' }) });
     await assert.rejects(gather(stranger.store.list('')), (error) =>
       isRivuletError(error, 'STORAGE_DENIED', 'CREDENTIALS_FAILED'),

@@ -7,6 +7,7 @@ import { silentLogger } from '../../base/log.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit-codes.ts';
 import { count, writeJson } from '../output.ts';
+import { refuseHalfUrl } from '../sources.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS, JSON_FLAG } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -112,6 +113,7 @@ async function chosen(context: CommandContext): Promise<Checked> {
     const [database] = configFromCommandLine('none', [where], { environment: { ...context.env } }).databases;
     return { databases: [], replicas: database?.replicas ?? [] };
   }
+  if (where !== undefined) refuseHalfUrl(where);
   const { loadConfigFor } = await import('../load-config.ts');
   const { config, file } = await loadConfigFor(context);
   const databases = config.databases.filter(({ path }) => where === undefined || path === resolve(where));

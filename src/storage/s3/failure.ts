@@ -211,6 +211,8 @@ function factsOf(failure: S3Failure, more: FailureMore): FailureFacts {
   const retryAfterMs = parseRetryAfter(headers['retry-after'], more.nowMs);
   const hint = hintOf(failure, more);
   if (mayBeKeys(failure)) return { ...keyFacts(failure, more), retryAfterMs, hint };
+  // As other services have it: somebody has to make the bucket, or to correct its name.
+  if (code === 'NoSuchBucket') return { code: 'STORAGE_DENIED', retry: false, hint };
   if (status === undefined) return { retry: networkFailureOf(failure.cause)?.retry ?? true, hint };
   const throttled = status === 429 || THROTTLED.has(code);
   const retry = throttled || PASSING.has(code) || (isPassingStatus(status) && !LASTING.has(code));
