@@ -18,7 +18,7 @@ beforeEach(() => {
 afterEach(() => scratch[Symbol.dispose]());
 
 function writeRows(rows: number): void {
-  const database = new DatabaseSync(scratch.file('app.db'));
+  const database = new DatabaseSync(scratch.file('app.db'), { timeout: 10_000 });
   database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x)');
   for (let row = 0; row < rows; row++) database.exec('INSERT INTO t VALUES (1)');
   database.close();

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 function makeDatabase(path: string): string {
   mkdirSync(dirname(path), { recursive: true });
-  const database = new DatabaseSync(path);
+  const database = new DatabaseSync(path, { timeout: 10_000 });
   database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1)');
   database.close();
   return path;

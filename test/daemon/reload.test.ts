@@ -25,10 +25,8 @@ class Writer {
   #wroteAtMs = performance.now();
 
   constructor(path: string) {
-    this.#database = new DatabaseSync(path);
-    this.#database.exec(
-      'PRAGMA journal_mode=WAL; PRAGMA busy_timeout=5000; CREATE TABLE t(n INTEGER, at REAL)',
-    );
+    this.#database = new DatabaseSync(path, { timeout: 10_000 });
+    this.#database.exec('PRAGMA journal_mode=WAL; CREATE TABLE t(n INTEGER, at REAL)');
     this.#timer = setInterval(() => this.write(), EVERY_MS);
   }
 

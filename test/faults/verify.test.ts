@@ -4,11 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, globSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ended, EXECUTABLE, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
+import { until } from '../support/until.ts';
 
-const PATIENCE_MS = 20_000;
 const ALARM = 'the destination does not restore';
 
 /** A database that is written to all the time, and the process that replicates it. */
@@ -20,7 +19,6 @@ class Scene implements AsyncDisposable {
   readonly #writing: NodeJS.Timeout;
   readonly #process: ChildProcess;
   #text = '';
-  readonly port: number = 20_000 + Math.floor(Math.random() * 20_000);
 
   constructor(settings: string, database: string = '') {
     const path = this.scratch.file('app.db');
@@ -31,7 +29,7 @@ class Scene implements AsyncDisposable {
     }, 60);
     writeFileSync(
       this.config,
-      `addr: "127.0.0.1:${this.port}"\nlogging: {type: json}\nsocket: {enabled: false}\n` +
+      `addr: "127.0.0.1:0"\nlogging: {type: json}\nsocket: {enabled: false}\n` +
         `dbs:\n  - path: ${path}\n${database}    replicas:\n      - path: ${this.replica}\n` +
         `        sync-interval: 100ms\n${settings}`,
     );
@@ -53,15 +51,15 @@ class Scene implements AsyncDisposable {
   }
 
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-    const endMs = Date.now() + PATIENCE_MS;
-    while (!(await condition())) {
-      assert.ok(Date.now() < endMs, `${what}\n${this.#text}`);
-      await sleep(50);
-    }
+    await until(what, condition, () => this.#text);
+  }
+
+  get metricsUrl(): string {
+    return String(this.saying('serving metrics and health').at(-1)?.['url']);
   }
 
   async health(): Promise<{ status: number; outcome: string | undefined; reasons: { reason: string }[] }> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => undefined);
+    const response = await fetch(this.metricsUrl.replace('/metrics', '/healthz')).catch(() => undefined);
     if (response === undefined) return { status: 0, outcome: undefined, reasons: [] };
     const body = (await response.json()) as {
       reasons: { reason: string }[];
@@ -100,7 +98,7 @@ function flip(path: string): void {
 }
 
 suite('a process that proves its replica', () => {
-  test('damage after damage: noticed, healed, proven', { timeout: 120_000 }, async () => {
+  test('damage after damage: noticed, healed, proven', { timeout: 300_000 }, async () => {
     await using scene = new Scene('        verify: {quick-interval: 400ms, interval: 0}\n');
     const damages: Readonly<Record<string, () => void>> = {
       'a segment is deleted': () => rmSync(scene.objects('wal').at(-3) ?? ''),
@@ -127,13 +125,13 @@ suite('a process that proves its replica', () => {
     }
     const { code, out } = await scene.verify('-full', '-temporary-path', scene.scratch.path);
     assert.equal(code, 0, out);
-    const metrics = await (await fetch(`http://127.0.0.1:${scene.port}/metrics`)).text();
+    const metrics = await (await fetch(scene.metricsUrl)).text();
     assert.match(metrics, /rivulet_replica_proof_total\{[^}]*depth="quick",outcome="broken"\} [5-9]/);
     assert.match(metrics, /rivulet_replica_broken\{.*\} 0/);
     assert.match(metrics, /rivulet_replica_restorable_until_seconds\{.*\} 1\d{9}/);
   });
 
-  test('a retention that removes all the time is never taken for damage', { timeout: 120_000 }, async () => {
+  test('a retention that removes all the time is never taken for damage', { timeout: 300_000 }, async () => {
     await using scene = new Scene(
       '        retention: 2s\n        retention-check-interval: 200ms\n        snapshot-interval: 700ms\n' +
         '        verify: {quick-interval: 200ms, interval: 1s}\n',
