@@ -81,6 +81,8 @@ export class Soak implements AsyncDisposable {
   busy = 0;
   slowestWaitMs = 0;
   walBytesMax = 0;
+  /** What logs grew to while an end sent the last changes: nothing restarts them then. */
+  walBytesMaxAtEnd = 0;
   spoolBytesMax = 0;
   startedMs = 0;
   #server!: LoopbackS3;
@@ -90,6 +92,8 @@ export class Soak implements AsyncDisposable {
   #settings!: SoakSettings;
   #url: string | undefined;
   #applicationStarts = 0;
+  #isEnding = false;
+  readonly #walBytes = new Map<string, number>();
 
   constructor(plan: SoakPlan, place: SoakPlace) {
     this.#plan = plan;
@@ -295,7 +299,9 @@ export class Soak implements AsyncDisposable {
     const wasServing = this.#url !== undefined;
     // A clean end waits for every destination.
     await this.#endSpell();
+    this.#isEnding = true;
     const exit = await this.#rivulet.terminate(END_TIMEOUT_MS);
+    this.#isEnding = false;
     // A process that has only just begun does not listen to signals yet.
     if (exit?.code !== 0 && (wasServing || exit?.signal !== 'SIGTERM'))
       throw new Error(`rivulet was to end, and ended with code ${exit?.code}, signal ${exit?.signal}`);
@@ -424,11 +430,9 @@ export class Soak implements AsyncDisposable {
   // ---- looking -----------------------------------------------------------------------------------------------
 
   #look(): void {
-    let walBytes = 0;
     for (const { name } of DATABASES) {
       this.#lookAtSource(name);
-      walBytes = fileBytes(`${this.#place.databasePath(name)}-wal`);
-      this.walBytesMax = Math.max(this.walBytesMax, walBytes);
+      this.#lookAtLog(name);
       const spoolBytes = folderBytes(join(this.#place.statePath(name), 'spool'));
       this.spoolBytesMax = Math.max(this.spoolBytesMax, spoolBytes);
     }
@@ -436,6 +440,16 @@ export class Soak implements AsyncDisposable {
       if (!(headers['authorization'] ?? '').includes(TROUBLED_KEY)) continue;
       this.requests.set(operation, (this.requests.get(operation) ?? 0) + 1);
     }
+  }
+
+  /** The file of a log keeps its size when the log is restarted: what counts is who let it grow. */
+  #lookAtLog(name: string): void {
+    const bytes = fileBytes(`${this.#place.databasePath(name)}-wal`);
+    const grew = bytes > (this.#walBytes.get(name) ?? 0);
+    this.#walBytes.set(name, bytes);
+    if (!grew) return;
+    if (this.#isEnding) this.walBytesMaxAtEnd = Math.max(this.walBytesMaxAtEnd, bytes);
+    else this.walBytesMax = Math.max(this.walBytesMax, bytes);
   }
 
   #lookAtSource(name: string): void {

@@ -10,7 +10,7 @@ import { type Life, QUANTITIES, type Quantity } from './vitals.ts';
 const MIB = 1024 * 1024;
 const MINUTE_MS = 60_000;
 /** Code is loaded, caches are filled, and the pools of V8 and of the C library find their size in this time. */
-const WARM_UP_MS = 6 * MINUTE_MS;
+const WARM_UP_MS = 2 * MINUTE_MS;
 /** In less than this a slope is noise. */
 const TREND_MS_MIN = 5 * MINUTE_MS;
 /** What is taken for a while and given back is no growth. */
@@ -28,15 +28,17 @@ interface Bound {
 }
 
 export const BOUNDS: Readonly<Record<Quantity, Bound>> = {
-  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 700, slopeMax: 3 },
-  heap: { title: 'heap after collections', unit: MIB, unitName: 'MiB', max: 150, slopeMax: 0.5 },
-  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 300, slopeMax: 3 },
+  rss: { title: 'memory (RSS)', unit: MIB, unitName: 'MiB', max: 400, slopeMax: 1 },
+  heap: { title: 'heap after collections', unit: MIB, unitName: 'MiB', max: 150, slopeMax: 0.3 },
+  external: { title: 'memory outside the heap', unit: MIB, unitName: 'MiB', max: 250, slopeMax: 1 },
   descriptors: { title: 'file descriptors', unit: 1, unitName: '', max: 150, slopeMax: 0.3 },
   threads: { title: 'threads', unit: 1, unitName: '', max: 40, slopeMax: 0.2 },
 };
 
 /** A transaction or a VACUUM may be some megabytes, and a log ends with the one that reached the limit. */
 const WAL_BYTES_MAX = WAL_LIMIT_BYTES + 32 * MIB;
+/** While the last changes are sent, an application that goes on writing is not held up: as fast as it writes, for as long as that takes. */
+const WAL_BYTES_MAX_AT_END = 256 * MIB;
 /** What a checkpoint needs is put aside in any case. */
 const SPOOL_BYTES_MAX = SPOOL_LIMIT_BYTES + 16 * MIB;
 /** The applications' busy timeout. */
@@ -75,6 +77,7 @@ export function judgeSoak(soak: Soak, plan: SoakPlan): SoakVerdict {
       complaintsOf(quantity, soak.lives, isTrendBinding ? trends.get(quantity) : undefined),
     ),
     ...tooMuch('write-ahead log', soak.walBytesMax, WAL_BYTES_MAX),
+    ...tooMuch('write-ahead log at an end', soak.walBytesMaxAtEnd, WAL_BYTES_MAX_AT_END),
     ...tooMuch('spool', soak.spoolBytesMax, SPOOL_BYTES_MAX),
     ...tooMuch('wait of an application (ms)', soak.slowestWaitMs, WAIT_MS_MAX),
     ...tooMuch('transactions that were told busy', soak.busy, 0),
