@@ -268,7 +268,11 @@ class QuickProver {
       throw new SnapshotFault(entry.key, `${entry.key} does not belong there: it was made with another log`);
     }
     if (annotation === undefined) return;
-    const stands = { index: entry.index, offsetBytes: annotation.offsetBytes };
+    // Of a log that held nothing but its header there is no object: the one before leads there.
+    const stands =
+      own === undefined
+        ? { index: entry.index - 1, offsetBytes: 0 }
+        : { index: entry.index, offsetBytes: annotation.offsetBytes };
     if (comparePositions(reachOf(chain), stands) < 0) throw tooShort(chain, stands, entry.key);
   }
 

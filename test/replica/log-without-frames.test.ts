@@ -12,13 +12,17 @@ const HEADER_BYTES = 32;
 const PATIENCE_MS = 5_000;
 
 /** A destination that has everything, and a database whose log has begun anew without a commit. */
-async function openScene(settings: Partial<ReplicaSettings>): Promise<ReplicaScene> {
+async function openScene(
+  settings: Partial<ReplicaSettings>,
+  before: (scene: ReplicaScene) => Promise<void> = async () => undefined,
+): Promise<ReplicaScene> {
   const scene = new ReplicaScene({ settings, primary: { checkpoint: { minPages: 1 } } });
   const { live } = scene;
   for (let log = 0; log < 2; log++) {
     live.insert(5, 1000);
     await scene.sync();
     await scene.sync();
+    if (log === 0) await before(scene);
   }
   live.exec('PRAGMA cache_size=5; PRAGMA cache_spill=1; BEGIN');
   live.insert(60, 4000);
@@ -47,6 +51,21 @@ describe('while the log holds nothing but its header', () => {
     await using scene = await openScene({ validationIntervalMs: 1 });
     await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));
     assert.ok(scene.facts.includes('valid'));
+  });
+
+  it('a proof finds no damage in a snapshot of it', async () => {
+    const verify = { quickIntervalMs: 1, intervalMs: 0, maxSizeBytes: 0 };
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    // Something is proven already: the snapshot comes behind it.
+    const proven = async ({ replica }: ReplicaScene): Promise<void> => {
+      for (let n = 0; n < 3; n++) await replica.once(signal);
+    };
+    await using scene = await openScene({ snapshotIntervalMs: 1, verify }, proven);
+    for (let n = 0; n < 3; n++) await scene.replica.once(signal);
+    const proofs = scene.facts.filter((fact) => fact.startsWith('proof'));
+    assert.ok(proofs.length > 0 && proofs.every((fact) => fact === 'proof quick proven'), proofs.join());
+    assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 2);
+    assert.equal(scene.replica.status.proof?.outcome, 'proven');
   });
 
   it('a validation goes by the snapshot where one was made of it', async () => {
