@@ -1,5 +1,5 @@
 /**
- * Runs the fault trials: `node scripts/faults.ts [--seed N] [--trials M] [--only crash|destination]`. Trial i has the seed
+ * Runs the fault trials: `node scripts/faults.ts [--seed N] [--trials M] [--only crash|destination|verify]`. Trial i has the seed
  * N + i, so `--seed` with a failed trial's seed and `--trials 1` repeats it.
  */
 import { basename } from 'node:path';
@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { batchesOf, limitsOf } from './test/batches.ts';
 import { runBatches } from './test/run-batches.ts';
 
-const KINDS = ['crash', 'destination'];
+const KINDS = ['crash', 'destination', 'verify'];
 const DEFAULT_TRIALS = 12;
 const SEED_LIMIT = 1_000_000;
 
@@ -46,6 +46,6 @@ try {
   if (!(await run(readOptions()))) process.exitCode = 1;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  console.error('usage: npm run test:faults -- [--seed N] [--trials M] [--only crash|destination]');
+  console.error('usage: npm run test:faults -- [--seed N] [--trials M] [--only crash|destination|verify]');
   process.exitCode = 1;
 }

@@ -5,7 +5,7 @@ import { Summary } from './summary.ts';
 import { runTrial } from './trial.ts';
 
 const SIDE_BY_SIDE = 2;
-const TRIAL_TIMEOUT_MS = 120_000;
+const TRIAL_TIMEOUT_MS = 300_000;
 const firstSeed = Number(process.env['RIVULET_SEED'] ?? 1);
 const trials = Number(process.env['RIVULET_TRIALS'] ?? 2);
 const summary = new Summary();

@@ -37,7 +37,7 @@ async function killHalfWay(restore: ManagedProcess, folder: string, random: Rand
 }
 
 suite('a restore that is killed', () => {
-  test('leaves temporary files only, and the next one succeeds', { timeout: 90_000 }, async () => {
+  test('leaves temporary files only, and the next one succeeds', { timeout: 300_000 }, async () => {
     using scratch = new Scratch();
     const random = new Random(seed);
     await makeReplica(scratch.file('app.db'), scratch.file('replica'));

@@ -9,7 +9,7 @@ import { Tmpfs, whyNoMounts } from './destination/tmpfs.ts';
 import { untilFailing, untilQuiet } from './waiting.ts';
 
 const seed = Number(process.env['RIVULET_SEED'] ?? 1);
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 300_000;
 const SMALL_BYTES = 256 * 1024;
 const LARGE_BYTES = 64 * 1024 * 1024;
 /** How long a fault lasts; waits between attempts grow, so a long one makes a long test. */
@@ -66,6 +66,7 @@ suite('a destination that fails', { concurrency: 2 }, () => {
   test('its directory is removed and made again', { timeout: TIMEOUT_MS }, async () => {
     await using scene = new Scene({ seed: seed + 3 });
     await scene.start();
+    await scene.untilLogged('snapshot written');
     await sleep(1_000);
     rmSync(scene.place.replicaPath('only'), { recursive: true, force: true });
     await scene.untilLogged('the chain to this destination is broken; it gets a fresh snapshot');

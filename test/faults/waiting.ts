@@ -13,7 +13,7 @@ export async function untilHealth(
   isSo: (health: Health) => boolean,
   options: { timeoutMs?: number; forMs?: number } = {},
 ): Promise<void> {
-  const { timeoutMs = 30_000, forMs = 0 } = options;
+  const { timeoutMs = 100_000, forMs = 0 } = options;
   const deadlineMs = performance.now() + timeoutMs;
   let sinceMs: number | undefined;
   for (;;) {

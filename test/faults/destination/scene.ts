@@ -114,7 +114,7 @@ export class Scene implements AsyncDisposable {
     return copy;
   }
 
-  async untilLogged(message: string, timeoutMs = 20_000): Promise<void> {
+  async untilLogged(message: string, timeoutMs = 100_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
     while (!readLog(this.place).some(({ msg }) => msg === message)) {
       if (performance.now() > deadlineMs) throw new Error(`not logged within ${timeoutMs} ms: ${message}`);
