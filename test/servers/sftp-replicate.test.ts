@@ -46,6 +46,13 @@ function countObjects(server: OpenSshServer): number {
   return filesBelow(server.directory).filter((name) => name.endsWith('.lz4')).length;
 }
 
+/** Logs of which later segments are there, and the first is not. */
+function headlessLogs(server: OpenSshServer): string[] {
+  const segments = filesBelow(server.directory).filter((name) => name.endsWith('.wal.lz4'));
+  const logs = new Set(segments.map((name) => name.slice(0, name.lastIndexOf('_'))));
+  return [...logs].filter((log) => !segments.includes(`${log}_00000000.wal.lz4`));
+}
+
 async function restored(tool: Tool, config: string, path: string, scratch: Scratch): Promise<string> {
   const output = scratch.file(`restored-by-${tool}.db`);
   rmSync(output, { force: true });
@@ -89,6 +96,7 @@ describe('replicas on OpenSSH', { skip }, () => {
     using application = new Application(path);
     for (const tool of ['rivulet', 'litestream', 'rivulet'] as const) {
       const known = new Set(filesBelow(server.directory));
+      const headlessBefore = headlessLogs(server);
       await using replicator = new Running(tool, ['replicate', '-config', config[tool]]);
       const ownSnapshots = (): string[] =>
         filesBelow(server.directory).filter((name) => name.includes('/snapshots/') && !known.has(name));
@@ -100,8 +108,17 @@ describe('replicas on OpenSSH', { skip }, () => {
       const [first = ''] = ownSnapshots();
       await replicator.until('retention', () => write() && !filesBelow(server.directory).includes(first));
       await replicator.stop();
-      for (const reader of TOOLS)
+      const headless = headlessLogs(server);
+      if (tool === 'rivulet')
+        assert.deepEqual(
+          headless.filter((log) => !headlessBefore.includes(log)),
+          [],
+        );
+      for (const reader of TOOLS) {
+        // What v0.3.13 leaves when it ends while it removes, it does not restore itself.
+        if (reader === 'litestream' && headless.length > 0) continue;
         assertShipped(tool, await restored(reader, config[reader], path, scratch), application);
+      }
     }
     for (const command of ['generations', 'snapshots', 'wal']) {
       const rows = async (tool: Tool): Promise<string[]> => {
