@@ -44,7 +44,7 @@ async function withStore(
   await using server = await LoopbackS3.start();
   await using opened = openS3({
     endpoint: server.endpoint,
-    idleTimeoutMs: 500,
+    idleTimeoutMs: 30_000,
     partSizeBytes: 5 * MIB,
     ...options,
   });
