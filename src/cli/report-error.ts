@@ -1,7 +1,10 @@
 import { isRivuletError, messageOf } from '../base/errors.ts';
 import type { Output } from './command.ts';
 
-/** Says what went wrong: for people a line and a hint, for machines one JSON object. A bug shows its stack. */
+/**
+ * Says what went wrong: for people a line with the code at its end, and a hint; for machines one JSON object. A bug shows
+ * its stack.
+ */
 export function writeError(output: Output, error: unknown, asJson: boolean): void {
   if (asJson) {
     output.write(`${JSON.stringify({ error: describe(error) })}\n`);
@@ -12,7 +15,9 @@ export function writeError(output: Output, error: unknown, asJson: boolean): voi
     output.write(`rivulet: unexpected error; this is a bug, please report it\n${trace}\n`);
     return;
   }
-  output.write(`rivulet: ${error.message}\n`);
+  // What is wrong with a command line is all said; there is nothing to look up.
+  const code = error.code === 'USAGE' ? '' : ` [${error.code}]`;
+  output.write(`rivulet: ${error.message}${code}\n`);
   if (error.hint !== undefined) output.write(`  hint: ${error.hint}\n`);
 }
 
