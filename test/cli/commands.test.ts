@@ -90,9 +90,9 @@ describe('the frame', () => {
   });
 
   test('an error ends with its code, by which it is looked up', async () => {
-    const { code, err } = await run('restore', '-o', import.meta.filename, 'file:///no/such/place');
+    const { code, err } = await run('restore', '-o', '/no/such/out.db', 'file:///no/such/place');
     assert.equal(code, 1);
-    assert.match(err, /^rivulet: [^\n]+ \[OUTPUT_EXISTS\]\n/);
+    assert.match(err, /^rivulet: [^\n]+ \[REPLICA_EMPTY\]\n/);
   });
 
   test('with -json an error is one JSON object, too', async () => {
