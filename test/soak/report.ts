@@ -23,7 +23,10 @@ export function summaryOf(soak: Soak, verdict: SoakVerdict): string {
     ['proofs by metrics', listed(proofsOf(soak))],
     ['errors', listed(census.errors)],
     ['warnings', listed(census.warnings)],
-    ['largest write-ahead log', `${mib(soak.walBytesMax)} MiB; at an end ${mib(soak.walBytesMaxAtEnd)} MiB`],
+    [
+      'largest write-ahead log',
+      `${mib(soak.walBytesMax)} MiB; at an end or with the state's disk full ${mib(soak.walBytesMaxWaiting)} MiB`,
+    ],
     ['largest spool', `${mib(soak.spoolBytesMax)} MiB`],
     ['requests to S3', listed(soak.requests)],
     ['requests by metrics', listed(requestsOf(soak))],

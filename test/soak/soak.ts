@@ -44,6 +44,8 @@ const QUIET_TIMEOUT_MS = 90_000;
 /** Healthy and without lag for this long, when nobody writes, means that everything was seen and stored. */
 const QUIET_FOR_MS = 1_500;
 const CHECK_PAUSE_MS = 700;
+/** After bad weather, until everything has been tried again. */
+export const AFTERMATH_MS = 20_000;
 /** What is later than this is left out. */
 const LATE_MS = 4_000;
 
@@ -81,8 +83,8 @@ export class Soak implements AsyncDisposable {
   busy = 0;
   slowestWaitMs = 0;
   walBytesMax = 0;
-  /** What logs grew to while an end sent the last changes: nothing restarts them then. */
-  walBytesMaxAtEnd = 0;
+  /** What logs grew to while an end sent the last changes, or nothing could be put aside: nothing restarts them then. */
+  walBytesMaxWaiting = 0;
   spoolBytesMax = 0;
   startedMs = 0;
   #server!: LoopbackS3;
@@ -448,8 +450,17 @@ export class Soak implements AsyncDisposable {
     const grew = bytes > (this.#walBytes.get(name) ?? 0);
     this.#walBytes.set(name, bytes);
     if (!grew) return;
-    if (this.#isEnding) this.walBytesMaxAtEnd = Math.max(this.walBytesMaxAtEnd, bytes);
+    if (this.#isEnding || this.#isStateFull())
+      this.walBytesMaxWaiting = Math.max(this.walBytesMaxWaiting, bytes);
     else this.walBytesMax = Math.max(this.walBytesMax, bytes);
+  }
+
+  /** What has piled up while it was has to be stored or put aside first. */
+  #isStateFull(): boolean {
+    return this.spells.some(
+      ({ weather, toMs }) =>
+        (weather === 'state-full' || weather === 'spool-full') && Date.now() <= toMs + AFTERMATH_MS,
+    );
   }
 
   #lookAtSource(name: string): void {

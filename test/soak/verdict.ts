@@ -3,7 +3,7 @@ import { type LogLine } from '../faults/rivulet.ts';
 import { type Census, takeCensus } from './census.ts';
 import { SNAPSHOT_INTERVAL_MS, SPOOL_LIMIT_BYTES, WAL_LIMIT_BYTES } from './place.ts';
 import type { SoakPlan, Weather } from './plan.ts';
-import type { Soak } from './soak.ts';
+import { AFTERMATH_MS, type Soak } from './soak.ts';
 import { minima, type Point, type Trend, trendOf } from './trend.ts';
 import { type Life, QUANTITIES, type Quantity } from './vitals.ts';
 
@@ -15,8 +15,6 @@ const WARM_UP_MS = 2 * MINUTE_MS;
 const TREND_MS_MIN = 5 * MINUTE_MS;
 /** What is taken for a while and given back is no growth. */
 const MINIMA_OF_MS = 20_000;
-/** After bad weather, until everything has been tried again. */
-const AFTERMATH_MS = 20_000;
 
 interface Bound {
   readonly title: string;
@@ -37,8 +35,8 @@ export const BOUNDS: Readonly<Record<Quantity, Bound>> = {
 
 /** A transaction or a VACUUM may be some megabytes, and a log ends with the one that reached the limit. */
 const WAL_BYTES_MAX = WAL_LIMIT_BYTES + 32 * MIB;
-/** While the last changes are sent, an application that goes on writing is not held up: as fast as it writes, for as long as that takes. */
-const WAL_BYTES_MAX_AT_END = 256 * MIB;
+/** While an end sends the last changes, and while nothing can be put aside, the log grows as fast as the application writes. */
+const WAL_BYTES_MAX_WAITING = 256 * MIB;
 /** What a checkpoint needs is put aside in any case. */
 const SPOOL_BYTES_MAX = SPOOL_LIMIT_BYTES + 16 * MIB;
 /** The applications' busy timeout. */
@@ -77,7 +75,7 @@ export function judgeSoak(soak: Soak, plan: SoakPlan): SoakVerdict {
       complaintsOf(quantity, soak.lives, isTrendBinding ? trends.get(quantity) : undefined),
     ),
     ...tooMuch('write-ahead log', soak.walBytesMax, WAL_BYTES_MAX),
-    ...tooMuch('write-ahead log at an end', soak.walBytesMaxAtEnd, WAL_BYTES_MAX_AT_END),
+    ...tooMuch('write-ahead log that had to wait', soak.walBytesMaxWaiting, WAL_BYTES_MAX_WAITING),
     ...tooMuch('spool', soak.spoolBytesMax, SPOOL_BYTES_MAX),
     ...tooMuch('wait of an application (ms)', soak.slowestWaitMs, WAIT_MS_MAX),
     ...tooMuch('transactions that were told busy', soak.busy, 0),
