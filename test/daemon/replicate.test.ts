@@ -253,7 +253,7 @@ describe('replicate -once', () => {
     using live = new LiveDatabase();
     live.insert(2000, 3000);
     writeFileSync(live.scratch.file('replica0'), 'a file');
-    const text = `${textOf(live.scratch, [live.path]).replace('2s', '200ms')}
+    const text = `${textOf(live.scratch, [live.path]).replace('30s', '200ms')}
       - path: ${live.scratch.file('good')}
         name: good`;
     await assert.rejects(start(configOf(text), { once: true }).outcome, { code: 'FINAL_SYNC_FAILED' });
@@ -263,7 +263,7 @@ describe('replicate -once', () => {
   it('with a destination that fails: an error', async () => {
     using live = new LiveDatabase();
     writeFileSync(live.scratch.file('replica0'), 'a file');
-    const text = textOf(live.scratch, [live.path]).replace('2s', '200ms');
+    const text = textOf(live.scratch, [live.path]).replace('30s', '200ms');
     await assert.rejects(start(configOf(text), { once: true }).outcome, {
       code: /FINAL_SYNC_FAILED|STORAGE_FAILED/,
     });
@@ -349,10 +349,13 @@ describe('metrics and health', () => {
   it('a database that is no database any more is bad health', async () => {
     using live = new LiveDatabase();
     const logger = new RecordingLogger();
-    const daemon = new Daemon(configOf(textOf(live.scratch, [live.path], 'addr: 127.0.0.1:0')), {
-      clock: systemClock,
-      logger,
-    });
+    const daemon = new Daemon(
+      configOf(textOf(live.scratch, [live.path], 'addr: 127.0.0.1:0').replace('30s', '1s')),
+      {
+        clock: systemClock,
+        logger,
+      },
+    );
     await daemon.start();
     live.close();
     for (const ending of ['', '-wal', '-shm']) rmSync(live.path + ending, { force: true });
