@@ -21,8 +21,7 @@ import { freePort } from '../support/free-port.ts';
 const ROTATING_MS = Number(process.env['RIVULET_ROTATION_SECONDS'] ?? 60) * 1_000;
 const OUTAGE_MS = 20_000;
 const AFTERWARDS_MS = 5_000;
-/** Less than the wait for another attempt has grown to by then: the new keys are what it goes on with. */
-const CAUGHT_UP_WITHIN_MS = 12_000;
+const CAUGHT_UP_WITHIN_MS = 5_000;
 const BUCKET = 'rotation';
 
 /** A way that can be tried here, or why it cannot. */

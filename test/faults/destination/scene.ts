@@ -114,9 +114,13 @@ export class Scene implements AsyncDisposable {
     return copy;
   }
 
-  async untilLogged(message: string, timeoutMs = 100_000): Promise<void> {
+  /** @param times - how often it must have been said since the start */
+  async untilLogged(
+    message: string,
+    { times = 1, timeoutMs = 100_000 }: { times?: number; timeoutMs?: number } = {},
+  ): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
-    while (!readLog(this.place).some(({ msg }) => msg === message)) {
+    while (readLog(this.place).filter(({ msg }) => msg === message).length < times) {
       if (performance.now() > deadlineMs) throw new Error(`not logged within ${timeoutMs} ms: ${message}`);
       await sleep(50);
     }
