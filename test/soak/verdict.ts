@@ -10,9 +10,9 @@ import { type Life, QUANTITIES, type Quantity } from './vitals.ts';
 const MIB = 1024 * 1024;
 const MINUTE_MS = 60_000;
 /** Code is loaded, caches are filled, and the pools of V8 and of the C library find their size in this time. */
-const WARM_UP_MS = 2 * MINUTE_MS;
+const WARM_UP_MS = 3 * MINUTE_MS;
 /** In less than this a slope is noise. */
-const TREND_MS_MIN = 5 * MINUTE_MS;
+const TREND_MS_MIN = 8 * MINUTE_MS;
 /** What is taken for a while and given back is no growth. */
 const MINIMA_OF_MS = 20_000;
 
