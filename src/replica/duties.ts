@@ -60,6 +60,8 @@ export interface DutyParts {
   readonly files?: Files;
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
+  /** Rejects with `LEASE_LOST` when somebody else has become the writer. */
+  readonly stillWriter?: (signal: AbortSignal | undefined) => Promise<void>;
 }
 
 export class Duties {

@@ -68,6 +68,8 @@ export interface ProverParts {
   readonly logger: Logger;
   readonly observer: ReplicaObserver;
   readonly files: Files;
+  /** Rejects with `LEASE_LOST` when somebody else has become the writer: what is missing then, they have removed. */
+  readonly stillWriter?: ((signal: AbortSignal | undefined) => Promise<void>) | undefined;
   /** Numbers from 0 up to 1. */
   readonly random?: () => number;
 }
@@ -209,7 +211,7 @@ export class Prover {
           broken === undefined || chain === undefined ? chain : withIntact(chain, before, broken.index ?? 0);
         this.#note = { ...this.#note, chain: whole };
       }
-      return this.#conclude('quick', proof, session);
+      return await this.#conclude('quick', proof, session, signal);
     } catch (error) {
       this.#note = { ...this.#note, newsSinceMs: newsSinceMs ?? this.#note.newsSinceMs };
       throw error;
@@ -234,7 +236,7 @@ export class Prover {
     } catch (error) {
       this.#note = { ...this.#note, hasNewsSinceFull: true };
       if (!isRivuletError(error, 'OUTPUT_UNWRITABLE', 'AGE_KEY_MISSING')) throw error;
-      return this.#conclude('full', { outcome: 'inconclusive', error }, session);
+      return this.#conclude('full', { outcome: 'inconclusive', error }, session, signal);
     }
   }
 
@@ -246,11 +248,11 @@ export class Prover {
     const temporaryPath = this.#temporaryPath();
     await assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
     const validated = await this.#validate(session, temporaryPath, shipped, signal);
-    const demand = this.#conclude('full', proofOf(session, validated), session);
+    const demand = await this.#conclude('full', proofOf(session, validated), session, signal);
     // Older moments of a database that is damaged itself prove nothing against the destination.
     if (validated.outcome !== 'equal' || !validated.isSound) return demand;
     const older = await this.#proveOlder(temporaryPath, signal);
-    return older === undefined ? demand : this.#conclude('older', older, session);
+    return older === undefined ? demand : this.#conclude('older', older, session, signal);
   }
 
   #temporaryPath(): string {
@@ -312,8 +314,14 @@ export class Prover {
 
   // ---- what follows from them ----------------------------------------------------------------------------------
 
-  #conclude(depth: 'quick' | 'full' | 'older', found: Proof, session: Session): Demand {
+  async #conclude(
+    depth: 'quick' | 'full' | 'older',
+    found: Proof,
+    session: Session,
+    signal: AbortSignal | undefined,
+  ): Promise<Demand> {
     const proof = asOurs(found, session);
+    if (proof.outcome === 'broken') await this.#parts.stillWriter?.(signal);
     this.#parts.observer.onProof?.(depth === 'quick' ? 'quick' : 'full', proof.outcome);
     if (proof.outcome === 'proven') this.#proven(depth, proof);
     else if (proof.outcome === 'inconclusive') this.#leftOpen(proof);

@@ -93,7 +93,11 @@ export class Replica {
     };
     this.startedAtMs = parts.clock.now();
     this.#failures = new FailureLog(SHIPPING, this.#parts);
-    this.#duties = new Duties(settings, { ...this.#parts, session: () => this.#session });
+    this.#duties = new Duties(settings, {
+      ...this.#parts,
+      session: () => this.#session,
+      stillWriter: async (signal) => lease?.requireHeld(signal),
+    });
     this.#record = this.#openRecord();
     this.#shipper = new Shipper({
       ...this.#parts,

@@ -405,6 +405,18 @@ export class Lease {
     if (term !== this.#term) throw leaseLost(this.#parts.location, this.#other);
   }
 
+  /**
+   * Asks the destination, whatever the clocks say: a paused machine may stop both of them.
+   *
+   * @throws RivuletError `LEASE_LOST` when somebody else has taken it; what the store throws: then nobody knows
+   */
+  async requireHeld(signal?: AbortSignal): Promise<void> {
+    if (this.#phase === 'unprotected') return;
+    this.#isActive = true;
+    await this.#mutex.run(async () => this.#write('held', {}, signal));
+    this.#startUpkeep();
+  }
+
   /** A write goes on until the answer is called: the lease is renewed meanwhile. */
   beginWrite(): () => void {
     this.#writes++;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { readInventory } from '../../../src/generations/inventory.ts';
-import { decodeLease, type LeaseRecord } from '../../../src/generations/lease-record.ts';
+import { decodeLease, encodeLease, type LeaseRecord } from '../../../src/generations/lease-record.ts';
 import type { LeaseSettings } from '../../../src/replica/lease/lease.ts';
 import { openLease } from '../../../src/replica/lease/open-lease.ts';
 import { restore } from '../../../src/restore/restore.ts';
@@ -295,3 +295,35 @@ for (const kind of ['memory', 'directory'] as const) {
     });
   });
 }
+
+describe('a process whose clocks stood still while another one took over', { timeout: 60_000 }, () => {
+  it('does not take for damage what the other has removed', async () => {
+    const store = timed();
+    const verify = { intervalMs: 0, quickIntervalMs: 20, maxSizeBytes: 0 };
+    await using a = new ReplicaScene({
+      store,
+      settings: { verify },
+      lease: (parts) =>
+        openLease(
+          // By its own clocks it holds the lease until the end of the test.
+          { mode: 'auto', durationMs: 3_600_000, whenHeld: 'wait', renew: 'active' },
+          { ...parts, clock: systemClock, name: 'memory', database: 'a', program: 'test', host: 'a' },
+        ),
+    });
+    a.run();
+    add(a, 'from a');
+    await a.refresh();
+    await a.until('it is proven', () => a.replica.status.proof?.outcome === 'proven');
+    const register = openRegister(store);
+    const reading = await register?.read();
+    const record = await recordOf(store);
+    assert.ok(register !== undefined && record !== undefined);
+    await register.swap(reading, encodeLease({ ...record, session: 'another', epoch: record.epoch + 1 }));
+    for (const key of store.keys()) if (key.startsWith('generations/')) store.objects.delete(key);
+    add(a, 'later');
+    await a.refresh();
+    await a.until('the loss is told', () => a.logger.matching(LOST).length === 1);
+    assert.deepEqual(a.logger.matching('the destination does not restore'), []);
+    assert.equal(a.facts.filter((fact) => fact === 'snapshot').length, 1);
+  });
+});
