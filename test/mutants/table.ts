@@ -666,7 +666,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         find: '    session.cursor = await this.#store(session, taken, signal);',
         replace:
-          '    onSegment(0, positionOf(taken.cursor));\n    session.cursor = await this.#store(session, taken, signal);',
+          '    onSegment(session, 0, positionOf(taken.cursor));\n    session.cursor = await this.#store(session, taken, signal);',
       },
     ],
     caughtBy: [
