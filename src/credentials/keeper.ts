@@ -46,6 +46,8 @@ const LOOK_AGAIN_MS = 200;
 /** Keys whose use tells how long keys of this source are in use: one outage among them changes nothing. */
 const USES_KEPT = 5;
 const OVERDUE_FACTOR = 1.2;
+/** So many changes make a habit: one may be that of somebody who mends a mistake. */
+const USES_MIN = 3;
 const FIRST_RETRY_MS = 250;
 const RETRY_MS_MAX = 60_000;
 /** A refused key makes the source asked so often at most, and less and less often. */
@@ -156,6 +158,7 @@ export class KeyKeeper implements AwsKeySource, AsyncDisposable {
     const held = this.#held;
     const usualMs = this.#uses.toSorted((a, b) => a - b)[Math.floor(this.#uses.length / 2)];
     if (held === undefined || this.#source.changed === undefined || usualMs === undefined) return false;
+    if (this.#uses.length < USES_MIN) return false;
     if (held.keys.expiresAtMs !== undefined || !sameKeys(held.keys, used)) return false;
     return this.#clock.monotonicMs() - this.#inUseSinceMs > usualMs * OVERDUE_FACTOR;
   }

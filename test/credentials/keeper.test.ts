@@ -375,52 +375,63 @@ test('a refusal looks at a file that has changed, however soon after the last on
   assert.equal(await second, true);
 });
 
+/** A keeper whose keys, without a known end, have been replaced so often, each after so long; now it has number `times` + 1. */
+async function rotating(times: number, everyMs: number): Promise<Awaited<ReturnType<typeof holding>>> {
+  const holder = await holding(undefined);
+  for (let number = 2; number <= times + 1; number++) {
+    holder.clock.advance(everyMs);
+    holder.source.isChanged = true;
+    const next = holder.keeper.current();
+    await settle();
+    holder.source.isChanged = false;
+    await holder.source.give(keysNumber(number));
+    await next;
+  }
+  return holder;
+}
+
 test('keys of a file that are refused after others should have come are waited for, by all at once', async () => {
-  const { clock, source, keeper } = await holding(undefined);
-  clock.advance(60_000);
-  source.isChanged = true;
-  const second = keeper.current();
-  await settle();
-  source.isChanged = false;
-  await source.give(keysNumber(2));
-  await second;
+  const { clock, source, keeper } = await rotating(3, 60_000);
   clock.advance(30_000);
-  const early = keeper.renew(keysNumber(2));
+  const early = keeper.renew(keysNumber(4));
   await settle();
-  await source.give(keysNumber(2));
+  await source.give(keysNumber(4));
   assert.equal(await early, false, 'a matter of permissions');
   clock.advance(60_000);
-  const late = Promise.all([keeper.renew(keysNumber(2)), keeper.renew(keysNumber(2))]);
+  const late = Promise.all([keeper.renew(keysNumber(4)), keeper.renew(keysNumber(4))]);
   await settle();
-  await source.give(keysNumber(2));
+  await source.give(keysNumber(4));
   for (let round = 0; round < 20; round++) {
     clock.advance(250);
     await settle();
   }
-  assert.equal(source.asked.length, 4, 'looking at the file is not asking');
+  assert.equal(source.asked.length, 6, 'looking at the file is not asking');
   source.isChanged = true;
   clock.advance(250);
   await settle();
   source.isChanged = false;
-  await source.give(keysNumber(3));
+  await source.give(keysNumber(5));
   clock.advance(250);
   assert.deepEqual(await late, [true, true]);
   assert.equal(clock.sleeping, 0);
 });
 
-test('a file that does not change is not waited for without end', async () => {
-  const { clock, source, keeper } = await holding(undefined);
-  clock.advance(1_000);
-  source.isChanged = true;
-  const second = keeper.current();
-  await settle();
-  source.isChanged = false;
-  await source.give(keysNumber(2));
-  await second;
+test('one change is no habit: wrong keys that somebody wrote are refused at once', async () => {
+  const { clock, source, keeper } = await rotating(1, 1_000);
   clock.advance(10_000);
   const renewed = keeper.renew(keysNumber(2));
   await settle();
   await source.give(keysNumber(2));
+  assert.equal(await renewed, false);
+  assert.equal(clock.sleeping, 0);
+});
+
+test('a file that does not change is not waited for without end', async () => {
+  const { clock, source, keeper } = await rotating(3, 1_000);
+  clock.advance(10_000);
+  const renewed = keeper.renew(keysNumber(4));
+  await settle();
+  await source.give(keysNumber(4));
   for (let round = 0; round < 60; round++) {
     clock.advance(200);
     await settle();
