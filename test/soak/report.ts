@@ -41,7 +41,7 @@ export function summaryOf(soak: Soak, verdict: SoakVerdict): string {
       trend === undefined
         ? ''
         : `; undisturbed ${amount(trend.first)} to ${amount(trend.last)}, at most ${amount(trend.max)}, ` +
-          `${(trend.slopePerMinute / unit).toFixed(3)} ${unitName} a minute` +
+          `${(trend.slopePerMinute / unit).toFixed(3)} (± ${(trend.errorPerMinute / unit).toFixed(3)}) ${unitName} a minute` +
           (isTrendBinding ? ` (bound ${slopeMax})` : ' (too short to judge)');
     rows.push([title, `at most ${most} ${unitName}${slope}`]);
   }

@@ -12,6 +12,8 @@ export interface Trend {
   readonly max: number;
   /** Of the line of least squares. */
   readonly slopePerMinute: number;
+  /** Its standard error: what goes up and down by much says little about how it grows. */
+  readonly errorPerMinute: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -28,13 +30,32 @@ export function trendOf(points: readonly Point[]): Trend | undefined {
     above += (atMs - meanAt) * (value - meanValue);
     below += (atMs - meanAt) ** 2;
   }
+  const slope = below === 0 ? 0 : above / below;
   return {
     points: points.length,
     first: first.value,
     last: last.value,
     max: Math.max(...points.map(({ value }) => value)),
-    slopePerMinute: below === 0 ? 0 : (above / below) * MINUTE_MS,
+    slopePerMinute: slope * MINUTE_MS,
+    errorPerMinute: standardError(points, { meanAt, meanValue, slope, below }) * MINUTE_MS,
   };
+}
+
+/** Of a slope, from what the line leaves unexplained; 0 where the line goes through all points. */
+function standardError(
+  points: readonly Point[],
+  line: {
+    readonly meanAt: number;
+    readonly meanValue: number;
+    readonly slope: number;
+    readonly below: number;
+  },
+): number {
+  if (points.length < 3 || line.below === 0) return 0;
+  const unexplained = points.reduce((sum, { atMs, value }) => {
+    return sum + (value - line.meanValue - line.slope * (atMs - line.meanAt)) ** 2;
+  }, 0);
+  return Math.sqrt(unexplained / (points.length - 2) / line.below);
 }
 
 function mean(values: readonly number[]): number {

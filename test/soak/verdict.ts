@@ -13,6 +13,8 @@ const MINUTE_MS = 60_000;
 const WARM_UP_MS = 3 * MINUTE_MS;
 /** In less than this a slope is noise. */
 const TREND_MS_MIN = 8 * MINUTE_MS;
+/** Standard errors by which a slope must be above its bound: buffers that proofs hold for a moment are no growth. */
+const SURE_ERRORS = 2;
 /** What is taken for a while and given back is no growth. */
 const MINIMA_OF_MS = 20_000;
 
@@ -111,10 +113,13 @@ function complaintsOf(quantity: Quantity, lives: readonly Life[], trend: Trend |
   const most =
     Math.max(0, ...lives.flatMap(({ points }) => points[quantity].map(({ value }: Point) => value))) / unit;
   const slope = (trend?.slopePerMinute ?? 0) / unit;
+  const error = (trend?.errorPerMinute ?? 0) / unit;
   return [
     ...(most > max ? [`${title}: ${most.toFixed(1)} ${unitName}, bound ${max}`] : []),
-    ...(slope > slopeMax
-      ? [`${title} grows by ${slope.toFixed(2)} ${unitName} a minute, bound ${slopeMax}`]
+    ...(slope - SURE_ERRORS * error > slopeMax
+      ? [
+          `${title} grows by ${slope.toFixed(2)} (± ${error.toFixed(2)}) ${unitName} a minute, bound ${slopeMax}`,
+        ]
       : []),
   ];
 }
