@@ -113,14 +113,18 @@ describe('commands with S3', { skip: whyNoCeph() ?? false }, () => {
     const config = scratch.file('rivulet.yml');
     const url = `s3://commands.localhost:${ceph.port}/env-file`;
     const replica = `{url: "${url}", sync-interval: 10ms, credentials: {source: env-file, path: ${keys}}}`;
-    writeFileSync(config, `dbs:\n  - path: ${path}\n    replicas:\n      - ${replica}\n`);
+    writeFileSync(
+      config,
+      `logging: {level: debug}\ndbs:\n  - path: ${path}\n    replicas:\n      - ${replica}\n`,
+    );
     const database = makeDatabase(path, 5);
     const running = startRivulet(['replicate', '-config', config], { patienceMs: 2 * PATIENCE_MS });
     await until(running, 'snapshot written');
     writeFileSync(keys, wrong);
     running.process.kill('SIGHUP');
     await until(running, 'the configuration was reloaded');
-    await delay(500);
+    // A request on its way may have seen the file as it was written, which makes its reader careful for two seconds.
+    await until(running, 'credentials rotated');
     database.exec('INSERT INTO t VALUES (1)');
     await until(running, 'the destination failed');
     writeFileSync(keys, right);
