@@ -82,15 +82,21 @@ export class SequenceRegister implements Register {
     _gone: Reading | undefined,
     options: CallOptions = {},
   ): Promise<boolean> {
+    const number = Number(present.version);
+    const key = this.#key(number);
     try {
-      const key = this.#key(Number(present.version));
       const written = await this.#store.write(key, present.bytes, { ...options, onlyIf: 'absent' });
       // Refused at last, after an attempt that failed otherwise.
-      return written.foundWritten === true;
+      if (written.foundWritten === true) return true;
     } catch (error) {
       if (isRivuletError(error, 'STORAGE_EXISTS')) return true;
       throw error;
     }
+    const highest = (await this.#numbers(options)).at(-1);
+    if (highest === undefined || highest.number <= number) return false;
+    // Others have swapped meanwhile, and it was removed as an old one: that it could be created says nothing.
+    await this.#store.remove([key], options);
+    throw objectExists(this.#store.location, key);
   }
 
   async clear(options: CallOptions = {}): Promise<void> {

@@ -277,9 +277,15 @@ export class Lease {
       if (saysUnknownCondition(error)) return this.#goWithout(`refuses them: ${messageOf(error)}`);
       throw error;
     }
-    if (!(await this.#isTried(register, reading, signal))) {
-      await register.clear({ signal });
-      return this.#goWithout('does not honour them');
+    try {
+      if (!(await this.#isTried(register, reading, signal))) {
+        await register.clear({ signal });
+        return this.#goWithout('does not honour them');
+      }
+    } catch (error) {
+      // Somebody else has taken it since, from a process that was frozen: look again.
+      if (isRivuletError(error, 'STORAGE_EXISTS')) return undefined;
+      throw error;
     }
     const waited = this.#phase !== 'none';
     this.#phase = 'held';

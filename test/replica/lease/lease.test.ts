@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fencedStore } from '../../../src/replica/lease/fenced-store.ts';
-import { LEASE_KEY } from '../../../src/storage/open-register.ts';
+import { decodeLease, encodeLease } from '../../../src/generations/lease-record.ts';
+import { LEASE_KEY, openRegister } from '../../../src/storage/open-register.ts';
 import { objectExists, storageFailed } from '../../../src/storage/storage-error.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { DURATION_MS, LeaseScene, randomGeneration, watch, type Writer } from '../../support/lease-scene.ts';
@@ -435,6 +436,36 @@ describe('the lease', () => {
     const record = await scene.record();
     assert.equal(record?.superseded.length, 100);
     assert.ok(scene.memory.bytesOf(LEASE_KEY).length < 16_384);
+  });
+
+  it('a process that is frozen while it tries the store out: finds the lease taken, and leaves it alone', async () => {
+    using scene = new LeaseScene();
+    const plain = steppedStore(scene.memory, 'create-only', async () => undefined);
+    let writes = 0;
+    const freezing = {
+      ...plain,
+      write: async (...call: Parameters<typeof plain.write>) => {
+        // Its record, the next one, and then what must be refused: by then the others have removed both as old.
+        if (++writes === 3) await takeOften();
+        return plain.write(...call);
+      },
+    };
+    const takeOften = async (): Promise<void> => {
+      const register = openRegister(plain);
+      for (let swap = 0; swap < 12; swap++) {
+        const reading = await register?.read();
+        const record = reading && decodeLease(reading.bytes);
+        assert.ok(record !== undefined);
+        await register?.swap(
+          reading,
+          encodeLease({ ...record, session: 'another', owner: 'another', epoch: record.epoch + 1 }),
+        );
+      }
+    };
+    const a = scene.writer('a', {}, { store: freezing });
+    await assert.rejects(a.lease.hold(G1, false), { code: 'LEASE_HELD' });
+    assert.equal(a.logger.matching('nothing protects this replica').length, 0);
+    assert.equal((await scene.record(plain))?.session, 'another');
   });
 
   it('a store that ignores conditions: goes on without, said once, and nothing is left; or refuses', async () => {
