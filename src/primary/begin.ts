@@ -8,7 +8,7 @@ import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains } from './continuity.ts';
 import { positionOf, readVerified, startOfLog } from './cursor.ts';
 import { handOver } from './handover.ts';
-import type { LogTail } from './log-tail.ts';
+import { LogTail } from './log-tail.ts';
 import { type OpenDatabase, readLog } from './open-database.ts';
 import type { LocalState, StateReading } from './state-file.ts';
 import { type LogEnd, logEndOf } from './resume-point.ts';
@@ -50,12 +50,22 @@ async function gatherFacts(
 ): Promise<ContinuityFacts> {
   const { file, wal, machine } = database;
   const facts = { reading, identity: file.identity, bootId: machine.bootId(), log: wal.header() };
-  if (reading.kind !== 'state') return { ...facts, chainAtStateTail: undefined, remains: undefined };
+  if (reading.kind !== 'state')
+    return { ...facts, chainAtStateTail: undefined, hasUnpublished: false, remains: undefined };
   return {
     ...facts,
     chainAtStateTail: await chainAt(database, tail, reading.state.tailBytes),
+    hasUnpublished: await hasUnpublished(database, tail),
     remains: readRemains(database, tail, reading.state),
   };
+}
+
+/** Whether nothing counts as committed in a log whose file holds commits all the same. */
+async function hasUnpublished({ wal, machine }: OpenDatabase, tail: LogTail): Promise<boolean> {
+  const reading = wal.header();
+  if (reading === undefined || tail.position.offsetBytes > WAL_HEADER_BYTES) return false;
+  const written = new LogTail(wal, tail.index, reading, () => Number.POSITIVE_INFINITY);
+  return written.advance(machine.pause);
 }
 
 function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): LogRemains {

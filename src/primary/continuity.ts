@@ -27,6 +27,11 @@ export interface ContinuityFacts {
   readonly log: HeaderReading | undefined;
   /** The chain of the present log at the state's tail offset, or undefined when it does not reach that far. */
   readonly chainAtStateTail: Chain | undefined;
+  /**
+   * Nothing is published of the present log, and its file holds commits: a writer has begun the next log in the index, and
+   * not yet in the file (SQLite does it in that order). What is in the file was committed and seen by nobody here.
+   */
+  readonly hasUnpublished: boolean;
   /** What the bytes after the old log's tail show, when the present log is another one. */
   readonly remains: LogRemains | undefined;
 }
@@ -80,6 +85,7 @@ function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHead
     return startAnew(
       'the write-ahead log was restarted, and the machine was too: nobody knows what was lost',
     );
+  if (facts.hasUnpublished) return startAnew('the write-ahead log is being restarted once more');
   if (state.index + 1 > INDEX_MAX) return startAnew('the index has reached its maximum');
   if (
     facts.remains === undefined ||

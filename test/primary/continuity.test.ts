@@ -44,6 +44,7 @@ const same: ContinuityFacts = {
   bootId: 'this start',
   log: logOf(10),
   chainAtStateTail: { header: logOf(10).header, offsetBytes: TAIL, checksum: [3, 4] },
+  hasUnpublished: false,
   remains: undefined,
 };
 const untouched: LogRemains = {
@@ -104,6 +105,7 @@ describe('may the log continue the generation', () => {
       [/restarted while nobody/, { ...next, log: logOf(12) }],
       [/restarted while nobody/, { ...next, log: logOf(10, 2) }],
       [/restarted while nobody/, { ...next, log: logOf(9) }],
+      [/restarted once more/, { ...next, hasUnpublished: true }],
       [/index has reached/, { ...next, reading: withState({ index: 0x7fffffff }) }],
       [/cannot be proven/, { ...next, remains: undefined }],
       [/cannot be proven/, { ...next, remains: { ...untouched, continuation: { validBytes: FRAME } } }],

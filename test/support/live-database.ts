@@ -4,6 +4,7 @@ import { silentLogger, type Logger } from '../../src/base/log.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { CheckpointSettings } from '../../src/primary/checkpoint-policy.ts';
 import { noObserver, type PrimaryObserver } from '../../src/primary/primary-observer.ts';
+import type { Machine } from '../../src/primary/machine.ts';
 import { Primary } from '../../src/primary/primary.ts';
 import { Scratch } from './scratch.ts';
 
@@ -25,6 +26,7 @@ export interface PrimaryShape {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly observer?: Partial<PrimaryObserver>;
+  readonly machine?: Machine;
 }
 
 export function openPrimary(path: string, shape: PrimaryShape = {}): Primary {
@@ -41,6 +43,7 @@ export function openPrimary(path: string, shape: PrimaryShape = {}): Primary {
       clock: shape.clock ?? systemClock,
       logger: shape.logger ?? silentLogger,
       observer: { ...noObserver, ...shape.observer },
+      ...(shape.machine === undefined ? {} : { machine: shape.machine }),
     },
   );
 }
