@@ -13,7 +13,9 @@ export const PROGRESS_FD = 3;
 /** Many tests start commands: these load four tenths faster once compiled. */
 const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/rivulet-tests');
 const WARNING = /\(node:\d+\) .*Warning: .*/;
-const COUNT = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+/** What the reporter counts, in its order. */
+export const COUNT_NAMES = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'] as const;
+const COUNT = new RegExp(`^ℹ (${[...COUNT_NAMES, 'duration_ms'].join('|')}) ([\\d.]+)$`);
 const FAILURES = '✖ failing tests:';
 /** Shown of a batch that ended badly without a failing test. */
 const LAST_LINES = 30;

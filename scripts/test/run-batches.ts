@@ -1,6 +1,7 @@
 /** Runs batches, some at a time, and tells what came of them. */
+import { spec as SpecReporter } from 'node:test/reporters';
 import type { Batch } from './batches.ts';
-import { endBatches, type Manner, type Outcome, runBatch } from './run-batch.ts';
+import { COUNT_NAMES, endBatches, type Manner, type Outcome, runBatch } from './run-batch.ts';
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
@@ -12,14 +13,29 @@ function show({ title, text, counts, problems, elapsedMs }: Outcome): void {
   console.log(`= ${title} ${verdict}: ${counts.get('tests') ?? 0} tests in ${seconds(elapsedMs)}\n`);
 }
 
-function summarize(outcomes: readonly Outcome[], elapsedMs: number): void {
-  const total = (name: string): number =>
-    outcomes.reduce((sum, { counts }) => sum + (counts.get(name) ?? 0), 0);
+/** What is wrong with a batch although none of its tests failed counts as one more test, as a crashed file does in Node.js. */
+function countsOf({ counts, problems }: Outcome): ReadonlyMap<string, number> {
+  const count = (name: string): number => counts.get(name) ?? 0;
+  if (problems.length === 0 || count('fail') + count('cancelled') > 0) return counts;
+  return new Map([...counts, ['tests', count('tests') + 1], ['fail', 1]]);
+}
+
+function tellProblems(outcomes: readonly Outcome[]): void {
   for (const { title, problems } of outcomes.filter((outcome) => outcome.problems.length > 0)) {
     console.error(`${title} FAILED\n${problems.join('\n')}\n`);
   }
-  const counts = ['tests', 'pass', 'fail', 'cancelled', 'skipped'].map((name) => `${name} ${total(name)}`);
-  console.log(`All together: ${counts.join(', ')} in ${seconds(elapsedMs)}`);
+}
+
+/** The last lines of a run are those with which the reporter of Node.js ends, for all batches together. */
+function summarize(outcomes: readonly Outcome[], elapsedMs: number): void {
+  const all = outcomes.map(countsOf);
+  const total = (name: string): number => all.reduce((sum, counts) => sum + (counts.get(name) ?? 0), 0);
+  const messages = [...COUNT_NAMES.map((name) => `${name} ${total(name)}`), `duration_ms ${elapsedMs}`];
+  const reporter = new SpecReporter();
+  for (const message of messages)
+    reporter.write({ type: 'test:diagnostic', data: { nesting: 0, message, level: 'info' } });
+  reporter.end();
+  process.stdout.write(String(reporter.read() ?? ''));
 }
 
 /** Ctrl-C ends what runs. */
@@ -46,7 +62,8 @@ export async function runBatches(batches: readonly Batch[], manner: Manner, jobs
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  summarize(outcomes, performance.now() - startedMs);
+  tellProblems(outcomes);
   if (outcomes.length === 0) console.error('No test files were found.');
+  summarize(outcomes, performance.now() - startedMs);
   return outcomes.length > 0 && outcomes.every(({ problems }) => problems.length === 0);
 }
