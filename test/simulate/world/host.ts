@@ -118,11 +118,25 @@ export class Host {
 
   /** Where in which log the newest transaction ends. */
   #noteEnd(): void {
+    const end = this.#end();
+    if (end !== undefined) this.commits.set(`${end.salts} ${end.offsetBytes}`, this.current.transaction);
+  }
+
+  #end(): { readonly salts: string; readonly offsetBytes: number } | undefined {
     const { frames, chain } = this.#database.index;
-    if (chain === undefined) return;
+    if (chain === undefined) return undefined;
     const { salt1, salt2 } = chain.header;
-    const end = `${hex(salt1)}${hex(salt2)} ${walBytes(frames, PAGE_BYTES)}`;
-    this.commits.set(end, this.application.current.transaction);
+    return { salts: `${hex(salt1)}${hex(salt2)}`, offsetBytes: walBytes(frames, PAGE_BYTES) };
+  }
+
+  /** A log that has lost its end goes on with the same salts: where a lost transaction ended, another may be under way. */
+  #forgetLost(): void {
+    const end = this.#end();
+    if (end === undefined) return;
+    for (const key of this.commits.keys()) {
+      const [salts, offset] = key.split(' ');
+      if (salts === end.salts && Number(offset) > end.offsetBytes) this.commits.delete(key);
+    }
   }
 
   // ---- Rivulet -----------------------------------------------------------------------------------------------------
@@ -264,6 +278,7 @@ export class Host {
     const process = new SimProcess('judge', this.disk, { beforeCall: () => undefined, nowMs: () => 0 });
     this.#database.open(process, true);
     const bytes = Buffer.concat(this.#database.image());
+    this.#forgetLost();
     process.kill();
     const why = differenceOf(bytes, this.application.current);
     if (why !== undefined) throw new Error(`the simulated SQLite lost its mind: ${why}`);
