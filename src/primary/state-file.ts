@@ -3,7 +3,7 @@
  * ever believed after the live log has been compared with it.
  */
 import { dirname } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { decodeCheckedJson, encodeCheckedJson } from '../base/checked-json.ts';
 import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
 import type { Checksum } from '../wal/checksum.ts';
@@ -37,7 +37,7 @@ export type StateReading =
   | { readonly kind: 'damaged'; readonly why: string };
 
 export function encodeState(state: LocalState): string {
-  const fields = {
+  return encodeCheckedJson({
     version: VERSION,
     generation: state.generation,
     identity: state.identity,
@@ -49,13 +49,7 @@ export function encodeState(state: LocalState): string {
     tailChecksum: state.tailChecksum,
     ends: [...state.ends],
     confirmed: [...state.confirmed],
-  };
-  return `${JSON.stringify({ ...fields, crc32: checkOf(fields) })}\n`;
-}
-
-/** A flipped bit may leave a text that is as expected, with another generation or a header that no log ever had. */
-function checkOf(fields: object): number {
-  return crc32(JSON.stringify(fields));
+  });
 }
 
 function isCount(value: unknown): value is number {
@@ -83,7 +77,7 @@ function requirePart(condition: boolean, what: string): asserts condition {
 
 /** @throws Error when the text is not a state file of this version */
 export function decodeState(text: string): LocalState {
-  const { crc32: check, ...raw } = JSON.parse(text) as Record<string, unknown>;
+  const raw = decodeCheckedJson(text);
   requirePart(raw['version'] === VERSION, 'version');
   const { generation, identity, bootId, beganBootId, index, header } = raw;
   const { tailBytes, tailChecksum, ends, confirmed } = raw;
@@ -99,7 +93,6 @@ export function decodeState(text: string): LocalState {
   requirePart(Array.isArray(ends), 'lists');
   const finished = ends.map(endOf);
   requirePart(Array.isArray(confirmed) && confirmed.every(isConfirmed), 'lists');
-  requirePart(check === checkOf(raw), 'the checksum of the whole');
   return {
     generation,
     identity: { device: id.device, inode: id.inode },

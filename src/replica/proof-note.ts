@@ -1,5 +1,6 @@
 /** What is remembered of the proofs of one destination, so that a restart neither forgets damage nor begins anew. */
 import { dirname, join } from 'node:path';
+import { decodeCheckedJson, encodeCheckedJson } from '../base/checked-json.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
@@ -78,7 +79,7 @@ export function readProofNote(parts: ProofFileParts, location: string): ProofNot
   try {
     const bytes = readFileWhole(parts.files, path);
     if (bytes === undefined) return undefined;
-    const note = decodeNote(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    const note = decodeNote(Buffer.from(bytes).toString('utf8'));
     return note.location === location ? note : undefined;
   } catch (error) {
     parts.logger.warn('the note about proofs cannot be used; proving begins anew', {
@@ -96,15 +97,14 @@ export function writeProofNote(parts: ProofFileParts, note: ProofNote): void {
   const raw = { version: VERSION, ...rest, chain: chain === undefined ? undefined : encodeChain(chain) };
   try {
     parts.files.makeDirectory(dirname(path), 0o700);
-    replaceFile(parts.files, path, Buffer.from(`${JSON.stringify(raw)}\n`, 'utf8'), { durable: false });
+    replaceFile(parts.files, path, Buffer.from(encodeCheckedJson(raw), 'utf8'), { durable: false });
   } catch (error) {
     parts.logger.debug('the note about proofs cannot be written', { error });
   }
 }
 
-function decodeNote(value: unknown): ProofNote {
-  if (typeof value !== 'object' || value === null) throw new TypeError('no object');
-  const raw = value as Record<string, unknown>;
+function decodeNote(text: string): ProofNote {
+  const raw = decodeCheckedJson(text);
   const { version, location, quickAtMs, newsSinceMs, hasNewsSinceFull } = raw;
   const { proven, restoreMs, chain, broken, toldKeys } = raw;
   if (version !== VERSION) throw new TypeError('the version is not known');

@@ -11,6 +11,7 @@
  * need not be safe from a power cut, and a full disk does not stop replication.
  */
 import { dirname, join } from 'node:path';
+import { decodeCheckedJson, encodeCheckedJson } from '../base/checked-json.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
@@ -166,14 +167,13 @@ export class UploadRecord {
 // ---- text ----------------------------------------------------------------------------------------------------------
 
 export function encodeNote(note: UploadNote): string {
-  return `${JSON.stringify({ version: VERSION, ...note })}\n`;
+  return encodeCheckedJson({ version: VERSION, ...note });
 }
 
 /** @throws Error when the text is not a note of this version */
 export function decodeNote(text: string): UploadNote {
-  const raw = JSON.parse(text) as Record<string, unknown> | null;
-  const { generation, location, stored, intended } = raw ?? {};
-  if (raw?.['version'] !== VERSION) throw new TypeError('the version is not known');
+  const { version, generation, location, stored, intended } = decodeCheckedJson(text);
+  if (version !== VERSION) throw new TypeError('the version is not known');
   if (typeof generation !== 'string' || !isGeneration(generation) || typeof location !== 'string') {
     throw new TypeError('it does not say what it is about');
   }

@@ -1,11 +1,16 @@
 /** What a process wrote down for its next run. It may be cut off, old, or of another program; it is never trusted. */
 import assert from 'node:assert/strict';
+import { encodeCheckedJson } from '../../src/base/checked-json.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { snapshotKey } from '../../src/generations/names.ts';
 import { Spool } from '../../src/primary/spool.ts';
 import { encodeState, readState } from '../../src/primary/state-file.ts';
 import { readOwnerNote, writeOwnerNote } from '../../src/replica/lease/owner-file.ts';
+import { emptyNote, type ProofNote, readProofNote, writeProofNote } from '../../src/replica/proof-note.ts';
 import { encodeNote, UploadRecord } from '../../src/replica/upload-record.ts';
 import { encodeFrame } from '../../src/codec/encode-frame.ts';
+import type { ProvenChain } from '../../src/verify/proven-chain.ts';
+import { encodeWalHeader, parseWalHeader } from '../../src/wal/wal-header.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { bytesOf, type FuzzTarget, textOf } from './target.ts';
 
@@ -15,6 +20,16 @@ function filesWith(path: string, content: Uint8Array): MemoryFiles {
   const files = new MemoryFiles();
   files.contents.set(path, content);
   return files;
+}
+
+/** With a checksum that fits again, when it still is an object. */
+function recheck(input: Uint8Array): Uint8Array {
+  try {
+    const { crc32: _, ...fields } = JSON.parse(textOf(input)) as Record<string, unknown>;
+    return bytesOf(encodeCheckedJson(fields));
+  } catch {
+    return input;
+  }
 }
 
 // ---- state ---------------------------------------------------------------------------------------------------------
@@ -75,6 +90,68 @@ function readOwner(input: Uint8Array): void {
   const files = new MemoryFiles();
   writeOwnerNote(files, '/meta', 'a', note);
   assert.deepEqual(readOwnerNote(files, '/meta', 'a'), note);
+}
+
+// ---- notes of proofs -----------------------------------------------------------------------------------------------
+
+const PROOFS = '/meta/proof-a.json';
+
+function proofsOver(files: MemoryFiles) {
+  return { metaPath: '/meta', name: 'a', files, logger: silentLogger };
+}
+
+function writtenNote(note: ProofNote): MemoryFiles {
+  const files = new MemoryFiles();
+  writeProofNote(proofsOver(files), note);
+  return files;
+}
+
+function chainSample(): ProvenChain {
+  const header = parseWalHeader(
+    encodeWalHeader({
+      bigEndianChecksum: false,
+      pageSizeBytes: 4096,
+      checkpointSequence: 1,
+      salt1: 2,
+      salt2: 3,
+    }),
+  );
+  const entry = { index: 7, sizeBytes: 9, createdAt: 5 };
+  return {
+    generation: GENERATION,
+    base: {
+      entry: { ...entry, key: snapshotKey(GENERATION, 7) },
+      annotation: undefined,
+      pageSizeBytes: 4096,
+      pageCount: 3,
+    },
+    place: {
+      index: 7,
+      chain: { header, offsetBytes: 4152, checksum: [8, 9] },
+      previous: { end: { index: 6, offsetBytes: 8272 }, header, checksum: [1, 2] },
+      committed: { index: 7, offsetBytes: 4152 },
+    },
+    snapshots: [entry],
+    logs: [{ index: 7, count: 2, hash: 10 }],
+    untilMs: 6,
+  };
+}
+
+function proofSample(): Uint8Array {
+  const files = writtenNote({
+    ...emptyNote(LOCATION, 1_700_000_000_000),
+    newsSinceMs: 1_700_000_000_001,
+    proven: { untilMs: 1_700_000_000_000, atMs: 1_700_000_000_002, except: 'a snapshot' },
+    broken: { key: 'generations/x', index: 7, message: 'it is gone', heals: 1, healedAtMs: undefined },
+    toldKeys: ['generations/x'],
+    chain: chainSample(),
+  });
+  return files.contents.get(PROOFS) as Uint8Array;
+}
+
+function readProofs(input: Uint8Array): void {
+  const note = readProofNote(proofsOver(filesWith(PROOFS, input)), LOCATION);
+  if (note !== undefined) assert.deepEqual(readProofNote(proofsOver(writtenNote(note)), LOCATION), note);
 }
 
 // ---- the spool -----------------------------------------------------------------------------------------------------
@@ -139,6 +216,7 @@ export const LOCAL_FILE_TARGETS: readonly FuzzTarget[] = [
     codes: [],
     samples: () => [bytesOf(stateText())],
     words: JSON_WORDS,
+    repair: recheck,
     read: readStateFile,
   },
   {
@@ -154,7 +232,16 @@ export const LOCAL_FILE_TARGETS: readonly FuzzTarget[] = [
     codes: [],
     samples: () => [bytesOf(noteText())],
     words: JSON_WORDS,
+    repair: recheck,
     read: readNote,
+  },
+  {
+    name: 'replica/proof-note',
+    codes: [],
+    samples: () => [proofSample()],
+    words: [...JSON_WORDS, '"chain":', '"place":', '"toldKeys":[]'],
+    repair: recheck,
+    read: readProofs,
   },
   {
     name: 'replica/owner-note',
@@ -176,6 +263,7 @@ export const LOCAL_FILE_TARGETS: readonly FuzzTarget[] = [
       '-271821-04-20T00:00:00.000Z',
       '"+275760-09-13T00:00:00Z"',
     ],
+    repair: recheck,
     read: readOwner,
   },
 ];

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { decodeCheckedJson, encodeCheckedJson } from '../../src/base/checked-json.ts';
 import {
   decodeState,
   encodeState,
@@ -117,8 +118,7 @@ describe('the local state', () => {
       ['confirmed', [['file', { index: 1 }]], /lists/],
     ];
     for (const [key, value, why] of wrongs) {
-      const raw = { ...(JSON.parse(encodeState(sample)) as Record<string, unknown>), [key]: value };
-      writeFileSync(path, JSON.stringify(raw));
+      writeFileSync(path, encodeCheckedJson({ ...decodeCheckedJson(encodeState(sample)), [key]: value }));
       const reading = readState(path);
       assert.equal(reading.kind, 'damaged', `${key}: ${JSON.stringify(value)}`);
       assert.match(reading.why, why);

@@ -1,5 +1,6 @@
 /** What a process remembers of its lease over restarts, in a file in the database's state directory. */
 import { join } from 'node:path';
+import { decodeCheckedJson, encodeCheckedJson } from '../../base/checked-json.ts';
 import { type Files, readFileWhole, replaceFile } from '../../base/files.ts';
 import { type Generation, isGeneration } from '../../generations/names.ts';
 
@@ -28,7 +29,7 @@ export function readOwnerNote(files: Files, metaPath: string, name: string): Own
   let fields: Readonly<Record<string, unknown>>;
   try {
     const bytes = readFileWhole(files, notePath(metaPath, name)) ?? new Uint8Array(0);
-    fields = (JSON.parse(Buffer.from(bytes).toString('utf8')) ?? {}) as Record<string, unknown>;
+    fields = decodeCheckedJson(Buffer.from(bytes).toString('utf8'));
   } catch {
     return undefined;
   }
@@ -45,11 +46,11 @@ export function readOwnerNote(files: Files, metaPath: string, name: string): Own
 /** Appears whole or not at all. Throws what the file system does. */
 export function writeOwnerNote(files: Files, metaPath: string, name: string, note: OwnerNote): void {
   files.makeDirectory(metaPath, 0o700);
-  const text = JSON.stringify({
+  const text = encodeCheckedJson({
     owner: note.owner,
     generation: note.generation,
     location: note.tried?.location,
     triedAt: note.tried === undefined ? undefined : new Date(note.tried.atMs).toISOString(),
   });
-  replaceFile(files, notePath(metaPath, name), Buffer.from(`${text}\n`, 'utf8'), { durable: false });
+  replaceFile(files, notePath(metaPath, name), Buffer.from(text, 'utf8'), { durable: false });
 }
