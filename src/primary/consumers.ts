@@ -3,49 +3,77 @@ import { comparePositions, type Position } from '../generations/names.ts';
 
 /** A destination that has confirmed nothing for this long is not counted as shipping. */
 const MOVING_MS = 3_000;
+/**
+ * One that does not fail may be slow: a segment may take this long, at 140 KB/s, before nobody waits for it any more. A fresh
+ * snapshot would have to go the same slow way.
+ */
+const PATIENCE_MS = 60_000;
+
+interface Consumer {
+  readonly position: Position;
+  /** When it last confirmed something in this run. */
+  readonly confirmedMs: number;
+  /** When it last was as it should be; by the monotonic clock, like all moments here. */
+  readonly wellMs: number;
+}
 
 export class Consumers {
   /** A name that is here holds back the log from its position on; a name that is not holds back nothing. */
-  readonly #positions = new Map<string, Position>();
-
-  readonly #confirmedMs = new Map<string, number>();
+  readonly #all = new Map<string, Consumer>();
 
   get positions(): ReadonlyMap<string, Position> {
-    return this.#positions;
+    return new Map([...this.#all].map(([name, { position }]) => [name, position]));
   }
 
-  set(name: string, position: Position, nowMs: number = Number.NEGATIVE_INFINITY): void {
-    this.#positions.set(name, position);
-    this.#confirmedMs.set(name, nowMs);
+  /** Known from an earlier run, and to be heard of. */
+  resume(name: string, position: Position, nowMs: number): void {
+    this.#all.set(name, { position, confirmedMs: Number.NEGATIVE_INFINITY, wellMs: nowMs });
+  }
+
+  confirm(name: string, position: Position, nowMs: number): void {
+    this.#all.set(name, { position, confirmedMs: nowMs, wellMs: nowMs });
+  }
+
+  /** Storing something there has failed. */
+  failed(name: string): void {
+    const consumer = this.#all.get(name);
+    if (consumer !== undefined) this.#all.set(name, { ...consumer, wellMs: Number.NEGATIVE_INFINITY });
   }
 
   /** Whether everybody has confirmed something lately, so that waiting for them is better than spooling. */
   isMoving(nowMs: number): boolean {
-    return [...this.#positions.keys()].every(
-      (name) => nowMs - (this.#confirmedMs.get(name) ?? 0) < MOVING_MS,
-    );
+    return [...this.#all.values()].every(({ confirmedMs }) => nowMs - confirmedMs < MOVING_MS);
+  }
+
+  /** Whether the slowest may be waited for: it does not fail, and has not been silent for long. */
+  isSlowestWell(nowMs: number): boolean {
+    return this.slowestNames().every((name) => nowMs - (this.#all.get(name)?.wellMs ?? nowMs) < PATIENCE_MS);
   }
 
   /** The destination starts anew with a snapshot and needs nothing of what is there now. */
   drop(name: string): void {
-    this.#positions.delete(name);
-    this.#confirmedMs.delete(name);
+    this.#all.delete(name);
   }
 
   clear(): void {
-    this.#positions.clear();
+    this.#all.clear();
   }
 
   /** The position of the one that is furthest behind; undefined when nobody needs anything. */
   slowest(): Position | undefined {
-    return [...this.#positions.values()].reduce<Position | undefined>(
-      (least, position) => (least === undefined || comparePositions(position, least) < 0 ? position : least),
+    return [...this.#all.values()].reduce<Position | undefined>(
+      (least, { position }) =>
+        least === undefined || comparePositions(position, least) < 0 ? position : least,
       undefined,
     );
   }
 
-  /** Names of those that stand before `position`. */
-  behind(position: Position): string[] {
-    return [...this.#positions].filter(([, at]) => comparePositions(at, position) < 0).map(([name]) => name);
+  /** Those that are furthest behind. */
+  slowestNames(): string[] {
+    const least = this.slowest();
+    if (least === undefined) return [];
+    return [...this.#all]
+      .filter(([, { position }]) => comparePositions(position, least) === 0)
+      .map(([name]) => name);
   }
 }

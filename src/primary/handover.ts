@@ -16,6 +16,8 @@ const AHEAD_BYTES = 1024 * 1024;
 /** From this size on the checkpoint without a lock comes first; from the second on, on a thread of its own. */
 const UNLOCKED_FIRST_BYTES = 1024 * 1024;
 const BACKGROUND_BYTES = 8 * 1024 * 1024;
+/** Far above any limit, as one huge transaction makes it: writing all of it under the lock would hold writers up for seconds. */
+const HUGE_BYTES = 256 * 1024 * 1024;
 /** Attempts at the locked part; before each one the rest of the log is captured without a lock. */
 const LOCK_ATTEMPTS = 4;
 /**
@@ -47,15 +49,22 @@ export interface HandoverParts {
   readonly capture: () => boolean;
   /** End of the last complete checkpoint of this log. */
   readonly checkpointedBytes: number;
-  /** The log has reached its limit: all is done under the write lock, however much it is. */
+  /** The log has reached its limit: all is done under the write lock, unless it is so much that writers would wait for long. */
   readonly isUrgent: boolean;
 }
 
 export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
   const isNear = await parts.captureMost();
-  if (parts.isUrgent) return attemptLocked(parts, async () => true);
+  if (parts.isUrgent) {
+    if (pendingBytes(parts) > HUGE_BYTES) await checkpointUnlocked(parts);
+    return attemptLocked(parts, async () => true);
+  }
   if (!isNear || !(await checkpointUnlocked(parts))) return 'busy';
   return attemptLocked(parts, parts.captureMost);
+}
+
+function pendingBytes({ tail, checkpointedBytes }: HandoverParts): number {
+  return tail.position.offsetBytes - checkpointedBytes;
 }
 
 async function attemptLocked(
@@ -73,10 +82,10 @@ async function attemptLocked(
 
 /** The bulk of the work. Answers false when the read transaction could not be moved forward. */
 async function checkpointUnlocked(parts: HandoverParts): Promise<boolean> {
-  const pendingBytes = parts.tail.position.offsetBytes - parts.checkpointedBytes;
-  if (pendingBytes <= UNLOCKED_FIRST_BYTES) return true;
+  const bytes = pendingBytes(parts);
+  if (bytes <= UNLOCKED_FIRST_BYTES) return true;
   if (!parts.connections.moveHold(() => captureTail(parts, AHEAD_BYTES))) return false;
-  if (pendingBytes > BACKGROUND_BYTES) await parts.machine.checkpointInBackground(parts.path);
+  if (bytes > BACKGROUND_BYTES) await parts.machine.checkpointInBackground(parts.path);
   else checkpointAttempts(parts, BUSY_WAIT_MS);
   return parts.captureMost();
 }

@@ -68,7 +68,8 @@ export class LogKeeper {
   resume(ends: ReadonlyMap<number, LogEnd>, confirmed: ReadonlyMap<string, Position>): void {
     this.#ends = new Map(ends);
     this.#consumers.clear();
-    for (const [name, position] of confirmed) this.#consumers.set(name, position);
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const [name, position] of confirmed) this.#consumers.resume(name, position, nowMs);
     this.#release();
   }
 
@@ -80,8 +81,12 @@ export class LogKeeper {
   // ---- destinations --------------------------------------------------------------------------------------------
 
   confirm(name: string, position: Position): void {
-    this.#consumers.set(name, position, this.#parts.clock.monotonicMs());
+    this.#consumers.confirm(name, position, this.#parts.clock.monotonicMs());
     this.#release();
+  }
+
+  failed(name: string): void {
+    this.#consumers.failed(name);
   }
 
   drop(name: string): void {
@@ -150,8 +155,8 @@ export class LogKeeper {
     const from = this.#uncaptured(tail);
     if (from === undefined) return false;
     if (this.#parts.spool.sizeBytes >= this.#parts.spoolLimitBytes) {
-      // A destination that is shipping makes room by itself: the checkpoint waits.
-      if (this.isShipping(this.#parts.clock.monotonicMs())) return false;
+      // A destination that is well makes room by itself, be it slow: the checkpoint waits.
+      if (this.#consumers.isSlowestWell(this.#parts.clock.monotonicMs())) return false;
       this.#dropSlowest();
       return true;
     }
@@ -168,9 +173,7 @@ export class LogKeeper {
   /** A destination that has been away so long that the spool is full gives up its chain, not the application. */
   #dropSlowest(): void {
     const { spool, logger } = this.#parts;
-    const slowest = this.#consumers.slowest();
-    for (const [name, position] of this.#consumers.positions) {
-      if (slowest === undefined || comparePositions(position, slowest) > 0) continue;
+    for (const name of this.#consumers.slowestNames()) {
       this.#consumers.drop(name);
       // Whether the destination is away is told where that is known; this heals itself.
       logger.warn('the spool is full; the destination will need a fresh snapshot when it is back', {

@@ -427,6 +427,11 @@ export class Primary {
     if (generation === this.generation) this.#keeper.confirm(name, position);
   }
 
+  /** Storing something at a destination has failed: until it confirms something, nobody waits for it. */
+  failed(name: string): void {
+    this.#keeper.failed(name);
+  }
+
   /** A destination will start anew with a snapshot; nothing is kept for it. */
   drop(name: string): void {
     this.#keeper.drop(name);

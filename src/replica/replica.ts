@@ -181,6 +181,11 @@ export class Replica {
     }
     // `mode: on` at a store that cannot do it.
     if (isRivuletError(error, 'CONFIG_INVALID') && lease?.status.phase === 'none') throw error;
+    await this.#afterFailure(error, signal);
+  }
+
+  async #afterFailure(error: unknown, signal: AbortSignal): Promise<void> {
+    this.#parts.primary.failed(this.settings.name);
     await this.#wait(this.#failures.failed(error), signal);
   }
 
@@ -367,7 +372,7 @@ export class Replica {
         }
         // What the abort itself throws says less than what went wrong before.
         if (!late.aborted || problem === undefined) problem = beneath(error);
-        await this.#wait(this.#failures.failed(problem), late);
+        await this.#afterFailure(problem, late);
       }
     }
     throw this.#finalSyncFailed(problem);

@@ -127,30 +127,50 @@ describe('consumers', () => {
   it('the slowest holds back, and nobody holds back nothing', () => {
     const consumers = new Consumers();
     assert.equal(consumers.slowest(), undefined);
-    consumers.set('a', { index: 2, offsetBytes: 10 });
-    consumers.set('b', { index: 1, offsetBytes: 99 });
-    consumers.set('c', { index: 1, offsetBytes: 98 });
+    assert.deepEqual(consumers.slowestNames(), []);
+    consumers.confirm('a', { index: 2, offsetBytes: 10 }, 0);
+    consumers.confirm('b', { index: 1, offsetBytes: 99 }, 0);
+    consumers.resume('c', { index: 1, offsetBytes: 98 }, 0);
     assert.deepEqual(consumers.slowest(), { index: 1, offsetBytes: 98 });
-    assert.deepEqual(consumers.behind({ index: 1, offsetBytes: 99 }), ['c']);
-    assert.deepEqual(consumers.behind({ index: 2, offsetBytes: 0 }), ['b', 'c']);
+    assert.deepEqual(consumers.slowestNames(), ['c']);
+    consumers.confirm('c', { index: 1, offsetBytes: 99 }, 0);
+    assert.deepEqual(consumers.slowestNames(), ['b', 'c']);
     consumers.drop('c');
     consumers.drop('unknown');
     assert.deepEqual(consumers.slowest(), { index: 1, offsetBytes: 99 });
     assert.deepEqual([...consumers.positions.keys()], ['a', 'b']);
     consumers.clear();
     assert.equal(consumers.slowest(), undefined);
+    assert.deepEqual(consumers.slowestNames(), []);
   });
 
   it('move while each has confirmed something in the last three seconds', () => {
     const consumers = new Consumers();
     assert.equal(consumers.isMoving(0), true);
-    consumers.set('a', { index: 0, offsetBytes: 0 }, 1000);
+    consumers.confirm('a', { index: 0, offsetBytes: 0 }, 1000);
     assert.equal(consumers.isMoving(3999), true);
     assert.equal(consumers.isMoving(4000), false);
-    consumers.set('a', { index: 0, offsetBytes: 1 }, 4000);
-    consumers.set('b', { index: 0, offsetBytes: 0 });
+    consumers.confirm('a', { index: 0, offsetBytes: 1 }, 4000);
+    consumers.resume('b', { index: 0, offsetBytes: 0 }, 4000);
     assert.equal(consumers.isMoving(4000), false, 'one that has never confirmed does not move');
     consumers.drop('b');
     assert.equal(consumers.isMoving(4000), true);
+  });
+
+  it('may be waited for while the slowest does not fail, for a minute after it was last heard of', () => {
+    const consumers = new Consumers();
+    assert.equal(consumers.isSlowestWell(0), true);
+    consumers.resume('slow', { index: 0, offsetBytes: 0 }, 1000);
+    consumers.confirm('fast', { index: 1, offsetBytes: 0 }, 1000);
+    assert.equal(consumers.isSlowestWell(60_999), true);
+    assert.equal(consumers.isSlowestWell(61_000), false);
+    consumers.confirm('slow', { index: 0, offsetBytes: 1 }, 61_000);
+    consumers.failed('fast');
+    assert.equal(consumers.isSlowestWell(61_000), true, 'nobody waits for the fast one');
+    consumers.failed('slow');
+    consumers.failed('unknown');
+    assert.equal(consumers.isSlowestWell(61_000), false);
+    consumers.confirm('slow', { index: 0, offsetBytes: 2 }, 61_001);
+    assert.equal(consumers.isSlowestWell(61_001), true);
   });
 });
