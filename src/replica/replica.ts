@@ -61,6 +61,12 @@ export interface ReplicaParts {
   readonly lease?: Lease | undefined;
 }
 
+/** What the primary knows to be committed at one moment. */
+interface Committed {
+  readonly generation?: Generation | undefined;
+  readonly position?: Position | undefined;
+}
+
 export class Replica {
   readonly settings: ReplicaSettings;
   /** When this object was made, in milliseconds since 1970. */
@@ -145,10 +151,16 @@ export class Replica {
 
   /** Whether the destination holds everything that the primary knows to be committed. */
   get isCaughtUp(): boolean {
-    const { primary } = this.#parts;
-    if (primary.status === 'waiting' || this.#parts.lease?.status.phase === 'standby') return true;
-    if (this.#session === undefined || this.#session.generation !== primary.generation) return false;
-    return this.#shipper.backlogBytes(this.#session) === 0;
+    return this.#holds(this.#parts.primary);
+  }
+
+  #holds({ generation, position }: Committed): boolean {
+    const { primary, lease } = this.#parts;
+    if (primary.status === 'waiting' || lease?.status.phase === 'standby') return true;
+    const session = this.#session;
+    if (session === undefined || session.generation !== generation || generation !== primary.generation)
+      return false;
+    return position === undefined || this.#shipper.lacks(session, position) === 0;
   }
 
   /**
@@ -199,17 +211,17 @@ export class Replica {
   }
 
   /** @param wait - whether to wait while another process holds the lease */
-  async #sync(wait: boolean, signal: AbortSignal | undefined): Promise<void> {
+  async #sync(wait: boolean, signal: AbortSignal | undefined, until?: Position): Promise<void> {
     const generation = await this.#writableGeneration(wait, signal);
     if (generation === undefined) return;
     try {
-      await this.#shipAll(generation, signal);
+      await this.#shipAll(generation, signal, until);
     } catch (error) {
       if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
       // What was about to be stored is there: the answer to an earlier attempt was lost. The destination tells.
       this.#parts.logger.debug('an object is there already; looking again at the destination', { error });
       this.#endSession();
-      await this.#shipAll(generation, signal);
+      await this.#shipAll(generation, signal, until);
     }
     this.#failures.recovered();
   }
@@ -270,15 +282,19 @@ export class Replica {
     return openSession(parts, generation);
   }
 
-  async #shipAll(generation: Generation, signal: AbortSignal | undefined): Promise<void> {
+  async #shipAll(
+    generation: Generation,
+    signal: AbortSignal | undefined,
+    until: Position | undefined,
+  ): Promise<void> {
     if (this.#session?.generation !== generation) this.#session = await this.#openSession(generation, signal);
     this.#state = 'streaming';
-    await this.#ship(this.#session, signal);
+    await this.#ship(this.#session, signal, until);
   }
 
-  async #ship(session: Session, signal: AbortSignal | undefined): Promise<void> {
+  async #ship(session: Session, signal: AbortSignal | undefined, until: Position | undefined): Promise<void> {
     try {
-      if (await this.#shipper.ship(session, signal)) this.#caughtUpAtMs = this.#parts.clock.now();
+      if (await this.#shipper.ship(session, signal, until)) this.#caughtUpAtMs = this.#parts.clock.now();
     } catch (error) {
       if (isRivuletError(error, 'CHAIN_BROKEN')) this.#giveUpSession(error);
 
@@ -326,8 +342,9 @@ export class Replica {
   }
 
   /**
-   * For the end: ships what is left, tries again until `deadlineMs` (monotonic) has passed, and leaves a promise
-   * that the chain reaches this far. An attempt that hangs is given up at the deadline.
+   * For the end: ships what is committed now, tries again until `deadlineMs` (monotonic) has passed, and leaves a promise
+   * that the chain reaches this far. An attempt that hangs is given up at the deadline. What writers add meanwhile is for
+   * the next start: they may be faster than the destination.
    *
    * @throws RivuletError `FINAL_SYNC_FAILED`
    */
@@ -353,16 +370,19 @@ export class Replica {
   }
 
   async #finishBefore(late: AbortSignal): Promise<void> {
-    const { lease } = this.#parts;
+    const { lease, primary } = this.#parts;
     let problem: unknown;
     let isStored = false;
+    let goal: Committed = {};
     while (!late.aborted) {
       try {
-        await this.#parts.primary.refresh();
-        await this.syncOnce(late);
-        isStored = this.isCaughtUp;
+        await primary.refresh();
+        const { generation, position } = primary;
+        if (goal.generation !== generation) goal = { generation, position };
+        await this.#sync(false, late, goal.position);
+        isStored = this.#holds(goal);
         await this.#promiseEnd(late);
-        if (this.isCaughtUp) return;
+        if (this.#holds(goal)) return;
       } catch (error) {
         // A standby has nothing to send: nobody was told that its changes are stored there.
         if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') return;
@@ -379,7 +399,7 @@ export class Replica {
   }
 
   #finalSyncFailed(cause: unknown): RivuletError {
-    const why = cause === undefined ? 'writers were faster than the destination' : messageOf(cause);
+    const why = cause === undefined ? 'the time was too short' : messageOf(cause);
     const message = `not everything was stored at ${this.#parts.store.location} before the end: ${why}`;
     return new RivuletError('FINAL_SYNC_FAILED', message, { cause, hint: finalSyncHint(cause) });
   }

@@ -63,23 +63,30 @@ export class Shipper {
   }
 
   /** Log bytes that the destination lacks. */
-  backlogBytes({ cursor }: Session): number {
-    const { primary } = this.#parts;
-    return primary.position === undefined ? 0 : primary.bytesBetween(positionOf(cursor), primary.position);
+  backlogBytes(session: Session): number {
+    const { position } = this.#parts.primary;
+    return position === undefined ? 0 : this.lacks(session, position);
+  }
+
+  /** Log bytes before `position` that the destination lacks. */
+  lacks({ cursor }: Session, position: Position): number {
+    return this.#parts.primary.bytesBetween(positionOf(cursor), position);
   }
 
   /**
    * Ships until nothing committed is left, or the generation has changed.
    *
+   * @param until - how far is enough; writers may be faster than the destination
    * @returns whether the destination holds everything now
    * @throws RivuletError `CHAIN_BROKEN` when the session cannot go on; what the store throws
    */
-  async ship(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  async ship(session: Session, signal: AbortSignal | undefined, until?: Position): Promise<boolean> {
     const { primary } = this.#parts;
     let shippedBytes = 0;
     for (;;) {
       signal?.throwIfAborted();
       if (primary.generation !== session.generation) return false;
+      if (until !== undefined && this.lacks(session, until) === 0) return this.backlogBytes(session) === 0;
       const taken = this.#take(session);
       if (taken.kind === 'caught-up') break;
       if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);

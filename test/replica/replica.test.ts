@@ -265,6 +265,26 @@ describe('the end', () => {
     await assert.rejects(scene.replica.finish(performance.now() + 200), { code: 'FINAL_SYNC_FAILED' });
   });
 
+  it('does not run after writers that are faster than the destination', async () => {
+    await using scene = new ReplicaScene();
+    await scene.sync();
+    scene.live.insert(3);
+    const isSegment = (key: string): boolean => key.includes('/wal/');
+    const before = scene.store.keysOf('write').filter(isSegment).length;
+    scene.store.fault = ({ kind, key }) => {
+      if (kind !== 'write' || !isSegment(key)) return undefined;
+      scene.live.insert(1);
+      // Somebody else looks: another destination that ends, or the one who follows the log while replicas are exchanged.
+      void scene.primary.refresh();
+      return undefined;
+    };
+    await scene.replica.finish(performance.now() + 2_000);
+    assert.equal(scene.store.keysOf('write').filter(isSegment).length, before + 1);
+    scene.store.fault = () => undefined;
+    await scene.sync();
+    await scene.assertRestores();
+  });
+
   it('without a database there is nothing left to send', async () => {
     await using scene = new ReplicaScene();
     scene.live.close();
