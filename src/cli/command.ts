@@ -33,7 +33,7 @@ export interface Command {
   readonly flags: readonly Flag[];
   readonly examples: readonly Example[];
   readonly environment?: readonly Note[];
-  /** Codes beside 0 and 1. */
+  /** Codes beside 0 and 1, or what these mean here. */
   readonly exitCodes?: readonly Note[];
   /** Resolves to the exit code. Imports what is heavy only when it is called. */
   run(context: CommandContext): Promise<number>;

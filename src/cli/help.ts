@@ -23,11 +23,6 @@ export async function formatOverview(): Promise<string> {
 
 /** What `rivulet help COMMAND` and `rivulet COMMAND -h` print. */
 export function formatCommandHelp(command: Command): string {
-  const exitCodes = [
-    { name: '0', help: 'done' },
-    { name: '1', help: 'failed; the reason is on stderr' },
-    ...(command.exitCodes ?? []),
-  ];
   return [
     `${wrapped(`${command.name}: ${command.description}`, '')}\n`,
     section('Usage', [`${INDENT}rivulet ${usage(command)}`]),
@@ -35,10 +30,19 @@ export function formatCommandHelp(command: Command): string {
     section('Flags', pairs(command.flags.map(flagNote))),
     section('Examples', examples(command)),
     section('Environment', pairs(command.environment ?? [])),
-    section('Exit status', pairs(exitCodes)),
+    section('Exit status', pairs(exitCodes(command))),
   ]
     .filter((part) => part !== '')
     .join('\n');
+}
+
+/** What holds for every command, in the words of this one where it has its own. */
+function exitCodes({ exitCodes: own = [] }: Command): Note[] {
+  const common = [
+    { name: '0', help: 'done' },
+    { name: '1', help: 'failed; the reason is on stderr' },
+  ];
+  return [...new Map([...common, ...own].map((note) => [note.name, note])).values()];
 }
 
 function usage(command: Command): string {

@@ -6,7 +6,9 @@ export const CONFIG_FLAG: Flag = {
   name: 'config',
   kind: 'text',
   value: 'PATH',
-  help: 'configuration file (default: $RIVULET_CONFIG, $LITESTREAM_CONFIG, or /etc/litestream.yml)',
+  help:
+    'configuration file (default: $RIVULET_CONFIG, else $LITESTREAM_CONFIG, else /etc/rivulet.yml or ' +
+    '/etc/litestream.yml)',
 };
 
 export const NO_EXPAND_ENV_FLAG: Flag = {

@@ -3,9 +3,10 @@
  * an output everything is read and checked in the same way, and nothing written.
  */
 import { ftruncateSync } from 'node:fs';
-import type { Logger } from '../base/log.ts';
+import type { LogFields, Logger } from '../base/log.ts';
 import type { Position } from '../generations/names.ts';
 import type { RestorePlan } from '../generations/plan-outcome.ts';
+import { formatTime } from '../generations/restore-target.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { applySegments } from './apply-segments.ts';
 import { ChainApplier } from './chain-applier.ts';
@@ -50,6 +51,7 @@ async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Buil
   const { store, output, signal, logger, meter } = context;
   if (output !== undefined) ftruncateSync(output.fd, 0);
   meter.begin(plan);
+  logger.debug('restoring', describePlan(plan));
   meter.enter('snapshot');
   const snapshot = await loadSnapshot(store, plan.generation, plan.snapshot, {
     fd: output?.fd,
@@ -57,22 +59,27 @@ async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Buil
     onBytes: (bytes) => meter.add(bytes, 0),
   });
   meter.add(0, 1);
+  logger.debug('snapshot read', { key: plan.snapshot.key });
   meter.enter('segments');
   using applier = new ChainApplier(plan, snapshot, sinkFor(output, snapshot));
   await applySegments(applier, plan.segments, {
     store,
     parallelism: context.parallelism,
     signal,
-    onSegment: (segment) => meter.add(segment.sizeBytes, 1),
+    onSegment: ({ key, sizeBytes }) => {
+      meter.add(sizeBytes, 1);
+      logger.debug('segment applied', { key });
+    },
   });
   const reasons = await verifyChain(plan, snapshot, applier.reached, { store, logger, signal });
   applier.finish();
-  return {
-    plan,
-    position: positionOf(applier, snapshot),
-    databaseBytes: applier.sizeBytes,
-    unprovenReasons: [...applier.unprovenReasons, ...reasons],
-  };
+  const unprovenReasons = [...applier.unprovenReasons, ...reasons];
+  logger.debug('end of the chain compared', { proven: unprovenReasons.length === 0 });
+  return { plan, position: positionOf(applier, snapshot), databaseBytes: applier.sizeBytes, unprovenReasons };
+}
+
+function describePlan({ generation, segments, bytes, resultingTimeMs }: RestorePlan): LogFields {
+  return { generation, segments: segments.length, bytes, asOf: formatTime(resultingTimeMs) };
 }
 
 /** The plan without segments: the snapshot is exact by itself and stands for a moment before all that was left out. */

@@ -182,9 +182,11 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
   const integrityCheck = chooseCheck(built, options.integrityCheck);
   meter.enter('verify');
   checkIntegrity(output.temporaryPath, integrityCheck);
+  if (integrityCheck !== 'none') logger.debug('checked by SQLite', { check: integrityCheck });
   signal.throwIfAborted();
   meter.enter('finish');
   await output.publish();
+  logger.debug('the database has its name', { path: outputPath });
   return {
     generation: built.plan.generation,
     snapshotIndex: built.plan.snapshot.index,

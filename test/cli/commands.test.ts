@@ -45,6 +45,10 @@ describe('the frame', () => {
       for (const flag of flags) assert.ok(out.includes(`  -${flag.name}`), `${name} -${flag.name}`);
       assert.ok(examples.length >= 2, `${name} has examples`);
       assert.match(out, /Exit status:/);
+      const statuses = [...(out.split('Exit status:')[1] ?? '').matchAll(/^  (\S+)/gm)].map(
+        ([, code]) => code,
+      );
+      assert.equal(statuses.length, new Set(statuses).size, `${name} tells each exit status once`);
       assert.ok(
         out.split('\n').every((line) => line.length <= 110),
         `${name} fits the screen`,
@@ -229,6 +233,21 @@ describe('commands on a replica', () => {
       [done.generation, done.resultingTime, output],
     );
     assert.equal(done.proven, true);
+  });
+
+  test('restore -v tells each step on standard error, and says the same on standard output', async () => {
+    const output = scratch.file('told.db');
+    const { code, out, err } = await run('restore', '-v', '-integrity-check', 'quick', '-o', output, url);
+    assert.equal(code, 0);
+    assert.match(out, /^restored .*; every byte was checked\n$/);
+    for (const key of maker.store
+      .keys()
+      .filter((name) => name.endsWith('.lz4'))
+      .slice(-2)) {
+      assert.ok(err.includes(`segment applied key=${key}`), `${key} in:\n${err}`);
+    }
+    assert.match(err, / DEBUG restoring generation=.*\n.* DEBUG snapshot read key=/);
+    assert.match(err, /checked by SQLite check=quick\n.*the database has its name path=.*told\.db\n$/);
   });
 
   test('a hole is an error that names the object, and leaves nothing', async () => {

@@ -41,7 +41,11 @@ export const command: Command = {
   ],
   environment: CONFIG_ENVIRONMENT,
   exitCodes: [
-    { name: '1', help: 'no process replicates one of them, or it cannot be asked' },
+    { name: '0', help: 'all is well' },
+    {
+      name: '1',
+      help: 'no process replicates one of them, or it cannot be asked; or as other commands fail',
+    },
     { name: '5', help: 'something stands still or fails; wins over 1' },
   ],
   run,

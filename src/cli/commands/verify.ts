@@ -58,6 +58,10 @@ export const command: Command = {
   environment: CONFIG_ENVIRONMENT,
   exitCodes: [
     { name: '0', help: 'proven' },
+    {
+      name: '1',
+      help: 'the command line or configuration has an error, or that point is not in the replica',
+    },
     { name: '6', help: 'broken: an object is missing or wrong' },
     {
       name: '7',
