@@ -60,6 +60,8 @@ export interface DutyParts {
   readonly files?: Files;
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
+  /** By which objects may be called old; see `store-clock.ts`. */
+  readonly earliestMs: () => number;
   /** Rejects with `LEASE_LOST` when somebody else has become the writer. */
   readonly stillWriter?: (signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -293,9 +295,9 @@ export class Duties {
   }
 
   async #enforceRetention({ generation }: Session, signal: AbortSignal | undefined): Promise<void> {
-    const { store, clock, logger } = this.#parts;
+    const { store, clock, logger, earliestMs } = this.#parts;
     const { retentionMs } = this.#settings;
-    const nowMs = clock.now();
+    const nowMs = earliestMs();
     const present = generation;
     const parts = { store, retentionMs, nowMs, present, logger, signal };
     const { isIdle, inventory } = await enforceRetention(parts);

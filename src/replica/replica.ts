@@ -28,6 +28,7 @@ import type { ReplicaObserver } from './replica-observer.ts';
 import { latestError, type ReplicaStatus } from './replica-status.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
+import { StoreClock } from './store-clock.ts';
 import { UploadProgress } from './upload-progress.ts';
 import { UploadRecord } from './upload-record.ts';
 
@@ -87,8 +88,9 @@ export class Replica {
   constructor(settings: ReplicaSettings, parts: ReplicaParts) {
     this.settings = settings;
     const { lease } = parts;
+    const storeClock = new StoreClock(parts.clock);
     const store = this.#progress.watched(
-      parts.store,
+      storeClock.watched(parts.store),
       // Shipping goes on beside later snapshots, so how they get on says nothing about it.
       (key) => this.#session === undefined || !isSnapshotKey(key),
     );
@@ -102,6 +104,7 @@ export class Replica {
     this.#duties = new Duties(settings, {
       ...this.#parts,
       session: () => this.#session,
+      earliestMs: () => storeClock.earliestMs,
       stillWriter: async (signal) => lease?.requireHeld(signal),
     });
     this.#record = this.#openRecord();

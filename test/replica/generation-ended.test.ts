@@ -41,6 +41,7 @@ describe('a generation that has ended', () => {
         logger: scene.logger,
         observer: noReplicaObserver,
         session: () => session,
+        earliestMs: () => systemClock.now(),
       },
     );
     await scene.primary.abandonGeneration(ended, 'for this test');

@@ -1,10 +1,12 @@
-/** A retention that is cut short by a destination that fails. */
+/** A retention that is cut short by a destination that fails, and one whose clock is wrong. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { silentLogger } from '../../src/base/log.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import { enforceRetention } from '../../src/replica/retention.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
 
 const GENERATION = '00112233445566aa';
 const HOUR_MS = 3_600_000;
@@ -45,4 +47,23 @@ it('removes step by step: what follows stays while what comes before does', asyn
       refused.includes('snapshot'),
     );
   }
+});
+
+it('goes by the time of the store where the clock here runs ahead', async () => {
+  const store = new MemoryStore();
+  const dayAhead = new FakeClock(store.nowMs + 24 * HOUR_MS);
+  const settings = { retentionMs: 3 * HOUR_MS, retentionCheckIntervalMs: HOUR_MS };
+  await using scene = new ReplicaScene({ clock: dayAhead, store, settings });
+  await scene.sync();
+  const former = scene.primary.generation as string;
+  store.nowMs += HOUR_MS;
+  dayAhead.advance(HOUR_MS);
+  await scene.primary.abandonGeneration(former, 'for this test');
+  scene.live.insert(1);
+  await scene.replica.once(new AbortController().signal);
+  assert.ok(store.keys().some((key) => key.includes(former)));
+  store.nowMs += 4 * HOUR_MS;
+  dayAhead.advance(4 * HOUR_MS);
+  await scene.replica.once(new AbortController().signal);
+  assert.ok(!store.keys().some((key) => key.includes(former)), 'it is old by the clock of the store, too');
 });

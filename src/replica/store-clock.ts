@@ -1,0 +1,38 @@
+/**
+ * What time it is where objects get their times. A retention is counted from those, so a clock here that runs ahead by a day
+ * would let go of a day that was to be kept.
+ */
+import type { Clock } from '../base/clock.ts';
+import { forwardingStore } from '../storage/forwarding.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+
+export class StoreClock {
+  readonly #clock: Clock;
+  #heard: { readonly storeMs: number; readonly monotonicMs: number } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** `store`, which tells the time with each write. */
+  watched(store: ObjectStore): ObjectStore {
+    return forwardingStore(store, {
+      write: async (key, body, options) => {
+        const written = await store.write(key, body, options);
+        this.#heard = { storeMs: written.modifiedAt.getTime(), monotonicMs: this.#clock.monotonicMs() };
+        return written;
+      },
+    });
+  }
+
+  /**
+   * The time by which objects may be called old, in milliseconds since 1970: the earlier of the clock here and that of the
+   * store, as far as a write has told it. A clock that stands still while the machine sleeps makes it earlier still.
+   */
+  get earliestMs(): number {
+    const nowMs = this.#clock.now();
+    if (this.#heard === undefined) return nowMs;
+    const { storeMs, monotonicMs } = this.#heard;
+    return Math.min(nowMs, storeMs + this.#clock.monotonicMs() - monotonicMs);
+  }
+}
