@@ -40,7 +40,11 @@ export class StallAlarm {
 
   #stands(stillMs: number, tell: () => StallTold): boolean {
     const isNew = this.#stalled === undefined;
-    this.#stalled ??= { sinceMs: this.#clock.now() - stillMs, remindedAtStillMs: stillMs };
+    this.#stalled ??= {
+      // How long something stands still is measured more finely than in whole milliseconds.
+      sinceMs: Math.round(this.#clock.now() - stillMs),
+      remindedAtStillMs: stillMs,
+    };
     if (!isNew && stillMs - this.#stalled.remindedAtStillMs < REMIND_MS) return false;
     this.#stalled.remindedAtStillMs = stillMs;
     const { message, fields } = tell();
