@@ -205,7 +205,7 @@ export class DatabaseRunner {
 
   /**
    * Takes other replicas while the database is followed on: those that are not named are not touched. A replica that
-   * cannot be opened as it is to be stays as it was, which is logged.
+   * cannot be begun as it is to be stays as it was, which is logged.
    *
    * @param budgetMs - how long each replica that ends may take for its last changes
    */
@@ -217,7 +217,9 @@ export class DatabaseRunner {
         kept.delete(name);
       }
       for (const one of [...replicas.changed, ...replicas.added]) {
-        if (await this.#put(one, budgetMs)) kept.set(one.name, one);
+        const inEffect = await this.#put(one, budgetMs);
+        if (inEffect === undefined) kept.delete(one.name);
+        else kept.set(one.name, inEffect);
       }
       this.#settings = { ...settings, replicas: [...kept.values()] };
     });
@@ -231,38 +233,58 @@ export class DatabaseRunner {
     this.#tools.metrics.removeReplica(this.settings.path, name);
   }
 
-  /** Puts a replica in the place of the one of the same name, if there is one. Answers false when it cannot be opened. */
-  async #put(settings: ReplicaSettings, budgetMs: number): Promise<boolean> {
+  /**
+   * Puts a replica in the place of the one of the same name, if there is one.
+   *
+   * @returns what is in effect then; undefined when it cannot be begun and was not there before either
+   */
+  async #put(settings: ReplicaSettings, budgetMs: number): Promise<ReplicaSettings | undefined> {
     const { name } = settings;
+    const old = this.#replicaOf(name);
     this.#destinations.add(name);
     const primary = this.#primary;
-    if (primary === undefined || this.#signal?.aborted === true) return true;
-    const old = this.#replicaOf(name);
-    let opened: OpenedStore;
+    if (primary === undefined || this.#signal?.aborted === true) return settings;
     try {
-      opened = await this.#openStore(settings);
+      await this.#begin(primary, settings, budgetMs);
+      return settings;
     } catch (error) {
-      const message = 'a replica was not changed: its destination cannot be opened';
-      const hint = 'Correct the configuration and send SIGHUP again; the replica goes on as it was.';
-      this.#tools.logger.error(message, { replica: name, error, hint });
-      if (old === undefined) this.#destinations.delete(name);
-      return false;
+      const hint = 'Remove the cause and send SIGHUP again; the replica goes on as it was.';
+      this.#tools.logger.error('a replica was not changed', { replica: name, error, hint });
     }
-    if (old !== undefined) await this.#end(old, budgetMs);
-    await this.#begin(primary, settings, opened);
-    return true;
+    if (old !== undefined && (await this.#goesOn(primary, old, budgetMs))) return old.settings;
+    this.#destinations.delete(name);
+    primary.drop(name);
+    return undefined;
   }
 
-  async #begin(primary: Primary, settings: ReplicaSettings, opened: OpenedStore): Promise<void> {
-    let one: ReplicaRunner;
-    try {
-      one = this.#makeReplica(primary, settings, opened);
-    } catch (error) {
-      await opened.store.close();
-      throw error;
-    }
+  /** Begins a replica. The one of the same name, if there is one, ends when the destination is open. */
+  async #begin(primary: Primary, settings: ReplicaSettings, budgetMs: number): Promise<void> {
+    await using opening = new AsyncDisposableStack();
+    const opened = opening.adopt(await this.#openStore(settings), async ({ store }) => store.close());
+    const old = this.#replicaOf(settings.name);
+    if (old !== undefined) await this.#end(old, budgetMs);
+    const one = this.#makeReplica(primary, settings, opened);
+    opening.move();
     this.#replicas = [...this.#replicas, one];
     if (this.#signal !== undefined) one.start(this.#signal);
+  }
+
+  /** Whether `old` still runs, or is begun anew. */
+  async #goesOn(primary: Primary, old: ReplicaRunner, budgetMs: number): Promise<boolean> {
+    if (this.#replicas.includes(old)) return true;
+    const { settings } = old;
+    try {
+      await this.#begin(primary, settings, budgetMs);
+      return true;
+    } catch (error) {
+      const hint = 'Remove the cause and send SIGHUP again.';
+      this.#tools.logger.error('nothing is sent to the replica any more', {
+        replica: settings.name,
+        error,
+        hint,
+      });
+      return false;
+    }
   }
 
   #replicaOf(name: string): ReplicaRunner | undefined {

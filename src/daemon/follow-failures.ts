@@ -3,6 +3,7 @@ import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { systemHint } from '../base/system-hint.ts';
 import { type NotedError, noteError } from '../replica/replica-status.ts';
 
 const RETRY_FIRST_MS = 250;
@@ -62,7 +63,7 @@ export class FollowFailures {
     if (isRivuletError(error, 'DB_BUSY')) {
       logger.warn('the database is busy; trying again', { error, retryInMs });
     } else {
-      const hint = isRivuletError(error) ? error.hint : RESTART_HINT;
+      const hint = isRivuletError(error) ? error.hint : (systemHint(error) ?? RESTART_HINT);
       const usual = 'Look at the file and its permissions; it is tried again by itself.';
       logger.error('the database cannot be replicated at the moment', {
         error,

@@ -1,6 +1,7 @@
 /** One database with its replicas, where something goes wrong between opening and closing. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
@@ -29,6 +30,12 @@ function settingsOf(live: LiveDatabase, scratch: Scratch): DatabaseSettings {
   return parseConfig(text, { file: 'f', environment: {} }).config.databases[0] ?? assert.fail();
 }
 
+function oneReplica(live: LiveDatabase, scratch: Scratch, more: object): DatabaseSettings {
+  const replicas = [{ name: 'it', type: 'file', path: scratch.file('replica'), ...more }];
+  const text = JSON.stringify({ dbs: [{ path: live.path, 'monitor-interval': '20ms', replicas }] });
+  return parseConfig(text, { file: 'f', environment: {} }).config.databases[0] ?? assert.fail();
+}
+
 describe('a database and its replicas', () => {
   it('opens all of them or none, however often that is tried', async () => {
     using scratch = new Scratch();
@@ -51,6 +58,53 @@ describe('a database and its replicas', () => {
     );
     await runner.once(new AbortController().signal);
     assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+  });
+
+  it('keeps a replica as it was when it cannot be begun as it is to be', async () => {
+    using scratch = new Scratch();
+    using live = new LiveDatabase();
+    live.insert(3);
+    const logger = new RecordingLogger();
+    const before = oneReplica(live, scratch, { lease: { mode: 'off' } });
+    const runner = new DatabaseRunner(before, { clock: systemClock, logger, metrics: createMetrics() });
+    const stop = new AbortController();
+    const running = runner.run(stop.signal);
+    await until('the first snapshot', () => runner.status().replicas[0]?.state === 'streaming');
+    const noteOfLease = join(before.metaPath, 'lease-it.json');
+    mkdirSync(noteOfLease);
+    const settings = oneReplica(live, scratch, { lease: { mode: 'on' } });
+    const replicas = { added: [], changed: settings.replicas, removed: [] };
+    await runner.change({ settings, replicas }, 5_000);
+    assert.equal(runner.settings.replicas[0]?.lease.mode, 'off', 'what is in effect');
+    assert.equal(logger.matching('a replica was not changed').length, 1);
+    live.insert(3);
+    await until('it goes on', () => runner.status().replicas[0]?.lagBytes === 0);
+
+    rmdirSync(noteOfLease);
+    await runner.change({ settings, replicas }, 5_000);
+    assert.equal(runner.settings.replicas[0]?.lease.mode, 'on');
+    stop.abort();
+    await running;
+    assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+  });
+
+  it('says what to do when the file system keeps it from being opened', async () => {
+    using scratch = new Scratch();
+    using live = new LiveDatabase();
+    live.insert(3);
+    const logger = new RecordingLogger();
+    const settings = oneReplica(live, scratch, { lease: { mode: 'on' } });
+    mkdirSync(join(settings.metaPath, 'lease-it.json'), { recursive: true });
+    const runner = new DatabaseRunner(settings, { clock: systemClock, logger, metrics: createMetrics() });
+    const stop = new AbortController();
+    const running = runner.run(stop.signal);
+    await until('it is told', () => logger.matching('cannot be replicated').length === 1);
+    assert.match(
+      String(logger.lines.at(-1)?.fields['hint']),
+      /There is a directory where a file is expected/,
+    );
+    stop.abort();
+    await running;
   });
 
   it('that is not followed any more, by a fault, goes on sending and ends when it is to', async () => {
