@@ -344,7 +344,19 @@ export class Daemon {
     this.#isStopping = true;
     this.#watching.abort();
     for (const { stop } of this.#databases) stop.abort();
-    return this.#changing.run(async () => this.#finish());
+    const changed = this.#changing.run(() => undefined);
+    const budgetMs = this.#config.shutdownTimeoutMs + HUNG_GRACE_MS;
+    // What a change is ending may hang; it begins nothing any more.
+    if (!(await within(this.#tools.clock, budgetMs, changed))) this.#leaveBehind();
+    return this.#finish();
+  }
+
+  #leaveBehind(path?: string): void {
+    this.#isHung = true;
+    this.#tools.logger.error('something hangs and is left behind: not everything may have been stored', {
+      ...(path === undefined ? {} : { db: path }),
+      hint: 'The write-ahead log was kept; the next start continues from there.',
+    });
   }
 
   async #finish(): Promise<number> {
@@ -353,7 +365,7 @@ export class Daemon {
     const { clock, logger } = this.#tools;
     const deadlineMs = clock.monotonicMs() + this.#config.shutdownTimeoutMs;
     const ended = Promise.all(this.#databases.map(async ({ running }) => running));
-    this.#isHung = !(await within(clock, this.#config.shutdownTimeoutMs, ended));
+    if (!(await within(clock, this.#config.shutdownTimeoutMs, ended))) this.#isHung = true;
     const progress = setInterval(() => {
       const left = this.status().flatMap(({ replicas }) => replicas.filter(({ lagBytes }) => lagBytes > 0));
       logger.info('still sending the last changes', {
@@ -374,18 +386,13 @@ export class Daemon {
 
   /** What hangs is left behind. @returns how many of its destinations did not get everything */
   async #finishOne(runner: DatabaseRunner, deadlineMs: number): Promise<number> {
-    const { clock, logger } = this.#tools;
+    const { clock } = this.#tools;
     let failed = runner.settings.replicas.length;
     const finish = async (): Promise<void> => {
       failed = (await runner.finish(deadlineMs)).length;
     };
     const isOver = await within(clock, deadlineMs + HUNG_GRACE_MS - clock.monotonicMs(), finish());
-    if (isOver) return failed;
-    this.#isHung = true;
-    logger.error('something hangs and is left behind: not everything may have been stored', {
-      db: runner.settings.path,
-      hint: 'The write-ahead log was kept; the next start continues from there.',
-    });
+    if (!isOver) this.#leaveBehind(runner.settings.path);
     return failed;
   }
 }

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, it, mock } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { within } from '../../src/base/within.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import type { Config } from '../../src/config/settings.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
@@ -175,6 +176,26 @@ describe('a destination', () => {
     assert.ok(performance.now() - stoppingMs < 30_000);
     assert.equal(daemon.isHung, true);
     answer.reject(new Error('at last'));
+  });
+
+  it('that hangs while another configuration is taken: the end is not held up', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon, logger } = await started(live, configOf(live, '', '300ms'));
+    await until('it is level', () => isLevel(daemon));
+    const answer = Promise.withResolvers<never>();
+    const write = mock.method(FileObjectStore.prototype, 'write', async () => answer.promise);
+    live.insert(1);
+    await until('it hangs', () => write.mock.callCount() > 0);
+    const reloading = daemon.reload(configOf(live, 'retention: 48h', '300ms'));
+    // The change has begun to end the replica.
+    await delay(50);
+    assert.equal(await within(systemClock, 10_000, daemon.stop()), true, 'it ends');
+    assert.equal(daemon.isHung, true);
+    assert.equal(logger.matching('something hangs and is left behind').length > 0, true);
+    answer.reject(new Error('at last'));
+    mock.restoreAll();
+    await reloading;
   });
 
   it('with `on-stall: exit`: everything ends, and why is known', async () => {
