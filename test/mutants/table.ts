@@ -294,8 +294,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/consumers.ts',
     edits: [
       {
-        find: '(least === undefined || comparePositions(position, least) < 0 ? position : least)',
-        replace: '(least === undefined || comparePositions(position, least) > 0 ? position : least)',
+        find: 'least === undefined || comparePositions(position, least) < 0 ? position : least,',
+        replace: 'least === undefined || comparePositions(position, least) > 0 ? position : least,',
       },
     ],
     caughtBy: [
@@ -341,12 +341,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'state-before-capture',
     breaks: 'the state names a place before what leads there is safe',
-    file: 'primary/primary.ts',
+    file: 'primary/checkpoint.ts',
     edits: [
       {
-        find: '    const isSafe = this.#keeper.captureNow(database, tail);\n    this.#saveIfPossible({ durable: false });\n    return isSafe;',
+        find: '  const isSafe = keeper.captureNow(following.database, following.tail);\n  state.saveIfPossible(following, { durable: false });\n  return isSafe;',
         replace:
-          '    this.#saveIfPossible({ durable: false });\n    return this.#keeper.captureNow(database, tail);',
+          '  state.saveIfPossible(following, { durable: false });\n  return keeper.captureNow(following.database, following.tail);',
       },
     ],
     caughtBy: [
@@ -360,7 +360,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'header-only-log-counted',
     breaks: 'a log without a frame takes an index, of which no object ever tells',
-    file: 'primary/primary.ts',
+    file: 'primary/log-follower.ts',
     edits: [
       {
         find: 'const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;',
@@ -378,7 +378,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'log-file-replaced-unseen',
     breaks: 'a log in another file counts as the continuation',
-    file: 'primary/primary.ts',
+    file: 'primary/following.ts',
     edits: [
       { find: 'if (database.wal.inode !== walInode) return', replace: 'if (walInode === undefined) return' },
     ],
@@ -393,7 +393,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unpinned-restart-accepted',
     breaks: 'a log that was restarted while it was not pinned counts as the continuation',
-    file: 'primary/primary.ts',
+    file: 'primary/following.ts',
     edits: [
       {
         find: 'if (!database.connections.holding) return',
@@ -411,11 +411,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'resume-unverified',
     breaks: 'a destination is continued although its last segment is not what the log has there',
-    file: 'primary/primary.ts',
+    file: 'primary/resume.ts',
     edits: [
       {
-        find: 'const isHeld = here === undefined ? this.#isInSpool(following, cursor) : isSameChain(here, chain);',
-        replace: 'const isHeld = here === undefined ? this.#isInSpool(following, cursor) : true;',
+        find: 'const isHeld = here === undefined ? isInSpool(log, cursor) : isSameChain(here, chain);',
+        replace: 'const isHeld = here === undefined ? isInSpool(log, cursor) : true;',
       },
     ],
     caughtBy: [
@@ -589,7 +589,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'log-end-not-compared',
     breaks: 'a destination goes on behind a finished log of another history that is as long',
-    file: 'primary/primary.ts',
+    file: 'primary/resume.ts',
     edits: [
       {
         find: 'if (end.offsetBytes === cursor.chain.offsetBytes) return isSameChain(cursor.chain, end);',

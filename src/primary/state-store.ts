@@ -1,0 +1,59 @@
+/** Keeps the local state of one database: what is followed, what destinations have confirmed, where earlier logs ended. */
+import { join } from 'node:path';
+import type { Following } from './following.ts';
+import type { LocalTrouble } from './local-trouble.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { Machine } from './machine.ts';
+import { readState, type StateReading, writeState } from './state-file.ts';
+
+export interface StateStoreParts {
+  /** Where the file lies. */
+  readonly directory: string;
+  readonly machine: Pick<Machine, 'files' | 'bootId'>;
+  readonly keeper: Pick<LogKeeper, 'ends' | 'confirmed'>;
+  readonly trouble: LocalTrouble;
+}
+
+export class StateStore {
+  readonly #parts: StateStoreParts;
+  readonly #path: string;
+
+  constructor(parts: StateStoreParts) {
+    this.#parts = parts;
+    this.#path = join(parts.directory, 'state.json');
+  }
+
+  /** What the last run has left. To be believed only after comparison with the log. */
+  read(): StateReading {
+    return readState(this.#path, this.#parts.machine.files);
+  }
+
+  /**
+   * @param options.durable - whether it must survive a power cut, too, and not only the end of this process
+   * @throws Error when it cannot be written
+   */
+  save({ database, generation, tail, beganBootId }: Following, options: { readonly durable: boolean }): void {
+    const { machine, keeper } = this.#parts;
+    writeState(
+      this.#path,
+      {
+        generation,
+        identity: database.file.identity,
+        bootId: machine.bootId(),
+        beganBootId,
+        index: tail.index,
+        header: tail.headerBytes,
+        tailBytes: tail.position.offsetBytes,
+        tailChecksum: tail.chain.checksum,
+        ends: keeper.ends,
+        confirmed: keeper.confirmed,
+      },
+      { ...options, files: machine.files },
+    );
+  }
+
+  /** An older state that stays instead is harmless: what has happened since is in the log, or not proven. */
+  saveIfPossible(following: Following, options: { readonly durable: boolean }): void {
+    this.#parts.trouble.attempt('state', () => this.save(following, options));
+  }
+}
