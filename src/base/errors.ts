@@ -56,7 +56,6 @@ export const ERROR_CODES = {
   LEASE_HELD: 'another process writes to this replica',
   LEASE_LOST: 'another process has taken over this replica',
   PACKAGE_MISSING: 'an optional package that this destination needs is not installed',
-  SPOOL_FULL: 'the local spool is full',
   STATE_INVALID: 'the local state cannot be used',
   STALLED: 'a database or replica stands still although there is something to store',
   EXEC_FAILED: 'the child process could not be started',

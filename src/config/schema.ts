@@ -207,8 +207,8 @@ export const DATABASE_KEYS = {
     key: 'spool-limit',
     kind: 'size',
     default: '1GiB',
-    zero: 'no more than the 8 MiB that checkpoints need',
-    help: 'The most that the spool may take on disk.',
+    zero: '8 MiB',
+    help: 'The most that the spool may take on disk; less than the 8 MiB that checkpoints need counts as so much.',
     compat: 'Rivulet only.',
   },
   replicas: {

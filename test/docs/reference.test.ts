@@ -39,6 +39,13 @@ test('errors.md has every code with its meaning, a cause and a way out', () => {
   for (const cells of listed) assert.ok(cells.length === 4 && cells.every((cell) => cell !== ''), cells[0]);
 });
 
+test('every code is that of some error', () => {
+  const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => path !== 'src/base/errors.ts');
+  const text = sources.map(read).join('\n');
+  const unused = Object.keys(ERROR_CODES).filter((code) => !text.includes(`'${code}'`));
+  assert.deepEqual(unused, []);
+});
+
 test('errors.md has the exit statuses of src/cli/exit-codes.ts', () => {
   const source = read('src/cli/exit-codes.ts')
     .split('\n')
