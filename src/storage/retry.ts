@@ -64,8 +64,8 @@ export class StorageRetrier implements Retrier {
   async run<T>(what: string, attempt: (number: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const attempts = this.begin(what, signal);
     for (;;) {
-      signal?.throwIfAborted();
       try {
+        signal?.throwIfAborted();
         const result = await attempt(attempts.number);
         attempts.succeeded();
         return result;

@@ -6,6 +6,7 @@ import type { RetryPolicy } from '../../src/storage/retry.ts';
 import { objectNotFound, storageFailed } from '../../src/storage/storage-error.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
+import { until } from '../support/until.ts';
 
 function scene(policy: Partial<RetryPolicy> = {}, random = 1) {
   const clock = new FakeClock();
@@ -45,6 +46,21 @@ describe('retrier', () => {
     const work = retrier.run('x', async () => attempts++, AbortSignal.abort(new Error('given up')));
     await assert.rejects(clock.during(work), /given up/);
     assert.equal(attempts, 0);
+  });
+
+  it('is in no trouble any more with a call that is given up between a wait and the next attempt', async () => {
+    const clock = new FakeClock();
+    const told: unknown[] = [];
+    const onTrouble = (error: unknown): void => void told.push(error);
+    const retrier = new StorageRetrier({ clock, logger: new RecordingLogger(), random: () => 1, onTrouble });
+    const end = new AbortController();
+    const error = trouble();
+    const work = retrier.run('x', async () => Promise.reject(error), end.signal);
+    await until('it waits', () => clock.sleeping === 1);
+    clock.advance(200);
+    end.abort(new Error('given up'));
+    await assert.rejects(work, /given up/);
+    assert.deepEqual(told, [error, undefined]);
   });
 
   it('spreads the waits between half and the whole of the bound', async () => {
