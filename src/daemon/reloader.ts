@@ -1,5 +1,5 @@
 /** Takes a new configuration when it is asked to, one at a time, and goes on with the old one when it has errors. */
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Config, LoggingSettings } from '../config/settings.ts';
 import { isUnchanged, summaryOf } from './config-changes.ts';
@@ -61,6 +61,8 @@ export class Reloader {
       const summary = isUnchanged(changes) ? { changes: 'none' } : summaryOf(changes);
       this.#logger.info('the configuration was reloaded', summary);
     } catch (error) {
+      // Everything is to end: no configuration matters any more.
+      if (isRivuletError(error, 'CANCELLED')) return;
       this.#daemon.countReload('error');
       this.#logger.error('the configuration was reloaded in part only', {
         error,

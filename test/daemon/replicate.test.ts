@@ -118,6 +118,41 @@ describe('replicate', () => {
     assert.deepEqual(order, ['request, opened: 0', 'reload, opened: 1']);
   });
 
+  it('that is to end while it reads another configuration ends without an error', async () => {
+    using live = new LiveDatabase();
+    const config = configOf(textOf(live.scratch, [live.path]));
+    const logger = new RecordingLogger();
+    const graceful = new AbortController();
+    const reading = Promise.withResolvers<void>();
+    const isRead = Promise.withResolvers<void>();
+    const outcome = runReplicate({
+      config,
+      once: false,
+      logger,
+      clock: systemClock,
+      reload: {
+        load: async () => {
+          reading.resolve();
+          await isRead.promise;
+          return { config, warnings: [] };
+        },
+        setLogging: async () => undefined,
+      },
+      signals: {
+        graceful: graceful.signal,
+        received: undefined,
+        onForce: () => undefined,
+        onReload: (listener) => listener(),
+      },
+    });
+    await reading.promise;
+    graceful.abort();
+    await until('it ends', () => logger.matching('stopping').length === 1);
+    isRead.resolve();
+    assert.deepEqual(await outcome, { childCode: undefined, unfinished: 0 });
+    assert.deepEqual(logger.messages('error'), []);
+  });
+
   it('with an application: its exit code, and everything that it wrote', async () => {
     using live = new LiveDatabase();
     const script = live.scratch.file('app.mjs');
