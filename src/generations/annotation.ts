@@ -34,6 +34,12 @@ export interface SnapshotAnnotation {
   readonly salts?: readonly [number, number];
   /** Of the last frame before the offset: a log with other frames there is not the one that was copied. */
   readonly checksum?: readonly [number, number];
+  /**
+   * Where index - 1 ended, with the checksum of its last frame, for a snapshot of an index that had no frame yet: then nothing
+   * of its own shows which history it is of.
+   */
+  readonly previousEndBytes?: number;
+  readonly previousEndChecksum?: readonly [number, number];
 }
 
 export type Annotation = SegmentAnnotation | SnapshotAnnotation;
@@ -52,7 +58,18 @@ const OPTIONAL = new Set(['previousEndBytes', 'previousEndChecksum', 'salts', 'c
 const PAIRS = new Set(['previousEndChecksum', 'salts', 'checksum']);
 const FIELDS: Readonly<Record<Annotation['kind'], readonly string[]>> = {
   segment: ['kind', 'generation', 'index', 'previousEndBytes', 'previousEndChecksum'],
-  snapshot: ['kind', 'generation', 'index', 'offsetBytes', 'pageSizeBytes', 'pageCount', 'salts', 'checksum'],
+  snapshot: [
+    'kind',
+    'generation',
+    'index',
+    'offsetBytes',
+    'pageSizeBytes',
+    'pageCount',
+    'salts',
+    'checksum',
+    'previousEndBytes',
+    'previousEndChecksum',
+  ],
 };
 
 function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): boolean {

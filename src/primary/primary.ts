@@ -13,6 +13,7 @@ import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import type { Generation, Position } from '../generations/names.ts';
+import { type Checksum, checksumsEqual } from '../wal/checksum.ts';
 import { checkpointIfDue, checkpointNow, type CheckpointParts } from './checkpoint.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import type { Cursor } from './cursor.ts';
@@ -259,6 +260,12 @@ export class Primary {
   /** Where a destination stands that has a snapshot at the start of log `index` and no segment yet. */
   async resumeAtStart(generation: Generation, index: number): Promise<Cursor | undefined> {
     return this.#resume(generation, (log) => resumeAtLogStart(log, index));
+  }
+
+  /** Whether log `index` of `generation`, which is finished, is known to have ended there, with this checksum. */
+  hasLogEnd(generation: Generation, index: number, offsetBytes: number, checksum: Checksum): boolean {
+    const end = generation === this.generation ? this.#keeper.ends.get(index) : undefined;
+    return end?.offsetBytes === offsetBytes && checksumsEqual(end.checksum, checksum);
   }
 
   async #resume(

@@ -34,6 +34,8 @@ export interface Snapshot {
   readonly pageCount: number;
   /** The log up to which it goes, at `position`; undefined while that log holds no frame. */
   readonly end: LogEnd | undefined;
+  /** Where the log before it ended; undefined when that is not known. */
+  readonly previousEnd: LogEnd | undefined;
   /** The pages in order. To be read once; each piece is good until the next one is asked for. */
   pages(): AsyncIterable<Uint8Array>;
   /** Ends the read transaction. Call once, also after a failure. */
@@ -48,6 +50,8 @@ export interface SnapshotSourceParts {
   readonly index: number;
   /** Database size in pages by the last commit in the log; 0 when the log holds no commit. */
   readonly commitPageCount: number;
+  /** Where the log before ended, as far as known. */
+  readonly previousEnd: LogEnd | undefined;
   readonly endRead: () => void;
   /** Whether the file still holds the log that `tail` belongs to. */
   readonly isSameLog: () => boolean;
@@ -134,6 +138,7 @@ export function makeSnapshot(parts: SnapshotSourceParts): Snapshot {
     pageCount,
     // An empty log gets another header with other salts when the next writer never restarted a log.
     end: tail.offsetBytes > WAL_HEADER_BYTES ? logEndOf(tail) : undefined,
+    previousEnd: parts.previousEnd,
     pages: () => readPages(parts, pageCount),
     close: parts.endRead,
   };

@@ -57,10 +57,9 @@ export class Snapshots {
       const { database, tail, generation } = await this.#parts.follower.settled();
       if (wanted !== undefined && generation !== wanted)
         throw new RivuletError('CANCELLED', `generation ${wanted} has ended`);
-      const snapshot =
-        attempt < PIN_ATTEMPTS_UNLOCKED
-          ? pinSnapshot(database, tail)
-          : database.connections.withWriteLock(() => pinSnapshot(database, tail));
+      const pin = (): Snapshot | undefined =>
+        pinSnapshot(database, tail, this.#parts.keeper.ends.get(tail.index - 1));
+      const snapshot = attempt < PIN_ATTEMPTS_UNLOCKED ? pin() : database.connections.withWriteLock(pin);
       if (snapshot !== undefined) return this.#counted(snapshot);
       await this.#parts.machine.pause();
     }

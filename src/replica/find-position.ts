@@ -105,10 +105,19 @@ async function isLogOf(
 
 async function isLogAt(primary: Primary, snapshot: SnapshotAnnotation): Promise<boolean> {
   const { generation, index, offsetBytes, salts, checksum } = snapshot;
-  // Nothing of the log is in it: what came before was in the file already.
-  if (salts === undefined) return true;
+  if (salts === undefined) return isStartOfLogAt(primary, snapshot);
   if (checksum === undefined) return false;
   return (await primary.resumeAtEnd(generation, index, { offsetBytes, salts, checksum })) !== undefined;
+}
+
+/** Nothing of its log is in it: it is what the log before left, or the generation's very beginning. */
+function isStartOfLogAt(
+  primary: Primary,
+  { generation, index, previousEndBytes, previousEndChecksum }: SnapshotAnnotation,
+): boolean {
+  if (previousEndBytes === undefined || previousEndChecksum === undefined)
+    return index === 0 && primary.ranThroughout(generation);
+  return primary.hasLogEnd(generation, index - 1, previousEndBytes, previousEndChecksum);
 }
 
 /** By the content of the last segment where it can be read, else by what was noted here about it. */

@@ -1,5 +1,5 @@
 /** A consistent copy of the database -> one object. */
-import { encodeAnnotation } from '../generations/annotation.ts';
+import { encodeAnnotation, type SnapshotAnnotation } from '../generations/annotation.ts';
 import { encodeFrameStream } from '../codec/lz4-frame.ts';
 import { type Generation, snapshotKey } from '../generations/names.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
@@ -28,6 +28,13 @@ async function* pagesThenWait(upload: SnapshotUpload): AsyncIterable<Uint8Array>
   await upload.beforeLastByte();
 }
 
+/** What shows later whether a log is the one that was copied. */
+function evidenceOf({ end, previousEnd }: Snapshot): Partial<SnapshotAnnotation> {
+  if (end !== undefined) return { salts: end.salts, checksum: end.checksum };
+  if (previousEnd === undefined) return {};
+  return { previousEndBytes: previousEnd.offsetBytes, previousEndChecksum: previousEnd.checksum };
+}
+
 export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo> {
   const { snapshot, generation } = upload;
   const annotation = encodeAnnotation({
@@ -37,7 +44,7 @@ export async function uploadSnapshot(upload: SnapshotUpload): Promise<ObjectInfo
     offsetBytes: snapshot.position.offsetBytes,
     pageSizeBytes: snapshot.pageSizeBytes,
     pageCount: snapshot.pageCount,
-    ...(snapshot.end === undefined ? {} : { salts: snapshot.end.salts, checksum: snapshot.end.checksum }),
+    ...evidenceOf(snapshot),
   });
   return upload.store.write(
     snapshotKey(generation, snapshot.position.index),

@@ -229,8 +229,8 @@ describe('the order of steps', () => {
     const database = openDatabase(live.path, 100, machine);
     try {
       const tail = await readLog(database, 0);
-      assert.equal(pinSnapshot(database, tail), undefined);
-      const snapshot = pinSnapshot(database, tail);
+      assert.equal(pinSnapshot(database, tail, undefined), undefined);
+      const snapshot = pinSnapshot(database, tail, undefined);
       assert.equal(snapshot?.position.offsetBytes, tail.position.offsetBytes);
       snapshot?.close();
     } finally {

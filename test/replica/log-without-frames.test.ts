@@ -3,8 +3,11 @@
  * as a position, yet no destination will ever have an object of it before the next commit.
  */
 import assert from 'node:assert/strict';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { ReplicaSettings } from '../../src/replica/replica.ts';
+import type { LiveDatabase } from '../support/live-database.ts';
+import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 
 const HEADER_BYTES = 32;
@@ -15,8 +18,9 @@ const PATIENCE_MS = 5_000;
 async function openScene(
   settings: Partial<ReplicaSettings>,
   before: (scene: ReplicaScene) => Promise<void> = async () => undefined,
+  store: MemoryStore = new MemoryStore(),
 ): Promise<ReplicaScene> {
-  const scene = new ReplicaScene({ settings, primary: { checkpoint: { minPages: 1 } } });
+  const scene = new ReplicaScene({ settings, store, primary: { checkpoint: { minPages: 1 } } });
   const { live } = scene;
   for (let log = 0; log < 2; log++) {
     live.insert(5, 1000);
@@ -75,5 +79,61 @@ describe('while the log holds nothing but its header', () => {
     await scene.replica.once(signal);
     assert.ok(scene.facts.includes('valid'));
     assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 2);
+  });
+});
+
+/** Whoever runs in a virtual machine may be put back to an earlier moment; the function does it. */
+function checkpointOf({ path, scratch }: LiveDatabase): () => void {
+  const kept = [path, `${path}-wal`].map((name) => ({ name, bytes: readFileSync(name) }));
+  cpSync(`${path}-meta`, scratch.file('kept-meta'), { recursive: true });
+  return () => {
+    // In place: it is the same file.
+    for (const { name, bytes } of kept) writeFileSync(name, bytes);
+    rmSync(`${path}-shm`, { force: true });
+    cpSync(scratch.file('kept-meta'), `${path}-meta`, { recursive: true });
+  };
+}
+
+describe('a snapshot of a log that held nothing but its header, and nothing behind it', () => {
+  it('is continued after a restart', async () => {
+    await using scene = await openScene({ snapshotIntervalMs: 1 });
+    await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));
+    const { generation, position } = scene.primary;
+    await scene.restart();
+    scene.live.insert(3);
+    await scene.sync();
+    await scene.assertRestores();
+    assert.equal(scene.primary.generation, generation);
+    assert.equal(scene.primary.position?.index, position?.index);
+    assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 2);
+  });
+
+  it('is not continued by a log of the same index that another history leads to', async () => {
+    const store = new MemoryStore();
+    let comeBack = (): void => undefined;
+    const keep = async ({ live }: ReplicaScene): Promise<void> => {
+      comeBack = checkpointOf(live);
+    };
+    await using scene = await openScene({ snapshotIntervalMs: 1 }, keep, store);
+    await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));
+    const { generation, position } = scene.primary;
+    await scene.restart(() => {
+      scene.live.close();
+      comeBack();
+      scene.live.exec('PRAGMA wal_autocheckpoint=0');
+    });
+    while ((scene.primary.position?.index ?? 0) < (position?.index ?? 0)) {
+      // Not what was written the first time.
+      scene.live.exec("UPDATE t SET body = 'another history' || randomblob(500) WHERE id = 1");
+      await scene.refresh();
+      assert.equal(await scene.primary.beginLog(), true);
+    }
+    assert.equal(scene.primary.generation, generation);
+    scene.live.exec("UPDATE t SET body = 'another history' WHERE id = 2");
+    // What is written from now on is the newest.
+    store.nowMs += 1000;
+    await scene.sync().catch(async () => scene.sync());
+    assert.notEqual(scene.primary.generation, generation);
+    await scene.assertRestores();
   });
 });

@@ -25,6 +25,7 @@ describe('at a destination', () => {
         pageSizeBytes: 512,
         pageCount: 1,
         end: { offsetBytes: 4152, salts: [1, 2], checksum: [3, 4] },
+        previousEnd: undefined,
         async *pages() {
           yield new Uint8Array(512);
         },
@@ -53,6 +54,7 @@ describe('at a destination', () => {
         pageSizeBytes: 512,
         pageCount: 1,
         end: undefined,
+        previousEnd: undefined,
         async *pages() {
           yield new Uint8Array(512);
         },
