@@ -1634,7 +1634,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'replica/lease/lease.ts',
     edits: [
       {
-        find: 'if (attempt === SWAP_ATTEMPTS) throw contended(this.#parts.location, error);',
+        find: "if (attempt === SWAP_ATTEMPTS) throw contended('renew', this.#parts.location, error);",
         replace: 'if (attempt === SWAP_ATTEMPTS) throw error;',
       },
     ],

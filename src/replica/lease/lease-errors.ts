@@ -66,9 +66,9 @@ export function notHeld(location: string): RivuletError {
  * Attempt after attempt found another value in the register than the one that was read a moment before. Never the code of
  * the register itself: to whoever writes an object it would say that this object is there already.
  */
-export function contended(location: string, cause: unknown): RivuletError {
-  const what = `cannot renew the lease of ${location}: reading and replacing it tell of different values`;
-  return storageFailed(what, { retry: true, cause, details: { location } });
+export function contended(what: 'take' | 'renew', location: string, cause?: unknown): RivuletError {
+  const message = `cannot ${what} the lease of ${location}: reading and replacing it tell of different values`;
+  return storageFailed(message, { retry: true, cause, details: { location } });
 }
 
 /** For `mode: on` at a store that cannot do it. */

@@ -153,11 +153,15 @@ export class Lease {
    *   `REPLICA_INVALID` for a record that is none; what the store throws
    */
   async hold(generation: Generation, wait: boolean, signal?: AbortSignal): Promise<Held> {
-    for (;;) {
+    for (let overtaken = 0; ;) {
       signal?.throwIfAborted();
       const outcome = await this.#mutex.run(async () => this.#tryToHold(generation, signal));
       if (typeof outcome === 'string') return outcome;
-      if (outcome === undefined) continue;
+      if (outcome === undefined) {
+        if (++overtaken === SWAP_ATTEMPTS) throw contended('take', this.#parts.location);
+        continue;
+      }
+      overtaken = 0;
       if (!wait || this.#mustExit(outcome)) throw leaseHeld(this.#parts.location, outcome.record);
       await this.#standBy(outcome, signal);
     }
@@ -283,6 +287,7 @@ export class Lease {
         return this.#goWithout('does not honour them');
       }
     } catch (error) {
+      this.#present = undefined;
       // Somebody else has taken it since, from a process that was frozen: look again.
       if (isRivuletError(error, 'STORAGE_EXISTS')) return undefined;
       throw error;
@@ -320,7 +325,10 @@ export class Lease {
       renewedAtMs: nowMs,
       durationMs: this.settings.durationMs,
       generations,
-      superseded: former === undefined ? [] : supersede(former, reading?.storedAtMs ?? nowMs, generations),
+      superseded:
+        former === undefined
+          ? []
+          : supersede(former, reading?.storedAtMs ?? nowMs, generations, [...former.generations, generation]),
     };
   }
 
@@ -348,9 +356,10 @@ export class Lease {
     if (tried?.location === location && ageMs < TRIED_FOR_MS) return true;
     let before = gone;
     if (before === undefined) {
-      before = this.#present?.reading;
+      before = this.#requirePresent().reading;
       try {
-        await this.#write('held', {}, signal);
+        const next = this.#next('held', {});
+        await this.#swap(register, before, next, this.#moment(), signal);
       } catch (error) {
         if (saysUnknownCondition(error)) return false;
         throw error;
@@ -367,6 +376,7 @@ export class Lease {
     this.#present = undefined;
     if (this.settings.mode === 'on') throw unprotected(location, why);
     this.#phase = 'unprotected';
+    this.#loss = new AbortController();
     logger.warn('nothing protects this replica from a second writer: make sure that there is one only', {
       destination: location,
       why: `conditional writes: the destination ${why}`,
@@ -441,7 +451,8 @@ export class Lease {
     await this.#mutex.run(async () => {
       const present = this.#requirePresent();
       const generations = [generation];
-      const superseded = supersede(present.record, present.reading.storedAtMs, generations);
+      const { record, reading } = present;
+      const superseded = supersede(record, reading.storedAtMs, generations, record.generations);
       await this.#write('held', { generations, superseded }, signal);
     });
     this.#rememberGeneration(generation);
@@ -486,15 +497,8 @@ export class Lease {
   ): Promise<void> {
     const register = this.#register as Register;
     for (let attempt = 1; ; attempt++) {
-      const { record, reading } = this.#requirePresent();
-      const next: LeaseRecord = {
-        ...record,
-        superseded: settleTimes(record, reading.storedAtMs),
-        ...change,
-        state,
-        serial: ++this.#serial,
-        renewedAtMs: this.#parts.clock.now(),
-      };
+      const { reading } = this.#requirePresent();
+      const next = this.#next(state, change);
       const sent = this.#moment();
       this.#isActive = this.#isActive && state !== 'held';
       try {
@@ -502,15 +506,25 @@ export class Lease {
       } catch (error) {
         this.#isActive = true;
         if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
-        if (attempt === SWAP_ATTEMPTS) throw contended(this.#parts.location, error);
+        if (attempt === SWAP_ATTEMPTS) throw contended('renew', this.#parts.location, error);
         await this.#lookAgain(register, signal);
         continue;
       }
-      if (this.#phase === 'held' || this.#phase === 'parked') {
-        this.#phase = state === 'parked' ? 'parked' : 'held';
-      }
+      this.#phase = state;
       return;
     }
+  }
+
+  #next(state: LeaseState, change: Partial<Pick<LeaseRecord, 'generations' | 'superseded'>>): LeaseRecord {
+    const { record, reading } = this.#requirePresent();
+    return {
+      ...record,
+      superseded: settleTimes(record, reading.storedAtMs),
+      ...change,
+      state,
+      serial: ++this.#serial,
+      renewedAtMs: this.#parts.clock.now(),
+    };
   }
 
   async #swap(
@@ -626,15 +640,16 @@ interface Waiting {
   readonly record: LeaseRecord;
 }
 
-/** What ended, when `generations` are written from now on: what ended before, and whatever else was written. */
+/** What ended, when `generations` are written from now on: what ended before, and what else was `written`. */
 function supersede(
   former: LeaseRecord,
   storedAtMs: number,
   generations: readonly Generation[],
+  written: readonly Generation[],
 ): readonly Superseded[] {
   const before = settleTimes(former, storedAtMs);
   const known = new Set([...generations, ...before.map(({ generation }) => generation)]);
-  const ended = former.generations.filter((generation) => !known.has(generation));
+  const ended = [...new Set(written)].filter((generation) => !known.has(generation));
   return [
     ...before.filter(({ generation }) => !generations.includes(generation)),
     ...ended.map((generation) => ({ generation, atMs: undefined })),
