@@ -41,9 +41,13 @@ export function hasUnseen({ database, tail }: Following): boolean {
  * proves it, not the salts: an application may truncate an empty log again and again, and SQLite draws new random
  * salts when the first to write then is a connection that never restarted a log.
  */
-export function doubtAboutNext({ tail, database, walInode }: Following): string | undefined {
+export function doubtAboutNext({ tail, database }: Following): string | undefined {
   if (tail.index + 1 > INDEX_MAX) return 'the index has reached its maximum';
   if (!database.connections.holding) return 'the log was restarted while it was not pinned';
-  if (database.wal.inode !== walInode) return 'the file of the log was replaced by another one';
   return undefined;
+}
+
+/** Whether what was read last is in another file than the log that is followed. */
+export function isLogReplaced({ database, walInode }: Following): boolean {
+  return database.wal.inode !== walInode;
 }

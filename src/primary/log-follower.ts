@@ -12,7 +12,7 @@ import { compareWithState, shortenLog } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
-import { doubtAboutNext, type Following, hasUnseen } from './following.ts';
+import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { LogTail } from './log-tail.ts';
 import type { Machine } from './machine.ts';
@@ -86,19 +86,13 @@ export class LogFollower {
    */
   async look(): Promise<boolean> {
     const following = this.#following;
-    if (following !== undefined && !following.database.file.isCurrent()) this.#letGo(following);
-    return this.#following === undefined ? this.#open() : this.follow();
+    if (following === undefined) return this.#open();
+    if (following.database.file.isCurrent()) return this.#follow(following);
+    return this.#openAnew(following, 'the database file was removed or replaced');
   }
 
-  /**
-   * Follows the log of the open database to the end.
-   *
-   * @returns whether anything new was found
-   * @throws RivuletError `DB_NOT_FOUND` while none is open, `DB_UNREADABLE`, `DB_BUSY`
-   */
-  async follow(): Promise<boolean> {
+  async #follow(following: Following): Promise<boolean> {
     const { keeper, machine, observer } = this.#parts;
-    const following = this.requireFollowing();
     const { database, tail } = following;
     keeper.compressLingering();
     database.wal.refresh();
@@ -107,30 +101,38 @@ export class LogFollower {
       if (!database.wal.exists()) throw logRemoved(database.wal.path);
       return false;
     }
-    if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) {
-      await this.#nextLog(following);
-      return true;
-    }
+    if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) return this.#nextLog(following);
     const before = tail.position.offsetBytes;
     const grew = await tail.advanceIfTold(machine.pause);
     if (grew) observer.onWalBytes(tail.position.offsetBytes - before);
     return grew;
   }
 
-  /** The database as of now, with a log that has a header: an application may have truncated it to nothing. */
+  /**
+   * The database as of now, with a log that has a header: an application may have truncated it to nothing.
+   *
+   * @throws RivuletError `DB_NOT_FOUND` while there is no database; otherwise as `look`
+   */
   async settled(): Promise<Following> {
+    this.requireFollowing();
+    await this.look();
     const { database } = this.requireFollowing();
-    if (database.wal.header() === undefined) database.connections.forceFrame();
-    await this.follow();
+    if (database.wal.header() === undefined) {
+      database.connections.forceFrame();
+      await this.look();
+    }
     return this.requireFollowing();
   }
 
-  async #nextLog(following: Following): Promise<void> {
+  async #nextLog(following: Following): Promise<boolean> {
     const { database } = following;
+    // With it the database itself may be another one, which nobody has seen yet; and the hold pins nothing any more.
+    if (isLogReplaced(following)) return this.#openAnew(following, 'the file of the log was replaced');
     const doubt = doubtAboutNext(following);
     if (doubt === undefined) await this.#goOn(following);
     else await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
     this.#parts.state.saveIfPossible(this.requireFollowing(), { durable: false });
+    return true;
   }
 
   async #goOn(following: Following): Promise<void> {
@@ -172,10 +174,12 @@ export class LogFollower {
     }
   }
 
-  #letGo({ database }: Following): void {
-    this.#parts.logger.warn('the database file was removed or replaced');
-    database.close();
+  /** @returns as `look` */
+  async #openAnew({ database }: Following, why: string): Promise<boolean> {
+    this.#parts.logger.warn(why);
     this.#following = undefined;
+    database.close();
+    return this.#open();
   }
 
   /** Writes the state and closes the database; the log stays for the next start. */
@@ -226,12 +230,17 @@ export class LogFollower {
   }
 
   /**
-   * Ends the present generation and begins another one, with the database left open.
+   * Ends the present generation and begins another one, with the database left open; nothing more than a look when that is
+   * found to be another one.
    *
    * @throws RivuletError `DB_NOT_FOUND` while there is no database; otherwise as `look`, and it is closed then
    */
   async abandonGeneration(reason: string): Promise<void> {
-    const { database } = this.requireFollowing();
+    const { generation } = this.requireFollowing();
+    await this.look();
+    const following = this.#following;
+    if (following?.generation !== generation) return;
+    const { database } = following;
     await this.#closingOnFailure(database, async () => this.#beginGeneration(database, reason));
     this.#parts.state.save(this.requireFollowing(), { durable: true });
   }

@@ -310,7 +310,7 @@ export class Primary {
       const before = this.#follower.requireFollowing();
       await checkpointNow(before, this.#parts);
       before.database.connections.forceFrame();
-      await this.#follower.follow();
+      await this.#follower.look();
       const now = this.#following;
       return now?.generation === before.generation && now.tail.index > before.tail.index;
     });

@@ -7,6 +7,7 @@ import { isRivuletError } from '../../src/base/errors.ts';
 import { positionOf, startOfLog } from '../../src/primary/cursor.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import type { Primary } from '../../src/primary/primary.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
@@ -459,6 +460,40 @@ describe('one generation after another', () => {
     await follower.start();
     assert.deepEqual(follower.rows('SELECT a FROM mark'), [{ a: 'other' }]);
     await primary.close();
+  });
+
+  it('a database that has taken the place of another unseen is never mixed with it', async () => {
+    const beginSnapshot = async (primary: Primary): Promise<Buffer> => {
+      const snapshot = await primary.openSnapshot();
+      const pieces: Buffer[] = [];
+      for await (const piece of snapshot.pages()) pieces.push(Buffer.from(piece));
+      snapshot.close();
+      return Buffer.concat(pieces);
+    };
+    const abandon = async (primary: Primary): Promise<Buffer> => {
+      await primary.abandonGeneration(primary.generation as string, 'for this test');
+      return beginSnapshot(primary);
+    };
+    for (const work of [beginSnapshot, abandon]) {
+      using live = new LiveDatabase();
+      const primary = openPrimary(live.path);
+      live.insert(60, 4000);
+      await primary.refresh();
+      const first = primary.generation;
+      using other = new LiveDatabase();
+      other.exec("CREATE TABLE mark (a); INSERT INTO mark VALUES ('other')");
+      other.checkpoint('TRUNCATE');
+      other.close();
+      live.close();
+      for (const ending of ['-wal', '-shm']) rmSync(live.path + ending);
+      renameSync(other.path, live.path);
+      live.exec("INSERT INTO mark VALUES ('in the log')");
+      const pages = await work(primary);
+      assert.notEqual(primary.generation, first);
+      assert.equal(pages.length, Number(live.app.prepare('PRAGMA page_count').get()?.['page_count']) * 4096);
+      assert.ok(pages.includes('CREATE TABLE mark') && pages.includes('in the log'));
+      await primary.close();
+    }
   });
 
   it('a database that is deleted is waited for, and one that is made anew is followed', async () => {
