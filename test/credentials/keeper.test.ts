@@ -416,22 +416,24 @@ test('keys of a file that are refused after others should have come are waited f
   assert.equal(clock.sleeping, 0);
 });
 
-test('one change is no habit: wrong keys that somebody wrote are refused at once', async () => {
-  const { clock, source, keeper } = await rotating(1, 1_000);
+/** Keys that are refused long after the last of `times` changes, one a second; their source has the same ones again. */
+async function refusedLate(times: number): Promise<{ clock: FakeClock; renewed: Promise<boolean> }> {
+  const { clock, source, keeper } = await rotating(times, 1_000);
   clock.advance(10_000);
-  const renewed = keeper.renew(keysNumber(2));
+  const renewed = keeper.renew(keysNumber(times + 1));
   await settle();
-  await source.give(keysNumber(2));
+  await source.give(keysNumber(times + 1));
+  return { clock, renewed };
+}
+
+test('one change is no habit: wrong keys that somebody wrote are refused at once', async () => {
+  const { clock, renewed } = await refusedLate(1);
   assert.equal(await renewed, false);
   assert.equal(clock.sleeping, 0);
 });
 
 test('a file that does not change is not waited for without end', async () => {
-  const { clock, source, keeper } = await rotating(3, 1_000);
-  clock.advance(10_000);
-  const renewed = keeper.renew(keysNumber(4));
-  await settle();
-  await source.give(keysNumber(4));
+  const { clock, renewed } = await refusedLate(3);
   for (let round = 0; round < 60; round++) {
     clock.advance(200);
     await settle();

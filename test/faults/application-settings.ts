@@ -32,6 +32,21 @@ export type Deed =
   | 'rollbackMode'
   | 'rest';
 
+export const NO_DEEDS: ApplicationSettings['weights'] = {
+  small: 0,
+  medium: 0,
+  large: 0,
+  rollback: 0,
+  long: 0,
+  checkpoint: 0,
+  vacuum: 0,
+  incrementalVacuum: 0,
+  index: 0,
+  reopen: 0,
+  rollbackMode: 0,
+  rest: 0,
+};
+
 export const CHECKPOINT_MODES = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const;
 export type CheckpointMode = (typeof CHECKPOINT_MODES)[number];
 

@@ -4,18 +4,24 @@ import { describe, it } from 'node:test';
 import type { Clock } from '../../src/base/clock.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-import { ReplicaScene } from '../support/replica-scene.ts';
+import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
+
+/** A destination that holds something and will not be listed any more, which retention needs. */
+async function refusingListings(clock: FakeClock, retentionCheckIntervalMs: number): Promise<ReplicaScene> {
+  const settings = { retentionMs: 24 * 3_600_000, retentionCheckIntervalMs };
+  const scene = new ReplicaScene({ clock, settings });
+  scene.live.insert(2);
+  await scene.sync();
+  scene.store.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
+  return scene;
+}
 
 describe('a duty that fails', () => {
   it('is told, waits longer each time, and does not disturb the shipping', async () => {
-    const clock = new FakeClock();
     const HOUR = 3_600_000;
-    const settings = { retentionMs: 24 * HOUR, retentionCheckIntervalMs: HOUR };
-    await using scene = new ReplicaScene({ clock, settings });
-    scene.live.insert(2);
+    const clock = new FakeClock();
+    await using scene = await refusingListings(clock, HOUR);
     const { signal } = new AbortController();
-    await scene.sync();
-    scene.store.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
     const lines = (): number => scene.logger.matching('retention failed').length;
     const fails = async (): Promise<void> => assert.rejects(scene.replica.once(signal));
     await fails();
@@ -42,14 +48,10 @@ describe('a duty that fails', () => {
   });
 
   it('that fails for hours needs somebody, which is said each hour', async () => {
-    const clock = new FakeClock();
     const MINUTE = 60_000;
-    const settings = { retentionMs: 1440 * MINUTE, retentionCheckIntervalMs: MINUTE };
-    await using scene = new ReplicaScene({ clock, settings });
-    scene.live.insert(2);
+    const clock = new FakeClock();
+    await using scene = await refusingListings(clock, MINUTE);
     const { signal } = new AbortController();
-    await scene.sync();
-    scene.store.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
     for (let minutes = 0; minutes < 9 * 60; minutes += 20) {
       await assert.rejects(scene.replica.once(signal));
       clock.advance(20 * MINUTE);
@@ -69,12 +71,7 @@ describe('a duty that fails', () => {
       snapshotIntervalMs: 5 * MINUTE,
       verify: { intervalMs: 0, quickIntervalMs: MINUTE, maxSizeBytes: 0 },
     };
-    await using scene = new ReplicaScene({
-      clock,
-      store,
-      settings,
-      primary: { checkpoint: { minPages: 1 } },
-    });
+    await using scene = new ReplicaScene({ clock, store, settings, primary: SHORT_LOGS });
     scene.store.fault = ({ kind }) => (kind === 'remove' ? 'fail' : undefined);
     const { signal } = new AbortController();
     const count = (fact: string): number => scene.facts.filter((one) => one === fact).length;
@@ -113,12 +110,7 @@ describe('a clock that was years ahead for a while', () => {
       snapshotIntervalMs: 5 * MINUTE,
       verify: { intervalMs: 15 * MINUTE, quickIntervalMs: MINUTE, maxSizeBytes: 0 },
     };
-    await using scene = new ReplicaScene({
-      clock,
-      store,
-      settings,
-      primary: { checkpoint: { minPages: 1 } },
-    });
+    await using scene = new ReplicaScene({ clock, store, settings, primary: SHORT_LOGS });
     const { signal } = new AbortController();
     const minute = async (): Promise<void> => {
       store.nowMs = clock.now();

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import type { ReplicaSettings } from '../../src/replica/replica.ts';
 import type { LiveDatabase } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-import { ReplicaScene } from '../support/replica-scene.ts';
+import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
 
 const HEADER_BYTES = 32;
 /** What waits for ever shall not hold up the tests. */
@@ -20,7 +20,7 @@ async function openScene(
   before: (scene: ReplicaScene) => Promise<void> = async () => undefined,
   store: MemoryStore = new MemoryStore(),
 ): Promise<ReplicaScene> {
-  const scene = new ReplicaScene({ settings, store, primary: { checkpoint: { minPages: 1 } } });
+  const scene = new ReplicaScene({ settings, store, primary: SHORT_LOGS });
   const { live } = scene;
   for (let log = 0; log < 2; log++) {
     live.insert(5, 1000);

@@ -12,57 +12,47 @@ import { MemoryStore } from '../support/memory-store.ts';
 
 const GENERATION = '00112233445566aa';
 
+/** A snapshot of one page, in the middle of its log. */
+async function upload(store: MemoryStore, beforeLastByte: () => Promise<void>): Promise<void> {
+  await uploadSnapshot({
+    store,
+    generation: GENERATION,
+    snapshot: {
+      position: { index: 3, offsetBytes: 4152 },
+      pageSizeBytes: 512,
+      pageCount: 1,
+      end: { offsetBytes: 4152, salts: [1, 2], checksum: [3, 4] },
+      previousEnd: undefined,
+      async *pages() {
+        yield new Uint8Array(512);
+      },
+      close: () => undefined,
+    },
+    beforeLastByte,
+  });
+}
+
 describe('at a destination', () => {
   it('a snapshot appears when the log that leads to it is there, not before', async () => {
     const store = new MemoryStore();
     const shipped = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
-    const upload = uploadSnapshot({
-      store,
-      generation: GENERATION,
-      snapshot: {
-        position: { index: 3, offsetBytes: 4152 },
-        pageSizeBytes: 512,
-        pageCount: 1,
-        end: { offsetBytes: 4152, salts: [1, 2], checksum: [3, 4] },
-        previousEnd: undefined,
-        async *pages() {
-          yield new Uint8Array(512);
-        },
-        close: () => undefined,
-      },
-      beforeLastByte: async () => {
-        asked.resolve();
-        await shipped.promise;
-      },
+    const uploading = upload(store, async () => {
+      asked.resolve();
+      await shipped.promise;
     });
     await asked.promise;
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.deepEqual(store.keys(), []);
     shipped.resolve();
-    await upload;
+    await uploading;
     assert.deepEqual(store.keys(), [snapshotKey(GENERATION, 3)]);
   });
 
   it('a snapshot whose log never gets there does not appear', async () => {
     const store = new MemoryStore();
-    const upload = uploadSnapshot({
-      store,
-      generation: GENERATION,
-      snapshot: {
-        position: { index: 3, offsetBytes: 4152 },
-        pageSizeBytes: 512,
-        pageCount: 1,
-        end: undefined,
-        previousEnd: undefined,
-        async *pages() {
-          yield new Uint8Array(512);
-        },
-        close: () => undefined,
-      },
-      beforeLastByte: async () => Promise.reject(new Error('the log is lost')),
-    });
-    await assert.rejects(upload, /the log is lost/);
+    const lost = async (): Promise<void> => Promise.reject(new Error('the log is lost'));
+    await assert.rejects(upload(store, lost), /the log is lost/);
     assert.deepEqual(store.keys(), []);
   });
 

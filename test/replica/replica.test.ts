@@ -12,7 +12,7 @@ import { storageFailed } from '../../src/storage/storage-error.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-import { ReplicaScene } from '../support/replica-scene.ts';
+import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
 import { PATIENCE_MS, untilQuiet } from '../support/until.ts';
 
@@ -301,12 +301,7 @@ describe('snapshots and retention', () => {
     const clock = new FakeClock();
     const store = new MemoryStore();
     const settings = { snapshotIntervalMs: HOUR, retentionMs: 3 * HOUR, retentionCheckIntervalMs: HOUR };
-    await using scene = new ReplicaScene({
-      clock,
-      store,
-      settings,
-      primary: { checkpoint: { minPages: 1 } },
-    });
+    await using scene = new ReplicaScene({ clock, store, settings, primary: SHORT_LOGS });
     const { signal } = new AbortController();
     for (let hour = 0; hour < 12; hour++) {
       store.nowMs = clock.now();
@@ -329,12 +324,7 @@ describe('snapshots and retention', () => {
     const clock = new FakeClock();
     const store = new MemoryStore();
     const settings = { snapshotIntervalMs: HOUR };
-    await using scene = new ReplicaScene({
-      clock,
-      store,
-      settings,
-      primary: { checkpoint: { minPages: 1 } },
-    });
+    await using scene = new ReplicaScene({ clock, store, settings, primary: SHORT_LOGS });
     await scene.sync();
     scene.live.insert(2);
     await scene.sync();
@@ -516,7 +506,7 @@ describe('once', () => {
   it('fails when a snapshot that is due cannot be stored', async () => {
     await using scene = new ReplicaScene({
       settings: { snapshotIntervalMs: 1 },
-      primary: { checkpoint: { minPages: 1 } },
+      primary: SHORT_LOGS,
     });
     await scene.sync();
     scene.live.insert(5);

@@ -9,7 +9,7 @@ import { storageFailed } from '../../src/storage/storage-error.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-import { ReplicaScene } from '../support/replica-scene.ts';
+import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
 
 const HOUR_MS = 3_600_000;
 const SNAPSHOT_INTERVAL_MS = 1;
@@ -42,12 +42,7 @@ describe('snapshots by interval', () => {
     const clock = new FakeClock();
     const store = new ForgetfulStore();
     const settings = { snapshotIntervalMs: HOUR_MS };
-    await using scene = new ReplicaScene({
-      store,
-      clock,
-      settings,
-      primary: { checkpoint: { minPages: 1 } },
-    });
+    await using scene = new ReplicaScene({ store, clock, settings, primary: SHORT_LOGS });
     const { signal } = new AbortController();
     const goOn = async (ms: number): Promise<void> => {
       clock.advance(ms);

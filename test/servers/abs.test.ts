@@ -9,10 +9,11 @@ import {
   generateBlobSASQueryParameters,
 } from '@azure/storage-blob';
 import type { ContainerClient } from '@azure/storage-blob';
-import { RivuletError } from '../../src/base/errors.ts';
+import type { RivuletError } from '../../src/base/errors.ts';
 import { AbsObjectStore } from '../../src/storage/abs/abs-object-store.ts';
 import type { AbsObjectStoreOptions } from '../../src/storage/abs/abs-object-store.ts';
 import { conformance, gather } from '../storage/conformance.ts';
+import { failureOf } from '../support/failure-of.ts';
 import { Azurite, whyNoAzurite } from '../support/azurite.ts';
 import { recordingTools } from '../support/backend-tools.ts';
 
@@ -280,16 +281,6 @@ describe('Azure Blob Storage on Azurite', { skip, timeout: 300_000 }, () => {
 
 async function* pieces(count: number, sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
   for (let i = 0; i < count; i++) yield Buffer.alloc(sizeBytes, i);
-}
-
-async function failureOf(call: Promise<unknown>): Promise<RivuletError> {
-  try {
-    await call;
-  } catch (error) {
-    assert.ok(error instanceof RivuletError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'nothing failed' });
 }
 
 /** A secret stands nowhere in an error, however deep a logger looks. */

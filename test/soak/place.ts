@@ -1,7 +1,7 @@
 /** Where everything of a soak lies, and the two configurations: Rivulet's, and that of whoever restores beside it. */
 import { join } from 'node:path';
 import { renameSync, writeFileSync } from 'node:fs';
-import type { ApplicationSettings } from '../faults/application-settings.ts';
+import { type ApplicationSettings, NO_DEEDS } from '../faults/application-settings.ts';
 import type { KeyPair } from '../support/age-keys.ts';
 
 export const BUCKET = 'bucket';
@@ -27,21 +27,6 @@ export interface SoakDatabase {
   readonly hasReader: boolean;
 }
 
-const NOTHING: ApplicationSettings['weights'] = {
-  small: 0,
-  medium: 0,
-  large: 0,
-  rollback: 0,
-  long: 0,
-  checkpoint: 0,
-  vacuum: 0,
-  incrementalVacuum: 0,
-  index: 0,
-  reopen: 0,
-  rollbackMode: 0,
-  rest: 0,
-};
-
 const USUAL = {
   pageSizeBytes: 4096,
   synchronous: 'NORMAL',
@@ -61,7 +46,7 @@ export const DATABASES: readonly SoakDatabase[] = [
       ...USUAL,
       pauseMs: 250,
       largestBodyBytes: 600,
-      weights: { ...NOTHING, small: 40, medium: 2, rollback: 1, rest: 5 },
+      weights: { ...NO_DEEDS, small: 40, medium: 2, rollback: 1, rest: 5 },
     },
   },
   {
@@ -76,7 +61,7 @@ export const DATABASES: readonly SoakDatabase[] = [
       autoVacuum: 'INCREMENTAL',
       largestBodyBytes: 40_000,
       weights: {
-        ...NOTHING,
+        ...NO_DEEDS,
         small: 10,
         medium: 8,
         large: 8,
@@ -100,7 +85,7 @@ export const DATABASES: readonly SoakDatabase[] = [
       ...USUAL,
       pauseMs: 40_000,
       largestBodyBytes: 2_000,
-      weights: { ...NOTHING, small: 8, medium: 2, checkpoint: 1 },
+      weights: { ...NO_DEEDS, small: 8, medium: 2, checkpoint: 1 },
     },
   },
 ];

@@ -17,6 +17,9 @@ import { until } from './until.ts';
 
 const SUM = 'SELECT count(*) AS n, sum(length(body)) AS bytes, hex(max(body)) AS greatest FROM t';
 
+/** A primary that begins a new log at the first occasion: later snapshots wait for one. */
+export const SHORT_LOGS: PrimaryShape = { checkpoint: { minPages: 1 } };
+
 export interface SceneOptions {
   readonly settings?: Partial<ReplicaSettings>;
   readonly primary?: PrimaryShape;

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { readInventory } from '../../src/generations/inventory.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-import { ReplicaScene } from '../support/replica-scene.ts';
+import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
 import { Scratch } from '../support/scratch.ts';
 import { untilQuiet } from '../support/until.ts';
 
@@ -201,7 +201,7 @@ describe('a running replica proves itself', () => {
     store.nowMs = Date.now() - 60_000;
     const verify = { intervalMs: 60, quickIntervalMs: 0, maxSizeBytes: 0 };
     const settings = { verify, snapshotIntervalMs: 1 };
-    await using scene = new ReplicaScene({ store, settings, primary: { checkpoint: { minPages: 1 } } });
+    await using scene = new ReplicaScene({ store, settings, primary: SHORT_LOGS });
     for (let round = 0; round < 8; round += 1) {
       scene.live.insert(3, 900);
       store.nowMs += 1000;

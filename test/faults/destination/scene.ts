@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { ApplicationSettings } from '../application-settings.ts';
+import { type ApplicationSettings, NO_DEEDS } from '../application-settings.ts';
 import { assertPrefix, assertSame, type Copy, judgeCopy, removeDatabase } from '../checks.ts';
 import type { ReplicationSettings } from '../plan.ts';
 import { ManagedProcess } from '../process.ts';
@@ -36,20 +36,7 @@ const APPLICATION_SETTINGS: Omit<ApplicationSettings, 'path' | 'seed'> = {
   journalSizeLimit: -1,
   pauseMs: 60,
   largestBodyBytes: 1_500,
-  weights: {
-    small: 10,
-    medium: 10,
-    large: 0,
-    rollback: 0,
-    long: 0,
-    checkpoint: 0,
-    vacuum: 0,
-    incrementalVacuum: 0,
-    index: 0,
-    reopen: 0,
-    rollbackMode: 0,
-    rest: 1,
-  },
+  weights: { ...NO_DEEDS, small: 10, medium: 10, rest: 1 },
 };
 
 export interface SceneOptions {

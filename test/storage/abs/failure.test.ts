@@ -4,10 +4,10 @@ import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { RivuletError } from '../../../src/base/errors.ts';
 import { AbsObjectStore } from '../../../src/storage/abs/abs-object-store.ts';
 import type { AbsObjectStoreOptions } from '../../../src/storage/abs/abs-object-store.ts';
 import { blockNames, blockSizeOf } from '../../../src/storage/abs/block-upload.ts';
+import { failureOf } from '../../support/failure-of.ts';
 import { recordingTools } from '../../support/backend-tools.ts';
 import { chunks, gather } from '../conformance/store-calls.ts';
 
@@ -304,14 +304,4 @@ function storeOf(given: Partial<AbsObjectStoreOptions>): AbsObjectStore {
 
 function storeAt({ endpoint }: Served): AbsObjectStore {
   return storeOf({ endpoint });
-}
-
-async function failureOf(call: Promise<unknown>): Promise<RivuletError> {
-  try {
-    await call;
-  } catch (error) {
-    assert.ok(error instanceof RivuletError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'nothing failed' });
 }

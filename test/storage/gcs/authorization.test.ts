@@ -5,9 +5,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { RivuletError } from '../../../src/base/errors.ts';
 import { GoogleAuthorization } from '../../../src/storage/gcs/authorization.ts';
 import { gather } from '../conformance.ts';
+import { failureOf } from '../../support/failure-of.ts';
 import { Scratch } from '../../support/scratch.ts';
 import { gcsScene } from './gcs-scene.ts';
 
@@ -254,14 +254,4 @@ function accountFile(scratch: Scratch): string {
   };
   writeFileSync(path, JSON.stringify(account));
   return path;
-}
-
-async function failureOf(call: Promise<unknown>): Promise<RivuletError> {
-  try {
-    await call;
-  } catch (error) {
-    assert.ok(error instanceof RivuletError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'nothing failed' });
 }

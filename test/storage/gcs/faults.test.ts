@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { RivuletError } from '../../../src/base/errors.ts';
 import { PART_BYTES } from '../../../src/storage/gcs/resumable-upload.ts';
 import { gather } from '../conformance.ts';
 import { gcsScene } from './gcs-scene.ts';
+import { failureOf } from '../../support/failure-of.ts';
 import { until } from '../../support/until.ts';
 
 const MIB = 1024 * 1024;
@@ -332,14 +332,4 @@ async function keysOf(store: Store): Promise<string[]> {
 
 async function* streamed(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   for (let at = 0; at < bytes.length; at += 300_007) yield bytes.subarray(at, at + 300_007);
-}
-
-async function failureOf(call: Promise<unknown>): Promise<RivuletError> {
-  try {
-    await call;
-  } catch (error) {
-    assert.ok(error instanceof RivuletError, String(error));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'nothing failed' });
 }
