@@ -38,19 +38,26 @@ interface Run {
   stop(signal?: NodeJS.Signals): void;
 }
 
-function start(config: Config, options: { once?: boolean; clock?: Clock } = {}): Run {
+/** @param options.reload - reads another configuration; asked for as soon as that can be */
+function start(
+  config: Config,
+  options: { once?: boolean; clock?: Clock; reload?: () => Promise<void>; onReload?: () => void } = {},
+): Run {
   const logger = new RecordingLogger();
   const graceful = new AbortController();
   const signals: {
     graceful: AbortSignal;
     received: NodeJS.Signals | undefined;
     onForce(): void;
-    onReload(): void;
+    onReload(listener: () => void): void;
   } = {
     graceful: graceful.signal,
     received: undefined,
     onForce: () => undefined,
-    onReload: () => undefined,
+    onReload: (listener) => {
+      options.onReload?.();
+      if (options.reload !== undefined) listener();
+    },
   };
   const all: ReplicateOptions = {
     config,
@@ -58,6 +65,7 @@ function start(config: Config, options: { once?: boolean; clock?: Clock } = {}):
     logger,
     clock: options.clock ?? systemClock,
     signals,
+    ...(options.reload === undefined ? {} : { reload: reloadFrom(config, options.reload) }),
   };
   return {
     outcome: runReplicate(all),
@@ -66,6 +74,16 @@ function start(config: Config, options: { once?: boolean; clock?: Clock } = {}):
       signals.received = signal;
       graceful.abort();
     },
+  };
+}
+
+function reloadFrom(config: Config, read: () => Promise<void>): ReplicateOptions['reload'] & object {
+  return {
+    load: async () => {
+      await read();
+      return { config, warnings: [] };
+    },
+    setLogging: async () => undefined,
   };
 }
 
@@ -86,71 +104,36 @@ async function restoredCount(path: string): Promise<number> {
 describe('replicate', () => {
   it('a request to reload that comes while databases are being opened is kept, and is none to end', async () => {
     using live = new LiveDatabase();
-    const config = configOf(textOf(live.scratch, [live.path]));
-    const logger = new RecordingLogger();
-    const graceful = new AbortController();
     const order: string[] = [];
-    const outcome = runReplicate({
-      config,
-      once: false,
-      logger,
-      clock: systemClock,
-      reload: {
-        load: async () => {
-          order.push(`reload, opened: ${logger.matching('replicating').length}`);
-          return { config, warnings: [] };
-        },
-        setLogging: async () => undefined,
-      },
-      signals: {
-        graceful: graceful.signal,
-        received: undefined,
-        onForce: () => undefined,
-        onReload: (listener) => {
-          order.push(`request, opened: ${logger.matching('replicating').length}`);
-          listener();
-        },
-      },
+    const note = (what: string): void =>
+      void order.push(`${what}, opened: ${run?.logger.matching('replicating').length ?? 0}`);
+    let run: Run | undefined;
+    run = start(configOf(textOf(live.scratch, [live.path])), {
+      reload: async () => note('reload'),
+      onReload: () => note('request'),
     });
     await until('it was reloaded', () => order.length === 2);
-    graceful.abort();
-    assert.deepEqual(await outcome, { childCode: undefined, unfinished: 0 });
+    run.stop();
+    assert.deepEqual(await run.outcome, { childCode: undefined, unfinished: 0 });
     assert.deepEqual(order, ['request, opened: 0', 'reload, opened: 1']);
   });
 
   it('that is to end while it reads another configuration ends without an error', async () => {
     using live = new LiveDatabase();
-    const config = configOf(textOf(live.scratch, [live.path]));
-    const logger = new RecordingLogger();
-    const graceful = new AbortController();
     const reading = Promise.withResolvers<void>();
     const isRead = Promise.withResolvers<void>();
-    const outcome = runReplicate({
-      config,
-      once: false,
-      logger,
-      clock: systemClock,
-      reload: {
-        load: async () => {
-          reading.resolve();
-          await isRead.promise;
-          return { config, warnings: [] };
-        },
-        setLogging: async () => undefined,
-      },
-      signals: {
-        graceful: graceful.signal,
-        received: undefined,
-        onForce: () => undefined,
-        onReload: (listener) => listener(),
+    const run = start(configOf(textOf(live.scratch, [live.path])), {
+      reload: async () => {
+        reading.resolve();
+        await isRead.promise;
       },
     });
     await reading.promise;
-    graceful.abort();
-    await until('it ends', () => logger.matching('stopping').length === 1);
+    run.stop();
+    await until('it ends', () => run.logger.matching('stopping').length === 1);
     isRead.resolve();
-    assert.deepEqual(await outcome, { childCode: undefined, unfinished: 0 });
-    assert.deepEqual(logger.messages('error'), []);
+    assert.deepEqual(await run.outcome, { childCode: undefined, unfinished: 0 });
+    assert.deepEqual(run.logger.messages('error'), []);
   });
 
   it('with an application: its exit code, and everything that it wrote', async () => {
