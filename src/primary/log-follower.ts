@@ -194,7 +194,7 @@ export class LogFollower {
   // ---- generations -----------------------------------------------------------------------------------------------
 
   async #begin(database: OpenDatabase): Promise<void> {
-    const { state: store, destinations, keeper, logger } = this.#parts;
+    const { state: store, destinations, machine, keeper, logger } = this.#parts;
     const beginning = await compareWithState(database, store.read());
     if (beginning.kind === 'new') {
       await this.#beginGeneration(database, beginning.reason);
@@ -202,6 +202,8 @@ export class LogFollower {
     }
     const { generation, tail, ends, state } = beginning;
     const confirmed = [...state.confirmed].filter(([name]) => destinations.has(name));
+    // A power cut may have taken frames from the log that were spooled, and brought pieces back that were removed.
+    if (state.bootId !== machine.bootId()) keeper.forgetSpooled();
     keeper.resume(ends, new Map(confirmed));
     logger.info('continuing the generation', { generation, position: formatPosition(tail.position) });
     this.#setFollowing(database, generation, tail, state.beganBootId);

@@ -59,9 +59,14 @@ export class LogKeeper {
 
   /** Nothing of what was is needed any more: a new generation begins. */
   reset(): void {
-    this.#parts.spool.prune(undefined);
+    this.forgetSpooled();
     this.#consumers.clear();
     this.#ends = new Map();
+  }
+
+  /** What an earlier run has spooled is not of the log as it is now, or cannot be told to be. */
+  forgetSpooled(): void {
+    this.#parts.spool.prune(undefined);
   }
 
   /** Takes up what an earlier run has written down. */

@@ -109,7 +109,7 @@ export class Spool {
     return true;
   }
 
-  /** A spooled piece is of use to the next run at best, never after a power cut: the log is there then. */
+  /** A spooled piece is of use to the next run at best, never after a restart of the machine: nothing need survive that. */
   #writeWhole(path: string, bytes: Uint8Array): void {
     replaceFile(this.#files, path, bytes, { durable: false });
   }
