@@ -1435,8 +1435,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'storage/retry.ts',
     edits: [
       {
-        find: '      signal?.throwIfAborted();\n      try {\n        const result = await attempt',
-        replace: '      try {\n        const result = await attempt',
+        find: '        signal?.throwIfAborted();\n        const result = await attempt',
+        replace: '        const result = await attempt',
       },
     ],
     caughtBy: [
