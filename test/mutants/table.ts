@@ -339,6 +339,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'spool-kept-after-power-cut',
+    breaks: 'what was spooled before the machine was started anew counts as the log still',
+    file: 'primary/log-follower.ts',
+    edits: [
+      {
+        find: 'if (state.bootId !== machine.bootId()) keeper.forgetSpooled();',
+        replace: 'if (state.bootId === undefined) keeper.forgetSpooled();',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'primary/spool-after-power-cut.test.ts' }],
+  },
+  {
     name: 'state-before-capture',
     breaks: 'the state names a place before what leads there is safe',
     file: 'primary/checkpoint.ts',
@@ -379,9 +391,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'log-file-replaced-unseen',
     breaks: 'a log in another file counts as the continuation',
     file: 'primary/following.ts',
-    edits: [
-      { find: 'if (database.wal.inode !== walInode) return', replace: 'if (walInode === undefined) return' },
-    ],
+    edits: [{ find: 'return database.wal.inode !== walInode;', replace: 'return walInode === undefined;' }],
     caughtBy: [
       {
         kind: 'test',
