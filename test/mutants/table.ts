@@ -1623,7 +1623,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'superseded-by-own-swap-forgotten',
     breaks:
       'a process goes on with what another one has written to, when the answer to its take-over was lost',
-    file: 'replica/lease/lease.ts',
+    file: 'replica/lease/succession.ts',
     edits: [
       {
         find: 'if (former.superseded.some((one) => one.generation === generation)) return false;',
@@ -1641,7 +1641,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-trouble-taken-for-an-object',
     breaks: 'what cannot be written for want of a lease counts as there already',
-    file: 'replica/lease/lease.ts',
+    file: 'replica/lease/tenure.ts',
     edits: [
       {
         find: "if (attempt === SWAP_ATTEMPTS) throw contended('renew', this.#parts.location, error);",

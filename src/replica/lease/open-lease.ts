@@ -6,7 +6,8 @@ import { type Files, systemFiles } from '../../base/files.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { openRegister } from '../../storage/open-register.ts';
-import { Lease, type LeaseSettings } from './lease.ts';
+import { Lease } from './lease.ts';
+import type { LeaseSettings } from './lease-parts.ts';
 import { type OwnerNote, readOwnerNote, writeOwnerNote } from './owner-file.ts';
 
 export interface LeaseSurroundings {
