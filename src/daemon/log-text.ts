@@ -23,10 +23,15 @@ export function formatTextLine(record: LogRecord, isTerminal: boolean): string {
   return `${time} ${shownLevel} ${oneLine(record.message)}${fields.join('')}\n`;
 }
 
-/** An error whose message is the line's own adds no more than its code. */
+/** An error whose message the line says already adds no more than its code. */
 function fieldOf(key: string, value: unknown, message: string): string {
-  if (!isErrorShape(value) || value.message !== message) return ` ${key}=${fieldText(value)}`;
+  if (!isErrorShape(value) || !isSaid(value.message, message)) return ` ${key}=${fieldText(value)}`;
   return value.code === undefined ? '' : ` ${key}=${fieldText(value.code)}`;
+}
+
+/** As the whole line, or as its end behind what it is about. */
+function isSaid(error: string, message: string): boolean {
+  return message === error || (error !== '' && message.endsWith(`: ${error}`));
 }
 
 function fieldText(value: unknown): string {

@@ -67,14 +67,21 @@ test('text: nothing in a message or value breaks the line or reaches the termina
   ]);
 });
 
-test('text: an error whose message is the line’s own is its code alone', async () => {
+test('text: an error whose message the line says already is its code alone', async () => {
   const lines = await capture({ isTerminal: true }, (logger) => {
     logger.error('locked', { error: new RivuletError('DB_BUSY', 'locked'), more: 1 });
     logger.error('odd', { error: new Error('odd'), more: 1 });
+    logger.error('not read: locked', { error: new RivuletError('DB_BUSY', 'locked') });
+    logger.error('not locked', { error: new RivuletError('DB_BUSY', 'locked') });
   });
   assert.deepEqual(
     lines.map((line) => line.slice(24)),
-    ['locked error=DB_BUSY more=1\n', 'odd more=1\n'],
+    [
+      'locked error=DB_BUSY more=1\n',
+      'odd more=1\n',
+      'not read: locked error=DB_BUSY\n',
+      'not locked error="locked (DB_BUSY)"\n',
+    ],
   );
 });
 
