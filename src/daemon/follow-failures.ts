@@ -44,7 +44,7 @@ export class FollowFailures {
   failed(error: unknown): number {
     const waitMs = this.#backoff.next();
     const nowMs = this.#clock.now();
-    this.#last = noteError(error, nowMs);
+    this.#last = { ...noteError(error, nowMs), hint: hintOf(error) };
     this.#tell(error, nowMs, Math.round(waitMs));
     this.#isFailing = true;
     return waitMs;
@@ -63,12 +63,11 @@ export class FollowFailures {
     if (isRivuletError(error, 'DB_BUSY')) {
       logger.warn('the database is busy; trying again', { error, retryInMs });
     } else {
-      const hint = isRivuletError(error) ? error.hint : (systemHint(error) ?? RESTART_HINT);
       const usual = 'Look at the file and its permissions; it is tried again by itself.';
       logger.error('the database cannot be replicated at the moment', {
         error,
         retryInMs,
-        hint: hint ?? usual,
+        hint: hintOf(error) ?? usual,
       });
     }
   }
@@ -86,4 +85,9 @@ export class FollowFailures {
     this.#told = undefined;
     this.#isFailing = false;
   }
+}
+
+/** What is no error of ours is one of the system, or a fault. */
+function hintOf(error: unknown): string | undefined {
+  return isRivuletError(error) ? error.hint : (systemHint(error) ?? RESTART_HINT);
 }

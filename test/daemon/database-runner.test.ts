@@ -99,10 +99,9 @@ describe('a database and its replicas', () => {
     const stop = new AbortController();
     const running = runner.run(stop.signal);
     await until('it is told', () => logger.matching('cannot be replicated').length === 1);
-    assert.match(
-      String(logger.lines.at(-1)?.fields['hint']),
-      /There is a directory where a file is expected/,
-    );
+    const hint = logger.matching('cannot be replicated')[0]?.fields['hint'];
+    assert.match(String(hint), /There is a directory where a file is expected/);
+    assert.equal(runner.status().lastError?.hint, hint);
     stop.abort();
     await running;
   });
