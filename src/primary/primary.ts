@@ -172,11 +172,6 @@ export class Primary {
     await this.#changed.wait(signal);
   }
 
-  #tellChange(): void {
-    this.#changes++;
-    this.#changed.fire();
-  }
-
   // ---- looking at the database -----------------------------------------------------------------------------------
 
   /**
@@ -208,7 +203,10 @@ export class Primary {
       try {
         return await work();
       } finally {
-        if (placeOf(this.#following) !== before) this.#tellChange();
+        if (placeOf(this.#following) !== before) {
+          this.#changes++;
+          this.#changed.fire();
+        }
       }
     });
   }
@@ -321,10 +319,9 @@ export class Primary {
    * belong to this database's history.
    */
   async abandonGeneration(generation: Generation, reason: string): Promise<void> {
-    await this.#mutex.run(async () => {
+    await this.#exclusively(async () => {
       if (this.generation === generation) await this.#follower.abandonGeneration(reason);
     });
-    this.#tellChange();
   }
 
   /** Writes the state and lets go of everything; the log stays for the next start. */

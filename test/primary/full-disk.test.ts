@@ -105,3 +105,21 @@ test('what everybody has is checkpointed as ever; the next start believes nothin
     await next.close();
   }
 });
+
+test('a generation that was given up is told to those who wait, although the state cannot be written', async () => {
+  using live = new LiveDatabase();
+  const disk: Disk = { isFull: false };
+  const primary = openOn(disk, live, new RecordingLogger());
+  try {
+    await primary.refresh();
+    const { generation, changes } = primary;
+    assert.ok(generation !== undefined);
+    disk.isFull = true;
+    await assert.rejects(primary.abandonGeneration(generation, 'a test'), /ENOSPC/);
+    assert.notEqual(primary.generation, generation);
+    assert.equal(await primary.refresh(), false, 'the refresh should have nothing left to find');
+    assert.ok(primary.changes > changes);
+  } finally {
+    await primary.close();
+  }
+});
