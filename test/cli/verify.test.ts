@@ -88,6 +88,7 @@ describe('verify', () => {
     assert.equal(code, 6, out);
     assert.match(out, /^broken: /);
     assert.ok(out.includes(last), out);
+    assert.match(out, / \[CHAIN_BROKEN\]$/m);
     const [, command = ''] = /restore it with: rivulet (.*)/.exec(out) ?? [];
     const words = command.replace('OUTPUT', scratch.file('out')).split(' ');
     assert.equal((await run(...words)).code, 0, command);
@@ -146,7 +147,7 @@ describe('verify', () => {
     writeFileSync(scratch.file('no-directory'), '');
     const { code, out } = await run('verify', `file://${scratch.file('no-directory')}/below`);
     assert.equal(code, 7, out);
-    assert.match(out, /^inconclusive: /);
+    assert.match(out, /^inconclusive: .*\n.* \[STORAGE_FAILED\]$/m);
   });
 
   test('what a replica of Litestream cannot prove is said; a full proof decides', async () => {

@@ -240,7 +240,7 @@ function formatResult(result: Result): string {
 function detailsOf({ restoreWith, outcome }: Result, proof: Proof): string[] {
   if (proof.outcome === 'proven') return [provenText(proof), ...openText(proof, outcome)];
   const { error } = proof.outcome === 'broken' ? proof.damage : proof;
-  const lines = [error.message];
+  const lines = [`${error.message} [${error.code}]`];
   if (restoreWith !== undefined) lines.push(`restore it with: ${restoreWith}`);
   else if (error.hint !== undefined) lines.push(`hint: ${error.hint}`);
   return lines;
