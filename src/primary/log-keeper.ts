@@ -66,7 +66,13 @@ export class LogKeeper {
 
   /** What an earlier run has spooled is not of the log as it is now, or cannot be told to be. */
   forgetSpooled(): void {
-    this.#parts.spool.prune(undefined);
+    this.#prune(undefined);
+  }
+
+  /** That something of it stays on a disk that refuses is no reason to stop. */
+  #prune(position: Position | undefined): void {
+    const { spool, trouble } = this.#parts;
+    trouble.attempt('spool', () => spool.prune(position));
   }
 
   /** Takes up what an earlier run has written down. */
@@ -101,7 +107,7 @@ export class LogKeeper {
 
   #release(): void {
     const slowest = this.#consumers.slowest();
-    this.#parts.spool.prune(slowest);
+    this.#prune(slowest);
     const oldest = slowest?.index ?? Number.POSITIVE_INFINITY;
     for (const index of this.#ends.keys()) {
       if (index < oldest - 1) this.#ends.delete(index);
@@ -186,7 +192,7 @@ export class LogKeeper {
         spoolBytes: spool.sizeBytes,
       });
     }
-    spool.prune(this.#consumers.slowest());
+    this.#prune(this.#consumers.slowest());
   }
 
   compressLingering(): void {

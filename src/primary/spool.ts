@@ -176,7 +176,11 @@ export class Spool {
     return bytes;
   }
 
-  /** Removes what lies wholly before `position`; everything when it is undefined. */
+  /**
+   * Removes what lies wholly before `position`; everything when it is undefined.
+   *
+   * @throws what the file system does, once; what could not be removed is forgotten all the same, until the next start
+   */
   prune(position: Position | undefined): void {
     const isDone = (entry: Entry): boolean =>
       position === undefined ||
@@ -188,8 +192,16 @@ export class Spool {
   #forget(isDone: (entry: Entry) => boolean): void {
     const done = this.#entries.filter(isDone);
     if (done.length === 0) return;
-    for (const entry of done) this.#files.remove(entry.path);
     this.#entries = this.#entries.filter((entry) => !isDone(entry));
     this.#cached = undefined;
+    const problems: unknown[] = [];
+    for (const entry of done) {
+      try {
+        this.#files.remove(entry.path);
+      } catch (error) {
+        problems.push(error);
+      }
+    }
+    if (problems.length > 0) throw problems[0];
   }
 }

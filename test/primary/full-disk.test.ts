@@ -13,12 +13,18 @@ import { until } from '../support/until.ts';
 
 interface Disk {
   isFull: boolean;
+  isReadOnly?: boolean;
 }
 
 function openOn(disk: Disk, live: LiveDatabase, logger: RecordingLogger): Primary {
   const create: typeof systemFiles.create = (path, mode) => {
     if (disk.isFull) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
     return systemFiles.create(path, mode);
+  };
+  const remove: typeof systemFiles.remove = (path) => {
+    if (disk.isReadOnly === true)
+      throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+    systemFiles.remove(path);
   };
   return new Primary(
     {
@@ -33,7 +39,7 @@ function openOn(disk: Disk, live: LiveDatabase, logger: RecordingLogger): Primar
       clock: systemClock,
       logger,
       observer: noObserver,
-      machine: { ...systemMachine, files: { ...systemFiles, create } },
+      machine: { ...systemMachine, files: { ...systemFiles, create, remove } },
     },
   );
 }
@@ -71,6 +77,30 @@ test('the log is followed and shipped, and not restarted over what somebody lack
     assert.equal(primary.position?.index, present + 1);
     assert.equal(primary.take(taken.cursor, 2 ** 30).kind, 'bytes');
     assert.ok(logger.messages('info').includes('the local state can be written again'));
+  } finally {
+    await primary.close();
+  }
+});
+
+test('what is confirmed is let go of, although the disk does not let its copy be removed', async () => {
+  using live = new LiveDatabase();
+  const logger = new RecordingLogger();
+  const disk: Disk = { isFull: false };
+  const primary = openOn(disk, live, logger);
+  try {
+    await primary.refresh();
+    const start = await primary.attach('one');
+    live.insert(5, 3000);
+    await primary.refresh();
+    live.insert(5, 3000);
+    await primary.refresh();
+    assert.ok(primary.spoolBytes > 0, 'the log began anew');
+    disk.isReadOnly = true;
+    const taken = primary.take(start, 2 ** 30);
+    assert.ok(taken.kind === 'bytes');
+    primary.confirm('one', primary.generation, primary.position ?? assert.fail());
+    assert.equal(primary.spoolBytes, 0);
+    assert.deepEqual(logger.messages('error'), [CANNOT]);
   } finally {
     await primary.close();
   }

@@ -3,6 +3,7 @@ import { Random } from '../faults/random.ts';
 import { befall } from './befall.ts';
 import type { RunPlan } from './plan.ts';
 import type { Bench } from './world/judge.ts';
+import { Killed } from './world/process.ts';
 import { Violation } from './world/violation.ts';
 import { World } from './world/world.ts';
 
@@ -38,6 +39,7 @@ export async function run(plan: RunPlan, bench: Bench): Promise<RunResult> {
   // Waits between attempts are drawn from it.
   Math.random = () => chance.next();
   let violation: string | undefined;
+  process.on('uncaughtException', passOver);
   try {
     await live(world, plan);
   } catch (error) {
@@ -45,11 +47,19 @@ export async function run(plan: RunPlan, bench: Bench): Promise<RunResult> {
       error instanceof Violation ? error.message : `the simulation broke: ${String((error as Error).stack)}`;
   } finally {
     world.end();
+    // What a listener threw is told in the next tick.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('uncaughtException', passOver);
     Math.random = random;
   }
   const { commits, kills, powerCuts, restores } = world;
   const counts = { ...world.counts, commits, kills, powerCuts, restores };
   return { seed: plan.settings.seed, violation, trace: world.trace, counts };
+}
+
+/** A process that is killed in a listener of a signal: Node.js hands on to nobody what that throws. */
+function passOver(error: unknown): void {
+  if (!(error instanceof Killed)) throw error;
 }
 
 async function live(world: World, plan: RunPlan): Promise<void> {
