@@ -233,7 +233,11 @@ describe('check of credentials', () => {
   });
 
   it('a file that is not there is no credentials', async () => {
-    for (const url of ['sftp://u@h/x?key-path=/no/key', 'gcs://b/x?credentials-file=/no/key']) {
+    for (const url of [
+      'sftp://u@h/x?key-path=/no/key',
+      'sftp://u@h/x?agent=/no/key',
+      'gcs://b/x?credentials-file=/no/key',
+    ]) {
       await assert.rejects(detailOf(url), {
         code: 'CREDENTIALS_FAILED',
         message: "/no/key cannot be read: ENOENT: no such file or directory, access '/no/key'",

@@ -52,8 +52,10 @@ async function assertReadable(destination: NetworkDestination): Promise<void> {
 }
 
 function fileOf(destination: NetworkDestination): string | undefined {
-  if (destination.type === 'sftp') return destination.keyPath;
-  return destination.type === 'gcs' ? destination.credentialsFile : undefined;
+  if (destination.type === 'gcs') return destination.credentialsFile;
+  if (destination.type !== 'sftp') return undefined;
+  const { keyPath, password, agent } = destination;
+  return password === undefined ? (keyPath ?? agent) : keyPath;
 }
 
 function sourceSilent(source: string, problem: string, cause: unknown): RivuletError {
