@@ -99,6 +99,17 @@ describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell sc
     );
   });
 
+  test('of a checkout, too, an old RIVULET_NODE is refused with one sentence', () => {
+    for (const version of ['v20.1.0', 'garbage']) {
+      const [code, out, err] = call(LAUNCHER, { rivuletNode: join(fakeNode(version), 'node') });
+      assert.deepEqual([code, out], [1, '']);
+      assert.match(
+        err,
+        new RegExp(`^rivulet: needs Node.js >= 24, but RIVULET_NODE is ${version}; [^\n]*\n$`),
+      );
+    }
+  });
+
   test('refuses an old Node.js with one sentence that says what was found', () => {
     const link = install();
     for (const [version, found] of [
