@@ -25,9 +25,6 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
 }
 
-/** After these nothing is tried: each of the other steps would say the same. */
-const LOCKED_OUT: ReadonlySet<string> = new Set(['CREDENTIALS_FAILED', 'HOST_KEY_UNVERIFIED']);
-
 /** Looks at everything in turn; nothing that exists is touched. @throws only the signal's reason */
 export async function* check(options: CheckOptions): AsyncGenerator<Finding, void, undefined> {
   for (const database of options.databases) yield* checkDatabase(database);
@@ -36,40 +33,53 @@ export async function* check(options: CheckOptions): AsyncGenerator<Finding, voi
 
 async function* checkReplica(
   replica: ReplicaSettings,
-  { openStore, clock, signal }: CheckOptions,
+  options: CheckOptions,
 ): AsyncGenerator<Finding, void, undefined> {
   const subject = formatReplicaUrl(replica.destination);
   let store: ObjectStore;
   let keys: ReloadableKeys | undefined;
   try {
-    store = await openStore(replica, (one) => (keys = one));
+    store = await options.openStore(replica, (one) => (keys = one));
   } catch (error) {
     yield { subject, step: 'open', ...failureOf(error) };
     return;
   }
   try {
-    const { destination } = replica;
-    if (destination.type !== 'file') {
-      const outcome = await checkCredentials({ destination, keys, clock, signal }).catch((error: unknown) => {
-        signal.throwIfAborted();
-        return failureOf(error);
-      });
-      yield { subject, step: 'credentials', ...outcome };
-      if (outcome.verdict === 'failed') return;
-    }
-    for await (const finding of checkDestination({
-      store,
-      subject,
-      clock,
-      signal,
-      readable: canRead(replica),
-    })) {
+    for await (const finding of inTurn(replica, { ...options, store, keys, subject })) {
       yield finding;
-      if (finding.code !== undefined && LOCKED_OUT.has(finding.code)) return;
+      if (isLockedOut(finding)) return;
     }
   } finally {
     await store.close();
   }
+}
+
+interface OpenedReplica extends Pick<CheckOptions, 'clock' | 'signal'> {
+  readonly store: ObjectStore;
+  readonly keys: ReloadableKeys | undefined;
+  readonly subject: string;
+}
+
+async function* inTurn(
+  replica: ReplicaSettings,
+  { store, keys, subject, clock, signal }: OpenedReplica,
+): AsyncGenerator<Finding, void, undefined> {
+  const { destination } = replica;
+  if (destination.type !== 'file') {
+    const outcome = await checkCredentials({ destination, keys, clock, signal }).catch((error: unknown) => {
+      signal.throwIfAborted();
+      return failureOf(error);
+    });
+    yield { subject, step: 'credentials', ...outcome };
+  }
+  yield* checkDestination({ store, subject, clock, signal, readable: canRead(replica) });
+}
+
+const LOCKED_OUT: ReadonlySet<string> = new Set(['CREDENTIALS_FAILED', 'HOST_KEY_UNVERIFIED']);
+
+/** Then nothing more is tried: each of the other steps would say the same. */
+function isLockedOut({ step, verdict, code = '' }: Finding): boolean {
+  return verdict === 'failed' && (step === 'credentials' || LOCKED_OUT.has(code));
 }
 
 function canRead({ age }: ReplicaSettings): boolean {
