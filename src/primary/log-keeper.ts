@@ -57,16 +57,20 @@ export class LogKeeper {
     return this.#parts.spool.sizeBytes;
   }
 
-  /** Nothing of what was is needed any more: a new generation begins. */
+  /** Nothing of what was is needed any more: a new generation begins. @throws as `forgetSpooled` */
   reset(): void {
     this.forgetSpooled();
     this.#consumers.clear();
     this.#ends = new Map();
   }
 
-  /** What an earlier run has spooled is not of the log as it is now, or cannot be told to be. */
+  /**
+   * What an earlier run has spooled is not of the log as it is now, or cannot be told to be.
+   *
+   * @throws what the file system does: what stays would be taken for this log's at the next start
+   */
   forgetSpooled(): void {
-    this.#prune(undefined);
+    this.#parts.spool.clear();
   }
 
   /** That something of it stays on a disk that refuses is no reason to stop. */

@@ -189,6 +189,17 @@ export class Spool {
     this.#forget(isDone);
   }
 
+  /**
+   * Removes everything, also what could not be removed before.
+   *
+   * @throws what the file system does; not all of it is gone then
+   */
+  clear(): void {
+    for (const name of this.#files.list(this.#directory)) this.#files.remove(join(this.#directory, name));
+    this.#entries = [];
+    this.#cached = undefined;
+  }
+
   #forget(isDone: (entry: Entry) => boolean): void {
     const done = this.#entries.filter(isDone);
     if (done.length === 0) return;

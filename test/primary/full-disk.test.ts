@@ -153,3 +153,32 @@ test('a generation that was given up is told to those who wait, although the sta
     await primary.close();
   }
 });
+
+test('what the disk does not let go of is not left to the next generation', async () => {
+  using live = new LiveDatabase();
+  const disk: Disk = { isFull: false };
+  const primary = openOn(disk, live, new RecordingLogger());
+  const spooled = (): string[] => systemFiles.list(`${live.path}-meta/spool`);
+  try {
+    await primary.refresh();
+    const generation = primary.generation ?? assert.fail();
+    await primary.attach('one');
+    for (let round = 0; round < 2; round++) {
+      live.insert(5, 3000);
+      await primary.refresh();
+    }
+    disk.isReadOnly = true;
+    await assert.rejects(primary.abandonGeneration(generation, 'a test'), /EROFS/);
+    await primary.refresh();
+    assert.equal(primary.generation, generation);
+    primary.confirm('one', generation, primary.position ?? assert.fail());
+    assert.equal(primary.spoolBytes, 0);
+    assert.notDeepEqual(spooled(), []);
+    disk.isReadOnly = false;
+    await primary.abandonGeneration(generation, 'a test');
+    assert.notEqual(primary.generation, generation);
+    assert.deepEqual(spooled(), []);
+  } finally {
+    await primary.close();
+  }
+});
