@@ -47,38 +47,36 @@ export class ObjectRemover {
    */
   async remove(keys: readonly string[], options: CallOptions): Promise<void> {
     const refusals: Refusal[] = [];
-    for (let at = 0; at < keys.length; at += BATCH) {
+    let at = 0;
+    for (; this.#hasBatches && keys.length - at > 1; at += BATCH) {
       options.signal?.throwIfAborted();
-      refusals.push(...(await this.#removeBatch(keys.slice(at, at + BATCH), options)));
+      const refused = await this.#removeAtOnce(keys.slice(at, at + BATCH), options);
+      if (refused === undefined) break;
+      refusals.push(...refused);
     }
+    await this.#removeSingly(keys.slice(at), options);
     if (refusals.length > 0) throw this.#refused(refusals);
   }
 
-  async #removeBatch(keys: readonly string[], options: CallOptions): Promise<Refusal[]> {
-    if (this.#hasBatches && keys.length > 1) {
-      try {
-        return await this.#removeAtOnce(keys, options);
-      } catch (error) {
-        if (!(error instanceof NoBatches)) throw error;
-        this.#hasBatches = false;
-      }
-    }
-    await this.#removeSingly(keys, options);
-    return [];
-  }
-
-  async #removeAtOnce(keys: readonly string[], { signal }: CallOptions): Promise<Refusal[]> {
+  /** @returns undefined when the service has no such request, now and from now on */
+  async #removeAtOnce(keys: readonly string[], { signal }: CallOptions): Promise<Refusal[] | undefined> {
     const { bucket, prefix } = this.#requests.profile;
     const Delete = { Objects: keys.map((key) => ({ Key: prefix + key })), Quiet: false };
-    const output = await this.#requests.run({
-      kind: 'DELETE',
-      action: `cannot remove ${keys.length} objects from`,
-      signal,
-      send: async (client, sending) =>
-        client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }), sending),
-      meaning: (failure) => (isNotImplemented(failure) ? new NoBatches() : undefined),
-    });
-    return refusalsOf(keys, prefix, output);
+    try {
+      const output = await this.#requests.run({
+        kind: 'DELETE',
+        action: `cannot remove ${keys.length} objects from`,
+        signal,
+        send: async (client, sending) =>
+          client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }), sending),
+        meaning: (failure) => (isNotImplemented(failure) ? new NoBatches() : undefined),
+      });
+      return refusalsOf(keys, prefix, output);
+    } catch (error) {
+      if (!(error instanceof NoBatches)) throw error;
+      this.#hasBatches = false;
+      return undefined;
+    }
   }
 
   async #removeSingly(keys: readonly string[], { signal }: CallOptions): Promise<void> {

@@ -361,6 +361,23 @@ describe('S3 faults', () => {
     });
   });
 
+  it('removes all others where one of very many is refused, with batches and without', async () => {
+    for (const hasBatches of [true, false]) {
+      await withStore({}, async ({ store }, server) => {
+        const keys = Array.from({ length: 1_001 }, (_, n) => `key-${n}`);
+        for (const key of [keys[0], keys[1_000]]) server.put(key ?? '', 'x');
+        const refuseKeys = (key: string): string | undefined =>
+          key === 'key-0' ? 'AccessDenied' : undefined;
+        const none = { answer: { status: 501, code: 'NotImplemented' } };
+        server.misbehave({ on: 'DeleteObjects', fault: hasBatches ? { refuseKeys } : none });
+        const denied = { answer: { status: 403, code: 'AccessDenied' } };
+        server.misbehave({ on: ({ key }) => key === 'key-0', fault: denied });
+        assert.equal((await errorOf(store.remove(keys))).code, 'STORAGE_DENIED');
+        assert.deepEqual([...server.objects().keys()], ['key-0']);
+      });
+    }
+  });
+
   it('uploads in parts through a storm of refusals, and leaves no parts when it is too much', async () => {
     await withStore({}, async ({ store }, server) => {
       const bytes = randomBytes(23 * MIB);
