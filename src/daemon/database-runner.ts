@@ -73,8 +73,8 @@ export class DatabaseRunner {
   /**
    * Opens the database, if it is there, and its destinations.
    *
-   * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`, and what `openStore` throws:
-   *   nothing stays open
+   * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`; what `openStore` throws; what the file
+   *   system does, when the local state cannot be written. Nothing stays open
    */
   async open(): Promise<void> {
     await this.#changing.run(async () => this.#open());

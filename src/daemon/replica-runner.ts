@@ -59,7 +59,7 @@ export class ReplicaRunner {
    * Nothing is read or written at the destination yet.
    *
    * @param opened - closed with `close`
-   * @throws RivuletError when the notes of the lease in the state directory cannot be read or written
+   * @throws what the file system does, when the note of the lease in the state directory cannot be written
    */
   constructor(settings: ReplicaSettings, opened: OpenedStore, parts: ReplicaRunnerParts) {
     const { clock, database, metrics, primary } = parts;
