@@ -33,6 +33,7 @@ import {
   snapshotDueAtMs,
 } from './schedule.ts';
 import type { Session } from './session.ts';
+import type { StoreClock } from './store-clock.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { Prover, type VerifySettings } from './prover.ts';
 import type { NotedError, ProofStatus } from './replica-status.ts';
@@ -60,8 +61,7 @@ export interface DutyParts {
   readonly files?: Files;
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
-  /** By which objects may be called old; see `store-clock.ts`. */
-  readonly earliestMs: () => number;
+  readonly storeClock: StoreClock;
   /** Rejects with `LEASE_LOST` when somebody else has become the writer. */
   readonly stillWriter?: (signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -295,9 +295,9 @@ export class Duties {
   }
 
   async #enforceRetention({ generation }: Session, signal: AbortSignal | undefined): Promise<void> {
-    const { store, clock, logger, earliestMs } = this.#parts;
+    const { store, clock, logger, storeClock } = this.#parts;
     const { retentionMs } = this.#settings;
-    const nowMs = earliestMs();
+    const nowMs = storeClock.earliestMs;
     const present = generation;
     const parts = { store, retentionMs, nowMs, present, logger, signal };
     const { isIdle, inventory } = await enforceRetention(parts);

@@ -32,6 +32,7 @@ import {
 import type { ReplicaObserver } from './replica-observer.ts';
 import type { ProofStatus } from './replica-status.ts';
 import type { Session } from './session.ts';
+import type { StoreClock } from './store-clock.ts';
 import { type Validated, validateReplica, validationPath } from './validation.ts';
 
 /** Objects that somebody was told of are remembered, up to so many. */
@@ -65,6 +66,7 @@ export interface ProverParts {
   readonly primary: Primary;
   readonly store: ObjectStore;
   readonly clock: Clock;
+  readonly storeClock: StoreClock;
   readonly logger: Logger;
   readonly observer: ReplicaObserver;
   readonly files: Files;
@@ -186,7 +188,7 @@ export class Prover {
 
   /** Proves what is new. @throws what is neither the replica's nor the destination's doing */
   async quick(session: Session, signal: AbortSignal | undefined): Promise<Demand> {
-    const { store, clock, logger } = this.#parts;
+    const { store, clock, storeClock, logger } = this.#parts;
     const { retentionMs, isEncrypted, verify } = this.#settings;
     const { chain: before, broken, newsSinceMs } = this.#note;
     // What comes meanwhile is news for the next one.
@@ -200,6 +202,7 @@ export class Prover {
         stored: positionOf(session.cursor),
         storedSnapshotIndex: session.snapshotIndex,
         retentionMs,
+        latestMs: storeClock.latestMs,
         snapshotBytesMax: verify.maxSizeBytes,
         hasExactSizes: !isEncrypted,
         clock,
@@ -293,10 +296,10 @@ export class Prover {
   }
 
   async #proveOlder(temporaryPath: string, signal: AbortSignal | undefined): Promise<Proof | undefined> {
-    const { store, clock, logger, random = Math.random } = this.#parts;
+    const { store, clock, storeClock, logger, random = Math.random } = this.#parts;
     const { retentionMs, isEncrypted } = this.#settings;
     const inventory = await readInventory(store, { signal });
-    const windowStartMs = retentionMs > 0 ? clock.now() - retentionMs : Number.NEGATIVE_INFINITY;
+    const windowStartMs = retentionMs > 0 ? storeClock.latestMs - retentionMs : Number.NEGATIVE_INFINITY;
     const chosen = choosePoint(inventory, windowStartMs, random);
     if (chosen === undefined) return undefined;
     const { target, what } = chosen;

@@ -104,7 +104,7 @@ export class Replica {
     this.#duties = new Duties(settings, {
       ...this.#parts,
       session: () => this.#session,
-      earliestMs: () => storeClock.earliestMs,
+      storeClock,
       stillWriter: async (signal) => lease?.requireHeld(signal),
     });
     this.#record = this.#openRecord();

@@ -30,9 +30,17 @@ export class StoreClock {
    * store, as far as a write has told it. A clock that stands still while the machine sleeps makes it earlier still.
    */
   get earliestMs(): number {
-    const nowMs = this.#clock.now();
-    if (this.#heard === undefined) return nowMs;
+    return Math.min(this.#clock.now(), this.#storeNowMs() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The time by which objects may have been called old before; the later of both. */
+  get latestMs(): number {
+    return Math.max(this.#clock.now(), this.#storeNowMs() ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #storeNowMs(): number | undefined {
+    if (this.#heard === undefined) return undefined;
     const { storeMs, monotonicMs } = this.#heard;
-    return Math.min(nowMs, storeMs + this.#clock.monotonicMs() - monotonicMs);
+    return storeMs + this.#clock.monotonicMs() - monotonicMs;
   }
 }

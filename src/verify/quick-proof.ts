@@ -52,6 +52,8 @@ export interface QuickParts {
   readonly storedSnapshotIndex: number | undefined;
   /** Length of the window that stays; 0 keeps everything. */
   readonly retentionMs: number;
+  /** The latest that it may be by the times of objects, in milliseconds since 1970: what is older than the window then may be gone. */
+  readonly latestMs: number;
   /** Snapshots that are larger than this (stored bytes) are not read back whole; 0: all are. */
   readonly snapshotBytesMax: number;
   /** Whether a listing tells the size of what a read gives: not where it is encrypted. */
@@ -103,7 +105,7 @@ class QuickProver {
   }
 
   async look(): Promise<Look<Proven>> {
-    const { generation, store, retentionMs, clock } = this.#parts;
+    const { generation, store, retentionMs, latestMs } = this.#parts;
     const inventory = await readInventory(store, { generation, signal: this.#signal });
     const held = generationOf(inventory, generation);
     if (held === undefined) {
@@ -111,7 +113,7 @@ class QuickProver {
     }
     const { plan, missing } = planQuick(held, this.#chain, {
       retentionMs,
-      nowMs: clock.now(),
+      nowMs: latestMs,
       snapshotIndex: this.#parts.storedSnapshotIndex,
     });
     if (plan === undefined) return { inventory, proof: await this.#broken(missing) };

@@ -8,6 +8,7 @@ import { readState } from '../../src/primary/state-file.ts';
 import { Duties } from '../../src/replica/duties.ts';
 import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
 import type { Session } from '../../src/replica/session.ts';
+import { StoreClock } from '../../src/replica/store-clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 
@@ -41,7 +42,7 @@ describe('a generation that has ended', () => {
         logger: scene.logger,
         observer: noReplicaObserver,
         session: () => session,
-        earliestMs: () => systemClock.now(),
+        storeClock: new StoreClock(systemClock),
       },
     );
     await scene.primary.abandonGeneration(ended, 'for this test');

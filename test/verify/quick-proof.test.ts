@@ -33,6 +33,7 @@ async function prove(maker: ReplicaMaker, options: Options = {}, store?: ObjectS
       stored: options.stored,
       storedSnapshotIndex: options.snapshotIndex,
       retentionMs: options.retentionMs ?? 0,
+      latestMs: clock.now(),
       snapshotBytesMax: options.snapshotBytesMax ?? 0,
       hasExactSizes: true,
       clock,
