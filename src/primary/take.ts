@@ -1,6 +1,7 @@
 /** The next stretch of verified log bytes behind a cursor, wherever it is to be had. */
-import { messageOf } from '../base/errors.ts';
+import { messageOf, RivuletError } from '../base/errors.ts';
 import { formatPosition, type Position } from '../generations/names.ts';
+import { checksumsEqual } from '../wal/checksum.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import {
   type Cursor,
@@ -13,6 +14,7 @@ import {
 import type { LogKeeper } from './log-keeper.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
+import { type LogEnd, logEndOf } from './resume-point.ts';
 
 export type Taken =
   | {
@@ -42,9 +44,9 @@ export function takeNext(parts: TakeParts, cursor: Cursor, limits: Omit<ReadLimi
   const { tail, keeper } = parts;
   if (cursor.index > tail.index) return { kind: 'lost', why: 'the destination is ahead of the database' };
   const isPresent = cursor.index === tail.index;
-  const end = isPresent ? tail.position.offsetBytes : keeper.ends.get(cursor.index)?.offsetBytes;
+  const end = isPresent ? logEndOf(tail.chain) : keeper.ends.get(cursor.index);
   if (end === undefined) return { kind: 'lost', why: `nothing is known of log ${cursor.index}` };
-  if (positionOf(cursor).offsetBytes >= end || end <= WAL_HEADER_BYTES) {
+  if (positionOf(cursor).offsetBytes >= end.offsetBytes || end.offsetBytes <= WAL_HEADER_BYTES) {
     return isPresent ? { kind: 'caught-up' } : takeNext(parts, startOfLog(cursor.index + 1), limits);
   }
   return takeFrom(parts, cursor, end, { ...limits, pageSizeBytes: tail.pageSizeBytes });
@@ -56,13 +58,26 @@ function sourcesOf({ database, tail, keeper }: TakeParts, index: number): LogByt
   return index === tail.index ? [liveBytes(database, tail), spooled] : [spooled];
 }
 
-function takeFrom(parts: TakeParts, cursor: Cursor, end: number, limits: ReadLimits): Taken {
+/** What checks out by itself may be of another log, or of a history that this one has lost: it must lead to the known end. */
+function assertLeadsTo({ chain }: Cursor, end: LogEnd): void {
+  if (chain === undefined) return;
+  const { header, offsetBytes, checksum } = chain;
+  const isOfLog = header.salt1 === end.salts[0] && header.salt2 === end.salts[1];
+  if (!isOfLog) throw new RivuletError('WAL_INVALID', 'what was kept of it is of another log');
+  if (offsetBytes === end.offsetBytes && !checksumsEqual(checksum, end.checksum))
+    throw new RivuletError('WAL_INVALID', 'what was kept of it does not lead to where it ended');
+}
+
+function takeFrom(parts: TakeParts, cursor: Cursor, end: LogEnd, limits: ReadLimits): Taken {
   const from = positionOf(cursor);
   const previousEndBytes = parts.keeper.ends.get(from.index - 1)?.offsetBytes;
   let problem: unknown;
   for (const source of sourcesOf(parts, cursor.index)) {
     try {
-      return { kind: 'bytes', from, previousEndBytes, ...readVerified(source, cursor, end, limits) };
+      const read = readVerified(source, cursor, end.offsetBytes, limits);
+      assertLeadsTo(read.cursor, end);
+
+      return { kind: 'bytes', from, previousEndBytes, ...read };
     } catch (error) {
       problem = error;
     }

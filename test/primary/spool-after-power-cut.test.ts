@@ -26,8 +26,13 @@ function noteSynced(live: LiveDatabase): () => void {
   };
 }
 
-test('frames that were lost, and replaced by others, are not shipped from the spool', async () => {
-  using live = new LiveDatabase();
+interface Lost {
+  readonly generation: string;
+  readonly follower: Follower;
+}
+
+/** Frames were spooled that are not in the log any more; what the follower has is. */
+async function loseSpooledFrames(live: LiveDatabase): Promise<Lost> {
   const first = startedAs('start 1', live.path);
   await first.refresh();
   const follower = new Follower(first);
@@ -35,8 +40,7 @@ test('frames that were lost, and replaced by others, are not shipped from the sp
   live.insert();
   await first.refresh();
   follower.take();
-  const { generation } = first;
-  const { index, offsetBytes } = positionOf(follower.cursor);
+  const generation = first.generation as string;
   await first.close();
   const cutPower = noteSynced(live);
 
@@ -46,7 +50,13 @@ test('frames that were lost, and replaced by others, are not shipped from the sp
   await second.close();
   assert.equal(readdirSync(`${live.path}-meta/spool`).length, 1, 'nothing was spooled');
   cutPower();
+  return { generation, follower };
+}
 
+test('frames that were lost, and replaced by others, are not shipped from the spool', async () => {
+  using live = new LiveDatabase();
+  const { generation, follower } = await loseSpooledFrames(live);
+  const { index, offsetBytes } = positionOf(follower.cursor);
   live.insert();
   const third = startedAs('start 2', live.path, EAGER);
   try {
@@ -61,6 +71,23 @@ test('frames that were lost, and replaced by others, are not shipped from the sp
     const taken = third.take(follower.cursor, 2 ** 30);
     assert.ok(taken.kind === 'bytes', taken.kind === 'lost' ? taken.why : taken.kind);
     assert.deepEqual(Buffer.from(taken.bytes), log);
+  } finally {
+    await third.close();
+  }
+});
+
+test('nor where nothing shows that they were lost: they do not lead to where the log ended', async () => {
+  using live = new LiveDatabase();
+  const { generation, follower } = await loseSpooledFrames(live);
+  live.insert();
+  const third = startedAs('start 1', live.path, EAGER);
+  try {
+    await third.refresh();
+    live.insert();
+    await third.refresh();
+    assert.equal(third.generation, generation);
+    const taken = third.take(follower.cursor, 2 ** 30);
+    assert.ok(taken.kind === 'lost' && /does not lead to where it ended/.test(taken.why), taken.kind);
   } finally {
     await third.close();
   }
