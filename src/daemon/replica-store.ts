@@ -56,8 +56,8 @@ export async function openReplicaStore(
     },
     onKeys: (one) => keys.push(one),
     onTemporaries: (one) => temporaries.push(one),
-    onTrouble: (error) => {
-      trouble.present = error === undefined ? undefined : { ...noteError(error, clock.now()), isOver: false };
+    onTrouble: (error, atMs) => {
+      trouble.present = error === undefined ? undefined : { ...noteError(error, atMs), isOver: false };
     },
   });
   return { store, keys, temporaries, trouble };

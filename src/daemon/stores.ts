@@ -8,6 +8,7 @@ import { meteredStore, type StoreMeter } from '../storage/metered.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { RetryPolicy } from '../storage/retry.ts';
 import { type LeavesTemporaries, leavesTemporaries } from '../storage/temporaries.ts';
+import type { TroubleListener } from '../storage/troubles.ts';
 import { networkLimits } from './backend-options.ts';
 import { withEncryption } from './encryption.ts';
 import { networkBackend, type ReloadableKeys } from './network-backends.ts';
@@ -30,7 +31,7 @@ export interface StoreTools {
   /** Somebody waits for the outcome: a want of credentials is told within seconds instead of tried away. */
   readonly personWaits?: boolean;
   /** Told at once why a call is tried again, and `undefined` when none is any more. */
-  readonly onTrouble?: (error: unknown) => void;
+  readonly onTrouble?: TroubleListener;
   /** Told of credentials that can be asked for anew. The store closes them. */
   readonly onKeys?: (keys: ReloadableKeys) => void;
   /** Told of a backend in which killed processes leave files behind; it is usable until the store is closed. */

@@ -13,6 +13,7 @@ import type { RangeOptions } from './ranged.ts';
 import { StorageRetrier } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
 import { retryingStore } from './retrying.ts';
+import type { TroubleListener } from './troubles.ts';
 
 export interface NetworkStoreOptions {
   readonly clock: Clock;
@@ -20,7 +21,7 @@ export interface NetworkStoreOptions {
   readonly meter?: StoreMeter | undefined;
   readonly retry?: Partial<RetryPolicy> | undefined;
   /** As `RetryTools` has it. */
-  readonly onTrouble?: ((error: unknown) => void) | undefined;
+  readonly onTrouble?: TroubleListener | undefined;
   readonly limits?: Partial<CallLimits> | undefined;
   /** What every request may take, beside the time for its bytes; a minute when absent. */
   readonly answerMs?: number | undefined;

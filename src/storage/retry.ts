@@ -7,7 +7,7 @@ import type { Logger } from '../base/log.ts';
 import type { Retrier } from './backend.ts';
 import { RetryNotice } from './retry-notice.ts';
 import { mayRetry, retryAfterOf } from './storage-error.ts';
-import { Troubles } from './troubles.ts';
+import { type TroubleListener, Troubles } from './troubles.ts';
 
 export interface RetryPolicy {
   /** Attempts in a row without progress, the first one included. */
@@ -42,7 +42,7 @@ export interface RetryTools {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told at once why a call is tried again, and `undefined` when none is any more. */
-  readonly onTrouble?: ((error: unknown) => void) | undefined;
+  readonly onTrouble?: TroubleListener | undefined;
   /** 0 to 1, for jitter. */
   readonly random?: (() => number) | undefined;
 }
@@ -57,7 +57,7 @@ export class StorageRetrier implements Retrier {
   constructor(tools: RetryTools, policy: Partial<RetryPolicy> = {}) {
     this.#tools = tools;
     this.#notice = new RetryNotice(tools);
-    this.#troubles = new Troubles(tools.onTrouble ?? (() => undefined));
+    this.#troubles = new Troubles(tools.clock, tools.onTrouble ?? (() => undefined));
     this.#policy = { ...RETRY_POLICY, ...policy };
   }
 

@@ -63,6 +63,31 @@ describe('retrier', () => {
     assert.deepEqual(told, [error, undefined]);
   });
 
+  it('tells of the trouble that is left when that came, not when another one ended', async () => {
+    const clock = new FakeClock();
+    const told: [unknown, number][] = [];
+    const onTrouble = (...facts: [unknown, number]): void => void told.push(facts);
+    const retrier = new StorageRetrier({ clock, logger: new RecordingLogger(), random: () => 1, onTrouble });
+    const startMs = clock.now();
+    const [long, short] = [trouble({ retryAfterMs: 9_000 }), trouble()];
+    const once = async (number: number, error: Error): Promise<void> => {
+      if (number === 1) throw error;
+    };
+    const left = retrier.run('x', async (number) => once(number, long));
+    await until('it waits', () => clock.sleeping === 1);
+    clock.advance(1_000);
+    const ended = retrier.run('y', async (number) => once(number, short));
+    await until('both wait', () => clock.sleeping === 2);
+    clock.advance(200);
+    await ended;
+    assert.deepEqual(told, [
+      [long, startMs],
+      [short, startMs + 1_000],
+      [long, startMs],
+    ]);
+    await clock.during(left);
+  });
+
   it('spreads the waits between half and the whole of the bound', async () => {
     const { clock, retrier } = scene({}, 0);
     await clock.during(retrier.run('x', async (number) => (number < 4 ? Promise.reject(trouble()) : 0)));
