@@ -76,7 +76,6 @@ function takeFrom(parts: TakeParts, cursor: Cursor, end: LogEnd, limits: ReadLim
     try {
       const read = readVerified(source, cursor, end.offsetBytes, limits);
       assertLeadsTo(read.cursor, end);
-
       return { kind: 'bytes', from, previousEndBytes, ...read };
     } catch (error) {
       problem = error;

@@ -82,6 +82,8 @@ export class Replica {
   /** Of the hold whose loss is being watched. */
   #heldSignal: AbortSignal | undefined;
   #state: ReplicaStatus['state'] = 'starting';
+  /** The last attempt ended so. */
+  #isChainBroken = false;
   #caughtUpAtMs: number | undefined;
   #syncedAtMs: number | undefined;
 
@@ -196,6 +198,10 @@ export class Replica {
     }
     // `mode: on` at a store that cannot do it.
     if (isRivuletError(error, 'CONFIG_INVALID') && lease?.status.phase === 'none') throw error;
+    // The destination works: it gets a fresh snapshot at once, however long it was away before.
+    const isNewlyBroken = isRivuletError(error, 'CHAIN_BROKEN') && !this.#isChainBroken;
+    this.#isChainBroken = isRivuletError(error, 'CHAIN_BROKEN');
+    if (isNewlyBroken) return;
     await this.#afterFailure(error, signal);
   }
 
@@ -227,6 +233,7 @@ export class Replica {
       await this.#shipAll(generation, signal, until);
     }
     this.#failures.recovered();
+    this.#isChainBroken = false;
   }
 
   /** The present generation, once this process may write it. */

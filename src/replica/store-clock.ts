@@ -6,6 +6,9 @@ import type { Clock } from '../base/clock.ts';
 import { forwardingStore } from '../storage/forwarding.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
+/** An answer that took longer says too little about when the object got its time. */
+const ANSWER_MS_MAX = 5_000;
+
 export class StoreClock {
   readonly #clock: Clock;
   #heard: { readonly storeMs: number; readonly monotonicMs: number } | undefined;
@@ -14,12 +17,15 @@ export class StoreClock {
     this.#clock = clock;
   }
 
-  /** `store`, which tells the time with each write. */
+  /** `store`, which tells the time with each write that does not take long. */
   watched(store: ObjectStore): ObjectStore {
     return forwardingStore(store, {
       write: async (key, body, options) => {
+        const sentMs = this.#clock.monotonicMs();
         const written = await store.write(key, body, options);
-        this.#heard = { storeMs: written.modifiedAt.getTime(), monotonicMs: this.#clock.monotonicMs() };
+        const monotonicMs = this.#clock.monotonicMs();
+        if (monotonicMs - sentMs <= ANSWER_MS_MAX)
+          this.#heard = { storeMs: written.modifiedAt.getTime(), monotonicMs };
         return written;
       },
     });

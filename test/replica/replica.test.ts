@@ -209,6 +209,35 @@ describe('a destination that fails', () => {
   });
 });
 
+describe('a destination that is back after a long time, and whose chain cannot go on', () => {
+  it('is looked at again at once', async () => {
+    const clock = new FakeClock();
+    await using scene = new ReplicaScene({ clock });
+    await scene.sync();
+    scene.store.fault = () => 'fail';
+    scene.live.insert(1);
+    scene.run();
+    await scene.refresh();
+    for (let second = 0; second < 120; second++) {
+      clock.advance(1_000);
+      await delay(1);
+    }
+    const { primary } = scene;
+    primary.take = () => {
+      Reflect.deleteProperty(primary, 'take');
+      return { kind: 'lost', why: 'for this test' };
+    };
+    scene.store.fault = () => undefined;
+    // The longest wait between two attempts.
+    clock.advance(60_000);
+    await scene.until(
+      'a fresh snapshot',
+      () => scene.facts.filter((fact) => fact === 'snapshot').length === 2,
+    );
+    await scene.assertRestores();
+  });
+});
+
 describe('the end', () => {
   it('ships what is left, and leaves a promise that the chain reaches so far', async () => {
     const store = new MemoryStore();

@@ -86,9 +86,10 @@ export class Candidate {
     const { settings, parts, memory, nextSerial } = this.#tools;
     const { me, about, clock } = parts;
     const nowMs = clock.now();
+    const hasWaited = this.#standby.holder !== undefined;
     const former = reading && record && { record, storedAtMs: reading.storedAtMs };
     return {
-      ...succeed(former, { me, generation, lastNamed: memory.note.generation }),
+      ...succeed(former, { me, hasWaited, generation, lastNamed: memory.note.generation }),
       state: 'held',
       ...me,
       ...about,

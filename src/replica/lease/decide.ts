@@ -42,9 +42,12 @@ export function isOwn({ owner, host, session }: LeaseRecord, me: Identity): bool
  * Whether what the record's holder wrote may be continued as our own history: its holder cannot be alive any more.
  *
  * A restart in the same place is: the lock in the state directory proves that the former process is gone. A state
- * directory that is found on another machine may be a copy, with the original alive, unless its holder has said good-bye.
+ * directory that is found on another machine may be a copy, with the original alive, unless its holder has said good-bye;
+ * and it is one, of a database that went on otherwise, when its holder had to be waited for.
  */
-export function continuesHistory(record: LeaseRecord, me: Identity): boolean {
+export function continuesHistory(record: LeaseRecord, me: Identity, hasWaited: boolean): boolean {
+  if (record.session === me.session) return true;
+  if (hasWaited) return false;
   return isOwn(record, me) || (record.owner === me.owner && record.state === 'released');
 }
 

@@ -9,6 +9,9 @@ import { observationMs } from './validity.ts';
 export type WhyWait = Extract<Verdict, { kind: 'wait' }>['why'];
 type WhyTake = Extract<Verdict, { kind: 'take' }>['why'];
 
+/** What a process sent before it was killed may still arrive: such a change is no sign of life. */
+const LAST_WORDS_MS = 5_000;
+
 /** A value of somebody else that is being watched. */
 interface Watch {
   readonly sinceMs: number;
@@ -36,7 +39,7 @@ export class Standby {
     return this.#holder;
   }
 
-  /** Whether the value has changed since it was seen first: there is somebody alive. */
+  /** Whether the value has changed a while after it was seen first: there is somebody alive. */
   get sawAlive(): boolean {
     return this.#watch?.sawAlive === true;
   }
@@ -60,12 +63,9 @@ export class Standby {
     const before = this.#watch;
     if (before?.version === version) return before;
     const nowMs = this.#parts.clock.monotonicMs();
-    const watch = {
-      sinceMs: before?.sinceMs ?? nowMs,
-      version,
-      versionSinceMs: nowMs,
-      sawAlive: before !== undefined,
-    };
+    const sinceMs = before?.sinceMs ?? nowMs;
+    const sawAlive = before?.sawAlive === true || nowMs - sinceMs >= LAST_WORDS_MS;
+    const watch = { sinceMs, version, versionSinceMs: nowMs, sawAlive };
     this.#watch = watch;
     return watch;
   }

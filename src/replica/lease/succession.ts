@@ -14,6 +14,8 @@ export interface Former {
 /** What a process says of itself when it takes the lease. */
 export interface Claim {
   readonly me: Identity;
+  /** Whether it waited for others before. */
+  readonly hasWaited: boolean;
   /** What it would like to write. */
   readonly generation: Generation;
   /** What it named to the lease last, as its own note remembers. */
@@ -25,23 +27,23 @@ export function succeed(
   former: Former | undefined,
   claim: Claim,
 ): Pick<LeaseRecord, 'epoch' | 'generations' | 'superseded'> {
-  const { generation, me } = claim;
+  const { generation, me, hasWaited } = claim;
   if (former === undefined) return { epoch: 1, generations: [generation], superseded: [] };
   const { record } = former;
   const generations = goesOn(record, claim) ? [generation] : [];
   // What is not gone on with is named as ended, whoever knew of it: a restart must come to the same answer.
   const written = [...record.generations, generation];
   return {
-    epoch: record.epoch + (continuesHistory(record, me) ? 0 : 1),
+    epoch: record.epoch + (continuesHistory(record, me, hasWaited) ? 0 : 1),
     generations,
     superseded: supersede(former, generations, written),
   };
 }
 
 /** What was superseded once stays so, also by a swap of our own whose answer was lost. */
-function goesOn(former: LeaseRecord, { me, generation, lastNamed }: Claim): boolean {
+function goesOn(former: LeaseRecord, { me, hasWaited, generation, lastNamed }: Claim): boolean {
   if (former.superseded.some((one) => one.generation === generation)) return false;
-  return continuesHistory(former, me) || !isKnown(former, generation, lastNamed);
+  return continuesHistory(former, me, hasWaited) || !isKnown(former, generation, lastNamed);
 }
 
 /** Whether `generation` may hold objects that its present owner, or anybody before, took for superseded. */

@@ -69,10 +69,14 @@ describe('whether a lease may be taken', () => {
   });
 
   it('whose history is ours', () => {
-    assert.equal(continuesHistory({ ...other, owner: 'me', host: 'here' }, me), true);
-    assert.equal(continuesHistory({ ...other, owner: 'me' }, me), false);
-    assert.equal(continuesHistory({ ...other, owner: 'me', state: 'released' }, me), true);
-    assert.equal(continuesHistory({ ...other, state: 'released' }, me), false);
+    assert.equal(continuesHistory({ ...other, owner: 'me', host: 'here' }, me, false), true);
+    assert.equal(continuesHistory({ ...other, owner: 'me' }, me, false), false);
+    assert.equal(continuesHistory({ ...other, owner: 'me', state: 'released' }, me, false), true);
+    assert.equal(continuesHistory({ ...other, state: 'released' }, me, false), false);
+    // It lived, with a copy of its own.
+    assert.equal(continuesHistory({ ...other, owner: 'me', state: 'released' }, me, true), false);
+    assert.equal(continuesHistory({ ...other, owner: 'me', host: 'here' }, me, true), false);
+    assert.equal(continuesHistory({ ...other, session: 'mine' }, me, true), true);
   });
 });
 

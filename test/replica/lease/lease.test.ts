@@ -114,8 +114,8 @@ describe('the lease', () => {
     assert.equal(waiting.value, undefined, 'parked while it was looked at');
     await a.lease.release();
     await scene.pass(DURATION_MS);
-    // A holder that said good-bye is gone for sure.
-    assert.equal(waiting.value, 'go-on');
+    // Its database went on beside this one.
+    assert.equal(waiting.value, 'begin-anew');
     await copy.lease.release();
   });
 

@@ -92,6 +92,42 @@ describe('the lease', () => {
     await a.lease.release();
   });
 
+  it('released by the original of a copied state directory: its history goes on only where nobody lived beside it', async () => {
+    for (const copied of ['before', 'after'] as const) {
+      using scene = new LeaseScene();
+      const original = scene.writer('a');
+      assert.equal(await original.lease.hold(G1, true), 'go-on');
+      const copy = scene.writer('a', {}, { host: 'elsewhere' });
+      const waiting = copied === 'before' ? watch(copy.lease.hold(G1, true)) : undefined;
+      await scene.pass(3_000);
+      await original.lease.release();
+      const taking = waiting ?? watch(copy.lease.hold(G1, true));
+      await scene.pass(3_000);
+      assert.equal(taking.value, copied === 'before' ? 'begin-anew' : 'go-on');
+      await copy.lease.release();
+    }
+  });
+
+  it('changed by the last words of a process that was killed: nobody is alive for that', async () => {
+    using scene = new LeaseScene();
+    const killed = scene.writer('a');
+    await killed.lease.hold(G1, true);
+    await scene.pass(DURATION_MS / 3);
+    const b = scene.writer('b');
+    const waiting = watch(b.lease.hold(G2, true));
+    await scene.pass(2_000);
+    // Its last request was under way, and says that it is idle.
+    const register = openRegister(scene.memory);
+    const reading = await register?.read();
+    const record = reading && decodeLease(reading.bytes);
+    assert.ok(register !== undefined && record !== undefined);
+    await register.swap(reading, encodeLease({ ...record, state: 'parked', serial: record.serial + 1 }));
+    killed.store.fault = () => 'hang';
+    await scene.pass(2 * DURATION_MS);
+    assert.equal(waiting.value, 'go-on');
+    await b.lease.release();
+  });
+
   it('that others take again and again is an error, not an endless try', { timeout: 10_000 }, async () => {
     using scene = new LeaseScene();
     const store = new MoodyStore();

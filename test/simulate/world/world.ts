@@ -587,7 +587,7 @@ function isCaughtUp(host: Host, place: Place): boolean {
 const IDLE_MS = 70_000;
 
 /** After so long nothing is due any more; infinite when something always is. */
-function untilQuietMs({ replica, lease }: DestinationSettings): number {
+function untilQuietMs({ replica, lease, manners }: DestinationSettings): number {
   if (lease?.renew === 'always') return Number.POSITIVE_INFINITY;
   if (replica.retentionMs > 60_000) return Number.POSITIVE_INFINITY;
   const { retentionMs, retentionCheckIntervalMs, snapshotIntervalMs } = replica;
@@ -600,7 +600,9 @@ function untilQuietMs({ replica, lease }: DestinationSettings): number {
     2 * retentionMs +
     snapshotMs +
     4 * retentionCheckIntervalMs +
-    10_000
+    // A request that hung when all became well is given up by then; and now and then one is forty times as slow.
+    30_000 +
+    200 * (manners.latencyMs ?? GOOD_MANNERS.latencyMs)
   );
 }
 
