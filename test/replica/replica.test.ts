@@ -223,17 +223,18 @@ describe('a destination that is back after a long time, and whose chain cannot g
       await delay(1);
     }
     const { primary } = scene;
-    primary.take = () => {
-      Reflect.deleteProperty(primary, 'take');
-      return { kind: 'lost', why: 'for this test' };
+    const take = primary.take.bind(primary);
+    let isLost = true;
+    primary.take = (...call) => {
+      const taken = isLost ? ({ kind: 'lost', why: 'for this test' } as const) : take(...call);
+      isLost = false;
+      return taken;
     };
     scene.store.fault = () => undefined;
     // The longest wait between two attempts.
     clock.advance(60_000);
-    await scene.until(
-      'a fresh snapshot',
-      () => scene.facts.filter((fact) => fact === 'snapshot').length === 2,
-    );
+    await scene.until('it has everything', () => scene.replica.isCaughtUp);
+    assert.equal(scene.logger.matching('the chain to this destination is broken').length, 1);
     await scene.assertRestores();
   });
 });
