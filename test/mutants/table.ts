@@ -1656,6 +1656,105 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'snapshot-of-empty-log-continued',
+    breaks: 'a snapshot of a log without frames is continued by any log of that index',
+    file: 'replica/find-position.ts',
+    edits: [
+      {
+        find: 'if (salts === undefined) return isStartOfLogAt(primary, snapshot);',
+        replace: 'if (salts === undefined) return true;',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'replica/log-without-frames.test.ts', only: 'another history leads to' },
+    ],
+  },
+  {
+    name: 'retention-by-own-clock',
+    breaks: 'a clock that runs ahead lets go of what was to be kept',
+    file: 'replica/store-clock.ts',
+    edits: [
+      {
+        find: 'return Math.min(this.#clock.now(), this.#storeNowMs() ?? Number.POSITIVE_INFINITY);',
+        replace: 'return this.#clock.now();',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'replica/retention.test.ts', only: 'goes by the time of the store' }],
+  },
+  {
+    name: 'proof-by-own-clock',
+    breaks: 'what the retention removed counts as damage once the clock is set back',
+    file: 'replica/store-clock.ts',
+    edits: [
+      {
+        find: 'return Math.max(this.#clock.now(), this.#storeNowMs() ?? Number.NEGATIVE_INFINITY);',
+        replace: 'return this.#clock.now();',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'replica/store-clock.test.ts' }],
+  },
+  {
+    name: 'replaced-log-followed',
+    breaks: 'a database that has taken the place of another unseen is mixed with it',
+    file: 'primary/following.ts',
+    edits: [{ find: 'return database.wal.inode !== walInode;', replace: "return walInode === '';" }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/order-of-steps.test.ts',
+        only: 'a log in another file is not the next one',
+      },
+    ],
+  },
+  {
+    name: 'finished-log-not-checked-to-its-end',
+    breaks: 'what was kept of a log is taken although it does not lead to where that log ended',
+    file: 'primary/take.ts',
+    edits: [{ find: '      assertLeadsTo(read.cursor, end);\n', replace: '' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/spool-after-power-cut.test.ts',
+        only: 'do not lead to where the log ended',
+      },
+    ],
+  },
+  {
+    name: 'living-copy-continued',
+    breaks: 'a copy of a state directory goes on with a history that the original wrote meanwhile',
+    file: 'replica/lease/decide.ts',
+    edits: [{ find: '  if (hasWaited) return false;\n', replace: '' }],
+    caughtBy: [{ kind: 'test', file: 'replica/lease/decide.test.ts', only: 'whose history is ours' }],
+  },
+  {
+    name: 'last-words-taken-for-life',
+    breaks: 'the last request of a killed process keeps its successor waiting for ever',
+    file: 'replica/lease/standby.ts',
+    edits: [{ find: 'nowMs - sinceMs >= LAST_WORDS_MS', replace: 'before !== undefined' }],
+    caughtBy: [
+      { kind: 'test', file: 'replica/lease/turning-points.test.ts', only: 'changed by the last words' },
+    ],
+  },
+  {
+    name: 'note-not-checked',
+    breaks: 'a flipped bit in a note of the local state is believed',
+    file: 'base/checked-json.ts',
+    edits: [{ find: 'if (check !== checkOf(fields))', replace: 'if (check === undefined)' }],
+    caughtBy: [
+      { kind: 'test', file: 'base/checked-json.test.ts' },
+      { kind: 'test', file: 'replica/proof-note.test.ts' },
+    ],
+  },
+  {
+    name: 'slow-destination-given-up',
+    breaks: 'a destination that is slow and does not fail loses its chain to a full spool',
+    file: 'primary/consumers.ts',
+    edits: [{ find: 'const PATIENCE_MS = 60_000;', replace: 'const PATIENCE_MS = 3_000;' }],
+    caughtBy: [
+      { kind: 'test', file: 'primary/primary.test.ts', only: 'a full spool drops the slow one only' },
+    ],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {

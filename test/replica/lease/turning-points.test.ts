@@ -122,7 +122,7 @@ describe('the lease', () => {
     const record = reading && decodeLease(reading.bytes);
     assert.ok(register !== undefined && record !== undefined);
     await register.swap(reading, encodeLease({ ...record, state: 'parked', serial: record.serial + 1 }));
-    killed.store.fault = () => 'hang';
+    killed.store.fault = () => 'fail';
     await scene.pass(2 * DURATION_MS);
     assert.equal(waiting.value, 'go-on');
     await b.lease.release();
