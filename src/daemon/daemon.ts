@@ -9,13 +9,13 @@ import { shellWord } from '../base/shell-word.ts';
 import { within } from '../base/within.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import { restoreUrl } from '../config/restore-url.ts';
-import type { Config, DatabaseSettings } from '../config/settings.ts';
+import type { Config, DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { healthAnswer, jsonAnswer, type Routes } from '../server/answers.ts';
 import type { StatusServer } from '../server/http.ts';
 import type { ControlSocket } from '../server/control-socket.ts';
 import { noteControl, openControl } from './control.ts';
-import { compareConfigs, type ConfigChanges } from './config-changes.ts';
+import { type AlteredDatabase, compareConfigs, type ConfigChanges } from './config-changes.ts';
 import { DatabaseRunner } from './database-runner.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
 import type { Refusal } from './replica-runner.ts';
@@ -160,7 +160,8 @@ export class Daemon {
 
   #run(database: RunningDatabase): void {
     const { runner, stop } = database;
-    this.#introduce(runner.settings);
+    const { path, replicas } = runner.settings;
+    this.#introduce(path, replicas);
     database.running = runner.run(stop.signal);
   }
 
@@ -197,7 +198,7 @@ export class Daemon {
   }
 
   /** What somebody who starts this for the first time wants to know. */
-  #introduce({ path, replicas }: DatabaseSettings): void {
+  #introduce(path: string, replicas: readonly ReplicaSettings[]): void {
     for (const { name, destination } of replicas) {
       const url = formatReplicaUrl(destination);
       this.#tools.logger.info('replicating', {
@@ -240,10 +241,7 @@ export class Daemon {
       if (changes.socket) await this.#reopenControl();
       for (const path of changes.removed) await this.#remove(path);
       for (const settings of changes.restarted) await this.#restart(settings);
-      for (const one of changes.altered) {
-        const runner = this.#runners.find(({ settings }) => settings.path === one.settings.path);
-        await runner?.change(one, Math.min(RESTART_BUDGET_MS, next.shutdownTimeoutMs));
-      }
+      for (const one of changes.altered) await this.#alter(one, next.shutdownTimeoutMs);
       for (const settings of changes.added) this.#add(settings);
       return changes;
     });
@@ -295,6 +293,19 @@ export class Daemon {
     this.#metrics.removeDatabase(
       path,
       replicas.map(({ name }) => name),
+    );
+  }
+
+  async #alter(altered: AlteredDatabase, shutdownTimeoutMs: number): Promise<void> {
+    const runner = this.#runners.find(({ settings }) => settings.path === altered.settings.path);
+    if (runner === undefined) return;
+    await runner.change(altered, Math.min(RESTART_BUDGET_MS, shutdownTimeoutMs));
+    const { changed, added } = altered.replicas;
+    const names = new Set([...changed, ...added].map(({ name }) => name));
+    const { path, replicas } = runner.settings;
+    this.#introduce(
+      path,
+      replicas.filter(({ name }) => names.has(name)),
     );
   }
 

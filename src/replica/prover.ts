@@ -9,7 +9,7 @@ import { isRivuletError, type RivuletError } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { readInventory } from '../generations/inventory.ts';
-import { comparePositions, type Position } from '../generations/names.ts';
+import { comparePositions, formatIndex, type Position } from '../generations/names.ts';
 import { formatTime } from '../generations/restore-target.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -179,7 +179,7 @@ export class Prover {
     this.#keep({ broken: { ...broken, heals, healedAtMs: this.#parts.clock.now() } });
     this.#parts.logger.info('a fresh snapshot is stored behind the damage', {
       generation: session.generation,
-      index: session.snapshotIndex,
+      index: formatIndex(session.snapshotIndex),
       intact: chain?.base.entry.key,
     });
   }

@@ -161,6 +161,7 @@ describe('SIGHUP', () => {
     running.process.kill('SIGHUP');
     await reloaded(running, 1);
     assert.match(running.text(), /replicasAdded=1.*replicasRestarted=2|replicasRestarted=2.*replicasAdded=1/);
+    assert.match(running.text(), /replicating .*replica=new .*restoreWith=/);
     const between = await stored();
     await until('it goes on', async () => (await stored()) > between + 10);
 
