@@ -1,24 +1,8 @@
 /** Checkpoints the log that is followed, after everything that somebody still needs of it has been kept. */
-import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/log.ts';
 import type { Following } from './following.ts';
-import type { LogKeeper } from './log-keeper.ts';
-import type { Machine } from './machine.ts';
-import type { PrimaryObserver } from './primary-observer.ts';
-import type { StateStore } from './state-store.ts';
+import type { PrimaryParts } from './primary-parts.ts';
 
-export interface CheckpointParts {
-  /** The database file. */
-  readonly path: string;
-  readonly machine: Machine;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly observer: PrimaryObserver;
-  readonly keeper: LogKeeper;
-  readonly state: StateStore;
-}
-
-export async function checkpointIfDue(following: Following, parts: CheckpointParts): Promise<void> {
+export async function checkpointIfDue(following: Following, parts: PrimaryParts): Promise<void> {
   const { tail, checkpoints } = following;
   const { keeper, clock } = parts;
   const facts = {
@@ -29,7 +13,7 @@ export async function checkpointIfDue(following: Following, parts: CheckpointPar
 }
 
 /** Checkpoints as far as others let it, due or not; the observer is told how long that took. */
-export async function checkpointNow(following: Following, parts: CheckpointParts): Promise<void> {
+export async function checkpointNow(following: Following, parts: PrimaryParts): Promise<void> {
   const { tail, checkpoints, database } = following;
   const { clock, observer, keeper } = parts;
   const startedMs = clock.monotonicMs();
@@ -51,7 +35,7 @@ export async function checkpointNow(following: Following, parts: CheckpointParts
 }
 
 /** What is written down here, under the write lock, lets the next run prove where this log ended. */
-function captureAndSave(following: Following, { keeper, state }: CheckpointParts): boolean {
+function captureAndSave(following: Following, { keeper, state }: PrimaryParts): boolean {
   const isSafe = keeper.captureNow(following.database, following.tail);
   state.saveIfPossible(following, { durable: false });
   return isSafe;

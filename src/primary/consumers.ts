@@ -47,7 +47,7 @@ export class Consumers {
 
   /** Whether the slowest may be waited for: it does not fail, and has not been silent for long. */
   isSlowestWell(nowMs: number): boolean {
-    return this.slowestNames().every((name) => nowMs - (this.#all.get(name)?.wellMs ?? nowMs) < PATIENCE_MS);
+    return this.#slowest().every(([, { wellMs }]) => nowMs - wellMs < PATIENCE_MS);
   }
 
   /** The destination starts anew with a snapshot and needs nothing of what is there now. */
@@ -70,10 +70,12 @@ export class Consumers {
 
   /** Those that are furthest behind. */
   slowestNames(): string[] {
+    return this.#slowest().map(([name]) => name);
+  }
+
+  #slowest(): [string, Consumer][] {
     const least = this.slowest();
     if (least === undefined) return [];
-    return [...this.#all]
-      .filter(([, { position }]) => comparePositions(position, least) === 0)
-      .map(([name]) => name);
+    return [...this.#all].filter(([, { position }]) => comparePositions(position, least) === 0);
   }
 }

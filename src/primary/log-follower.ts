@@ -3,9 +3,7 @@
  * the next: a generation goes on as long as it is proven that nothing was missed (`begin.ts` at the start, `following.ts`
  * from log to log), and a new one begins where it is not. Not to be called while another call of it is under way.
  */
-import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
 import { formatGeneration, formatPosition, type Generation } from '../generations/names.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { compareWithState, shortenLog } from './begin.ts';
@@ -13,28 +11,17 @@ import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
 import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
-import type { LogKeeper } from './log-keeper.ts';
 import type { LogTail } from './log-tail.ts';
-import type { Machine } from './machine.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
-import type { PrimaryObserver } from './primary-observer.ts';
+import type { PrimaryParts } from './primary-parts.ts';
 import { logEndOf } from './resume-point.ts';
-import type { StateStore } from './state-store.ts';
 
-export interface LogFollowerParts {
-  /** The database file. */
-  readonly path: string;
+export interface LogFollowerParts extends PrimaryParts {
   /** How long opening may wait for a SQLite lock. */
   readonly busyTimeoutMs: number;
   readonly checkpoint: CheckpointSettings;
   /** Names of all destinations; what an earlier run kept for others is let go. */
   readonly destinations: ReadonlySet<string>;
-  readonly machine: Machine;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly observer: PrimaryObserver;
-  readonly keeper: LogKeeper;
-  readonly state: StateStore;
 }
 
 /** SQLite removes a log only when the last connection closes, and this process has some. */

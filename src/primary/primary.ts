@@ -14,7 +14,7 @@ import { Mutex } from '../base/mutex.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import type { Generation, Position } from '../generations/names.ts';
 import { type Checksum, checksumsEqual } from '../wal/checksum.ts';
-import { checkpointIfDue, checkpointNow, type CheckpointParts } from './checkpoint.ts';
+import { checkpointIfDue, checkpointNow } from './checkpoint.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import type { Cursor } from './cursor.ts';
 import { type Following, placeOf } from './following.ts';
@@ -25,6 +25,7 @@ import { LogKeeper } from './log-keeper.ts';
 import { type LogPin, logPin } from './log-pin.ts';
 import { type Machine, systemMachine } from './machine.ts';
 import type { PrimaryObserver } from './primary-observer.ts';
+import type { PrimaryParts } from './primary-parts.ts';
 import { resumeAfterSegment, resumeAtLogEnd, resumeAtLogStart } from './resume.ts';
 import type { LogEnd } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
@@ -57,7 +58,7 @@ export type PrimaryStatus = 'waiting' | 'following';
 
 export class Primary {
   readonly settings: PrimarySettings;
-  readonly #parts: CheckpointParts;
+  readonly #parts: PrimaryParts;
   readonly #keeper: LogKeeper;
   readonly #follower: LogFollower;
   readonly #snapshots: Snapshots;

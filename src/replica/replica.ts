@@ -6,6 +6,7 @@
  *
  * Whatever fails is tried again with growing waits, for ever; the database and other destinations never notice.
  */
+import { abortAfter } from '../base/abort-after.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import { type Files, systemFiles } from '../base/files.ts';
@@ -199,9 +200,9 @@ export class Replica {
     // `mode: on` at a store that cannot do it.
     if (isRivuletError(error, 'CONFIG_INVALID') && lease?.status.phase === 'none') throw error;
     // The destination works: it gets a fresh snapshot at once, however long it was away before.
-    const isNewlyBroken = isRivuletError(error, 'CHAIN_BROKEN') && !this.#isChainBroken;
+    const wasBroken = this.#isChainBroken;
     this.#isChainBroken = isRivuletError(error, 'CHAIN_BROKEN');
-    if (isNewlyBroken) return;
+    if (this.#isChainBroken && !wasBroken) return;
     await this.#afterFailure(error, signal);
   }
 
@@ -360,16 +361,11 @@ export class Replica {
    */
   async finish(deadlineMs: number): Promise<void> {
     const { clock } = this.#parts;
-    const done = new AbortController();
-    const late = new AbortController();
-    void clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), done.signal).then(
-      () => late.abort(new RivuletError('CANCELLED', 'the time for the last changes is over')),
-      () => undefined,
-    );
+    const tooLate = new RivuletError('CANCELLED', 'the time for the last changes is over');
     try {
-      await this.#finishBefore(late.signal);
+      const leftMs = deadlineMs - clock.monotonicMs();
+      await abortAfter(clock, leftMs, async (late) => this.#finishBefore(late), tooLate);
     } finally {
-      done.abort();
       await this.letGo();
     }
   }

@@ -1,28 +1,15 @@
 /** What a destination got before the power was cut, and the disk did not. */
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import type { LiveDatabase } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
-
-/** What is on the disk for sure; the function brings it back. */
-function synced({ path, scratch }: LiveDatabase): () => void {
-  const kept = [path, `${path}-wal`].map((name) => ({ name, bytes: readFileSync(name) }));
-  cpSync(`${path}-meta`, scratch.file('kept-meta'), { recursive: true });
-  return () => {
-    // In place: it is the same file.
-    for (const { name, bytes } of kept) writeFileSync(name, bytes);
-    rmSync(`${path}-shm`, { force: true });
-    cpSync(scratch.file('kept-meta'), `${path}-meta`, { recursive: true });
-  };
-}
+import { noteFiles } from '../support/turn-back.ts';
 
 /** The snapshot stands behind commits that have not been synced; nothing of the log gets there. */
 async function storeSnapshotAlone(scene: ReplicaScene): Promise<() => void> {
   scene.live.insert(3, 3000);
   await scene.refresh();
-  const comeBack = synced(scene.live);
+  const comeBack = noteFiles(scene.live);
   scene.live.exec("UPDATE t SET body = 'what will be lost' WHERE id = 1");
   scene.store.fault = ({ kind, key }) => (kind === 'write' && key.includes('/wal/') ? 'fail' : undefined);
   await assert.rejects(scene.sync(), { code: 'STORAGE_FAILED' });
@@ -45,7 +32,7 @@ describe('a segment of frames that others have replaced', () => {
       scene.live.exec(`UPDATE t SET body = 'changed' || randomblob(1000) WHERE id = ${id}`);
     scene.live.insert(8, 3000);
     await scene.sync();
-    const comeBack = synced(scene.live);
+    const comeBack = noteFiles(scene.live);
     change(1);
     await scene.sync();
     const { position } = scene.primary;

@@ -3,12 +3,11 @@
  * as a position, yet no destination will ever have an object of it before the next commit.
  */
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { ReplicaSettings } from '../../src/replica/replica.ts';
-import type { LiveDatabase } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
+import { noteFiles } from '../support/turn-back.ts';
 
 const HEADER_BYTES = 32;
 /** What waits for ever shall not hold up the tests. */
@@ -82,18 +81,6 @@ describe('while the log holds nothing but its header', () => {
   });
 });
 
-/** Whoever runs in a virtual machine may be put back to an earlier moment; the function does it. */
-function checkpointOf({ path, scratch }: LiveDatabase): () => void {
-  const kept = [path, `${path}-wal`].map((name) => ({ name, bytes: readFileSync(name) }));
-  cpSync(`${path}-meta`, scratch.file('kept-meta'), { recursive: true });
-  return () => {
-    // In place: it is the same file.
-    for (const { name, bytes } of kept) writeFileSync(name, bytes);
-    rmSync(`${path}-shm`, { force: true });
-    cpSync(scratch.file('kept-meta'), `${path}-meta`, { recursive: true });
-  };
-}
-
 describe('a snapshot of a log that held nothing but its header, and nothing behind it', () => {
   it('is continued after a restart', async () => {
     await using scene = await openScene({ snapshotIntervalMs: 1 });
@@ -112,7 +99,7 @@ describe('a snapshot of a log that held nothing but its header, and nothing behi
     const store = new MemoryStore();
     let comeBack = (): void => undefined;
     const keep = async ({ live }: ReplicaScene): Promise<void> => {
-      comeBack = checkpointOf(live);
+      comeBack = noteFiles(live);
     };
     await using scene = await openScene({ snapshotIntervalMs: 1 }, keep, store);
     await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));

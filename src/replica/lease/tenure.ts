@@ -4,6 +4,7 @@
  *
  *     held <--> parked        held, parked --> lost | released
  */
+import { abortAfter } from '../../base/abort-after.ts';
 import type { Clock } from '../../base/clock.ts';
 import { isRivuletError, type RivuletError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -144,25 +145,16 @@ export class Tenure {
   async release(): Promise<void> {
     this.#renewer.stop();
     if (this.isOver) return;
+    const { clock, mutex, logger } = this.#parts;
     try {
-      await this.#within(RELEASE_MS, async (late) =>
-        this.#parts.mutex.run(async () => this.#write('released', late)),
+      await abortAfter(clock, RELEASE_MS, async (late) =>
+        mutex.run(async () => this.#write('released', late)),
       );
     } catch (error) {
-      this.#parts.logger.debug('the lease could not be released; it expires by itself', { error });
+      logger.debug('the lease could not be released; it expires by itself', { error });
     }
     if (this.#state !== 'lost') this.#state = 'released';
     this.#renewer.stop();
-  }
-
-  async #within(ms: number, work: (late: AbortSignal) => Promise<void>): Promise<void> {
-    const done = new AbortController();
-    const late = new AbortController();
-    void this.#parts.clock.sleep(ms, done.signal).then(
-      () => late.abort(),
-      () => undefined,
-    );
-    await work(late.signal).finally(() => done.abort());
   }
 
   #isGood(): boolean {
