@@ -9,7 +9,7 @@ export type Checksum = readonly [number, number];
 export const CHECKSUM_START: Checksum = [0, 0];
 
 /** True on machines whose words lie in memory with the low byte first; typed arrays show that order. */
-const LITTLE_ENDIAN_MACHINE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+export const LITTLE_ENDIAN_MACHINE: boolean = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 function sumWords(seed: Checksum, words: Uint32Array): Checksum {
   let s0 = seed[0] | 0;
