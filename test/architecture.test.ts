@@ -109,3 +109,23 @@ test('imports of our own files carry their .ts ending', () => {
     [],
   );
 });
+
+/** Who may write to a terminal without having it made visible: the sink itself, and terminal codes of our own. */
+const WRITES_CODES = [
+  'cli/command-logger.ts',
+  'cli/command.ts',
+  'cli/commands/status.ts',
+  'cli/restore/progress-bar.ts',
+  'cli/screen.ts',
+];
+/** The program's entry, which writes before anything else is loaded, and a helper that answers to its parent. */
+const USES_STREAMS = ['cli/main.ts', 'credentials/hsm-request.ts'];
+
+test('text reaches a terminal through one place only', () => {
+  const withText = (pattern: RegExp): string[] =>
+    sourceFiles()
+      .filter((file) => pattern.test(readFileSync(join(ROOT, 'src', file), 'utf8')))
+      .sort();
+  assert.deepEqual(withText(/\bwriteCodes\b/), WRITES_CODES);
+  assert.deepEqual(withText(/\bprocess\.(?:stdout|stderr)\.write\b|\bconsole\.\w+\(/), USES_STREAMS);
+});

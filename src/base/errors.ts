@@ -1,6 +1,10 @@
+import { visibleText } from './visible-text.ts';
+
 /**
  * The one error class that people see. A `RivuletError` says what was wrong, what was expected and what to do,
  * and carries a stable code that scripts and documentation can rely on. Anything else that is thrown is a bug.
+ *
+ * Message and hint may quote what others wrote: both are made visible and bounded here, so that no caller can forget it.
  */
 export class RivuletError extends Error {
   override readonly name = 'RivuletError';
@@ -14,13 +18,27 @@ export class RivuletError extends Error {
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; hint?: string; details?: Record<string, unknown> } = {},
+    options: {
+      cause?: unknown;
+      hint?: string;
+      details?: Record<string, unknown>;
+      /** The message has line breaks of its own; each of its lines is made visible by itself. */
+      isMultiline?: boolean;
+    } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const shown = options.isMultiline === true ? visibleEachLine(message) : visibleText(message);
+    super(shown, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.hint = options.hint;
+    this.hint = options.hint === undefined ? undefined : visibleText(options.hint);
     this.details = options.details ?? {};
   }
+}
+
+function visibleEachLine(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => visibleText(line))
+    .join('\n');
 }
 
 /** Every code there is, with the meaning that `docs/errors.md` repeats. */

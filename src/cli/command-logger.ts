@@ -11,7 +11,8 @@ export async function commandLogger(
     level,
     type: flags.boolean('json') ? 'json' : 'text',
     stderr: true,
-    write: (line) => void stderr.write(line),
-    isTerminal: stderr.isTTY === true,
+    // Its lines have colours, and everything else in them was made visible.
+    write: (line) => void stderr.writeCodes(line),
+    isTerminal: stderr.isTTY,
   });
 }

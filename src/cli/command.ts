@@ -39,11 +39,15 @@ export interface Command {
   run(context: CommandContext): Promise<number>;
 }
 
-/** Where text goes: a stream of the process, or a test's memory. */
+/** Where text goes; `screenOn` makes it. */
 export interface Output {
+  /** All but line breaks is shown, whatever it is. */
   write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
+  /** As it is: for terminal codes of our own, and for lines in which everything was made visible before. */
+  writeCodes(text: string): unknown;
+  readonly isTTY: boolean;
+  /** Undefined where it is no terminal. */
+  readonly columns: number | undefined;
 }
 
 /** All that a command may know about the world. */

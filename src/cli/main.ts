@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { forgetOwnVariables } from './own-variables.ts';
 import { checkRuntime } from './runtime-check.ts';
 import { isRivuletError } from '../base/errors.ts';
+import { visibleText } from '../base/visible-text.ts';
 
 /** 128 + SIGPIPE: nobody reads our output any more, as in `rivulet wal DB | head`. */
 const EXIT_READER_GONE = 141;
@@ -44,7 +45,7 @@ const NOTHING_TO_TELL = new Set(['MetadataLookupWarning']);
 forgetOwnVariables(process.env);
 process.removeAllListeners('warning');
 process.on('warning', ({ name, message }) => {
-  if (!NOTHING_TO_TELL.has(name)) process.stderr.write(`rivulet: ${name}: ${message}\n`);
+  if (!NOTHING_TO_TELL.has(name)) process.stderr.write(`rivulet: ${visibleText(`${name}: ${message}`)}\n`);
 });
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,3 +1,4 @@
+import { visibleText } from '../base/visible-text.ts';
 import type { Output } from './command.ts';
 
 /** One column of a listing: its header, and the cell of a row. */
@@ -12,7 +13,7 @@ const PADDING = 2;
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const lines = [
     columns.map(({ header }) => header),
-    ...rows.map((row) => columns.map((column) => column.cell(row))),
+    ...rows.map((row) => columns.map((column) => visibleText(column.cell(row)))),
   ];
   const widths = columns.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ''))));
   return lines.map((line) => `${padded(line, widths)}\n`).join('');

@@ -1,4 +1,5 @@
 import { isRivuletError, messageOf } from '../base/errors.ts';
+import { visibleText } from '../base/visible-text.ts';
 import type { Output } from './command.ts';
 
 /**
@@ -12,13 +13,21 @@ export function writeError(output: Output, error: unknown, asJson: boolean): voi
   }
   if (!isRivuletError(error)) {
     const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    output.write(`rivulet: unexpected error; this is a bug, please report it\n${trace}\n`);
+    output.write(`rivulet: unexpected error; this is a bug, please report it\n${indented(trace)}\n`);
     return;
   }
   // What is wrong with a command line is all said; there is nothing to look up.
   const code = error.code === 'USAGE' ? '' : ` [${error.code}]`;
   output.write(`rivulet: ${error.message}${code}\n`);
   if (error.hint !== undefined) output.write(`  hint: ${error.hint}\n`);
+}
+
+/** What the error quotes may have line breaks: no line of it can pass for one of ours. */
+function indented(trace: string): string {
+  return trace
+    .split('\n')
+    .map((line) => `  ${visibleText(line)}`)
+    .join('\n');
 }
 
 function describe(error: unknown): Record<string, unknown> {

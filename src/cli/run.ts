@@ -2,19 +2,21 @@
 import { systemClock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { suggest } from '../base/suggest.ts';
-import type { Command, CommandContext, Output } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
 import { COMMAND_NAMES, loadCommand } from './commands.ts';
 import { EXIT_FAILED, EXIT_FINAL_SYNC_FAILED, EXIT_OK, exitCodeOfSignal } from './exit-codes.ts';
 import { isFlag, parseLine } from './flags.ts';
 import type { ParsedLine } from './flags.ts';
 import { formatCommandHelp, formatOverview } from './help.ts';
 import { writeError } from './report-error.ts';
+import { screenOn } from './screen.ts';
+import type { TextStream } from './screen.ts';
 import { watchSignals } from './signals.ts';
 import type { SignalWatch } from './signals.ts';
 
 export interface World {
-  readonly stdout: Output;
-  readonly stderr: Output;
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -29,7 +31,7 @@ export async function runCommandLine(words: readonly string[], world: World = pr
     return await dispatch(words, world, signals);
   } catch (error) {
     writeError(
-      world.stderr,
+      screenOn(world.stderr),
       error,
       words.some((word) => JSON_FLAG.test(word)),
     );
@@ -48,8 +50,8 @@ async function dispatch(words: readonly string[], world: World, signals: SignalW
   const context: CommandContext = {
     flags: line.flags,
     arguments: line.positionals,
-    stdout: world.stdout,
-    stderr: world.stderr,
+    stdout: screenOn(world.stdout),
+    stderr: screenOn(world.stderr),
     env: world.env,
     clock: systemClock,
     signals,
@@ -107,7 +109,7 @@ async function showHelp(words: readonly string[], world: World): Promise<number>
   if (surplus !== undefined) {
     throw new RivuletError('USAGE', `help takes one command, not also "${surplus}"`);
   }
-  world.stdout.write(
+  screenOn(world.stdout).write(
     name === undefined ? await formatOverview() : formatCommandHelp(await findCommand(name)),
   );
   return EXIT_OK;

@@ -1,5 +1,6 @@
-import { stringify } from 'yaml';
+import { Document, visit } from 'yaml';
 
+import { isVisible, visibleLines } from '../base/visible-text.ts';
 import type { KeySpec, KeySpecs, ScalarKind } from './key-spec.ts';
 import { SCALAR_KINDS } from './scalar-kinds.ts';
 import type { ScalarKindRules } from './scalar-kinds.ts';
@@ -37,7 +38,14 @@ export function effectiveConfig(config: Config): FileSection {
 
 /** The same as YAML. Without secrets in it, the text loads to the same configuration again. */
 export function effectiveConfigYaml(config: Config): string {
-  return stringify(escapeDollars(effectiveConfig(config)), { lineWidth: 0 });
+  const document = new Document(escapeDollars(effectiveConfig(config)));
+  // Only between double quotes can a character be written as an escape.
+  visit(document, {
+    Scalar: (_key, node) => {
+      if (typeof node.value === 'string' && !isVisible(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return visibleLines(document.toString({ lineWidth: 0 }));
 }
 
 function databaseSection(database: DatabaseSettings): FileSection {

@@ -1,4 +1,5 @@
 import { RivuletError } from '../base/errors.ts';
+import { visibleText } from '../base/visible-text.ts';
 
 /** Something wrong in a configuration file, and where. Lines and columns start at 1. */
 export interface Problem {
@@ -16,7 +17,7 @@ const SHOWN_MAX = 20;
 /** `file:line:column: path: message`, which editors and terminals can open. */
 export function formatProblem(problem: Problem): string {
   const about = problem.path === '' ? '' : `${problem.path}: `;
-  return `${problem.file}:${problem.line}:${problem.column}: ${about}${problem.message}`;
+  return visibleText(`${problem.file}:${problem.line}:${problem.column}: ${about}${problem.message}`);
 }
 
 /**
@@ -33,5 +34,6 @@ export function configInvalid(problems: readonly Problem[], warnings: readonly P
   return new RivuletError('CONFIG_INVALID', shown.join('\n'), {
     hint: 'Correct the file; docs/configuration.md lists every key.',
     details: { list },
+    isMultiline: true,
   });
 }

@@ -1,4 +1,5 @@
 /** Takes secrets out of texts that others wrote: the error output of a program, the body of a failed answer. */
+import { visibleText } from '../base/visible-text.ts';
 import type { AwsKeys } from '../storage/aws-keys.ts';
 
 const HIDDEN = '[hidden]';
@@ -15,7 +16,7 @@ const RANDOM = /(?=[A-Za-z0-9+/_=-]*\d)(?=[A-Za-z0-9+/_=-]*[A-Za-z])[A-Za-z0-9+_
 export function redact(text: string, secrets: readonly (string | undefined)[] = []): string {
   let clean = hide(text, secrets).replace(PEM, HIDDEN).replace(NAMED, `$1${HIDDEN}`).replace(RANDOM, HIDDEN);
   clean = clean.replace(/\s+/g, ' ').trim();
-  return clean.length <= TEXT_CHARACTERS_MAX ? clean : `${clean.slice(0, TEXT_CHARACTERS_MAX)}...`;
+  return visibleText(clean, TEXT_CHARACTERS_MAX);
 }
 
 /** The same text without any of `secrets`. */

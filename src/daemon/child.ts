@@ -55,7 +55,8 @@ export async function superviseChild(command: string, options: ChildOptions): Pr
   const endWithUs = (): void => kill('SIGTERM');
   process.once('exit', endWithUs);
   void exited.then(() => process.off('exit', endWithUs));
-  options.logger.debug('started the child process', { pid, command, shell: plan.shell });
+  // Arguments may hold a secret.
+  options.logger.debug('started the child process', { pid, program: plan.file, shell: plan.shell });
   return { pid, exited, kill };
 }
 

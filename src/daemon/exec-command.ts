@@ -19,7 +19,8 @@ export function planExec(command: string): ExecCommand {
   if (command.trim() === '') throw new RivuletError('USAGE', '-exec is empty; expected a command');
   const syntax = scan(command);
   if (syntax === 'unclosed') {
-    throw new RivuletError('USAGE', `-exec has a quote that is never closed: ${command}`);
+    // The command is not repeated: its arguments may hold a secret.
+    throw new RivuletError('USAGE', '-exec has a quote that is never closed');
   }
   if (syntax === 'shell') return { file: '/bin/sh', args: ['-c', command], shell: true };
   const [file = '', ...args] = parseArgsStringToArgv(command);

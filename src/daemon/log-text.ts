@@ -1,3 +1,5 @@
+import { isVisible, visibleText } from '../base/visible-text.ts';
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** One message on its way to a line. */
@@ -20,13 +22,14 @@ export function formatTextLine(record: LogRecord, isTerminal: boolean): string {
   const shownLevel = isTerminal ? `\u001B[${COLORS[record.level]}m${level}\u001B[0m` : level;
   const time = isTerminal ? localTime(record.time) : localDateTime(record.time);
   const fields = Object.entries(record.fields).map(([key, value]) => fieldOf(key, value, record.message));
-  return `${time} ${shownLevel} ${oneLine(record.message)}${fields.join('')}\n`;
+  return `${time} ${shownLevel} ${visibleText(record.message)}${fields.join('')}\n`;
 }
 
 /** An error whose message the line says already adds no more than its code. */
 function fieldOf(key: string, value: unknown, message: string): string {
-  if (!isErrorShape(value) || !isSaid(value.message, message)) return ` ${key}=${fieldText(value)}`;
-  return value.code === undefined ? '' : ` ${key}=${fieldText(value.code)}`;
+  if (!isErrorShape(value) || !isSaid(value.message, message))
+    return ` ${visibleText(key)}=${fieldText(value)}`;
+  return value.code === undefined ? '' : ` ${visibleText(key)}=${fieldText(value.code)}`;
 }
 
 /** As the whole line, or as its end behind what it is about. */
@@ -36,8 +39,8 @@ function isSaid(error: string, message: string): boolean {
 
 function fieldText(value: unknown): string {
   const shown = isErrorShape(value) ? errorText(value) : value;
-  if (typeof shown === 'string') return /^[^\s"=\p{Cc}]+$/u.test(shown) ? shown : JSON.stringify(shown);
-  return typeof shown === 'object' && shown !== null ? JSON.stringify(shown) : String(shown);
+  if (typeof shown === 'string' && /^[^\s"=]+$/.test(shown) && isVisible(shown)) return visibleText(shown);
+  return visibleText(JSON.stringify(shown));
 }
 
 /** What `plainValue` made of an error. */
@@ -51,11 +54,6 @@ function errorText(error: { message: string; code?: string }): string {
   return error.code === undefined || error.message.includes(error.code)
     ? error.message
     : `${error.message} (${error.code})`;
-}
-
-/** A message stays one line, and cannot send control sequences to a terminal. */
-function oneLine(message: string): string {
-  return message.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }
 
 function localTime(time: Date): string {

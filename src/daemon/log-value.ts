@@ -11,6 +11,7 @@ export function plainFields(fields: LogFields): Record<string, unknown> {
 
 /** One value as plain JSON: big integers and dates as people write them, an error as its message and code. */
 export function plainValue(value: unknown): unknown {
+  if (typeof value === 'string') return bounded(value);
   if (typeof value === 'bigint') return plainInteger(value);
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (typeof value === 'function' || typeof value === 'symbol') return inspect(value);
@@ -19,6 +20,13 @@ export function plainValue(value: unknown): unknown {
   if (value instanceof Error) return plainError(value);
   if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
   return plainObject(value);
+}
+
+/** A server or a program that says more than this wants to fill the log. */
+const TEXT_LENGTH_MAX = 16 * 1024;
+
+function bounded(text: string): string {
+  return text.length <= TEXT_LENGTH_MAX ? text : `${text.slice(0, TEXT_LENGTH_MAX)}...`;
 }
 
 /** Beyond 2^53 a JSON number would be read back as another one. */

@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 
 import { isRivuletError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/log.ts';
+import { visibleLines } from '../base/visible-text.ts';
 import type { LoggingSettings } from '../config/settings.ts';
 import { formatTextLine } from './log-text.ts';
 import type { LogLevel, LogRecord } from './log-text.ts';
@@ -75,7 +76,8 @@ async function jsonSink(write: (line: string) => void): Promise<Sink> {
   const { pino } = await import('pino');
   const logger = pino(
     { level: 'debug', base: null, timestamp: false, formatters: { level: (level) => ({ level }) } },
-    { write },
+    // Line by line the same JSON, without what a terminal or an editor acts upon.
+    { write: (line: string) => write(visibleLines(line)) },
   );
   return ({ level, time, message, fields }) => {
     logger[level]({ time: time.toISOString(), ...withoutReserved(fields) }, message);

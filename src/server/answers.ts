@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { messageOf } from '../base/errors.ts';
+import { visibleLines, visibleText } from '../base/visible-text.ts';
 
 export interface Answer {
   readonly status: number;
@@ -25,7 +26,7 @@ export async function respond(
   routes: Routes,
 ): Promise<void> {
   const { status, contentType, body } = await answerTo(request, routes).catch((error: unknown): Answer =>
-    plainAnswer(500, `${messageOf(error)}\n`),
+    plainAnswer(500, `${visibleText(messageOf(error))}\n`),
   );
   response.writeHead(status, {
     'content-type': contentType,
@@ -47,7 +48,7 @@ export function plainAnswer(status: number, body: string): Answer {
 }
 
 export function jsonAnswer(status: number, value: unknown): Answer {
-  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+  return { status, contentType: 'application/json', body: `${visibleLines(JSON.stringify(value))}\n` };
 }
 
 export function healthAnswer(health: Health): Answer {

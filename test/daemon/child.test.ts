@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { silentLogger } from '../../src/base/log.ts';
+import { createLogger } from '../../src/daemon/logging.ts';
 import { exitCodeOfChild, superviseChild } from '../../src/daemon/child.ts';
 import type { SupervisedChild } from '../../src/daemon/child.ts';
 
@@ -49,6 +50,29 @@ describe('a supervised child', () => {
     assert.deepEqual([own, exitCodeOfChild(own)], [{ code: 7, signal: null }, 7]);
     const killed = await (await start(`sh -c 'kill -KILL $$'`)).exited;
     assert.deepEqual([killed, exitCodeOfChild(killed)], [{ code: null, signal: 'SIGKILL' }, 137]);
+  });
+
+  test('is logged by the name of its program: arguments may hold a secret', async () => {
+    for (const [command, program] of [
+      ['sh -c "true TOP-SECRET"', 'sh'],
+      ['TOKEN=TOP-SECRET true', '/bin/sh'],
+    ] as const) {
+      const lines: string[] = [];
+      const logger = await createLogger({
+        level: 'debug',
+        type: 'text',
+        stderr: false,
+        isTerminal: false,
+        write: (line) => void lines.push(line),
+      });
+      await (
+        await superviseChild(command, { logger, stdio: 'ignore' })
+      ).exited;
+      const text = lines.join('');
+      assert.match(text, new RegExp(`program=${program} `));
+      assert.doesNotMatch(text, /SECRET/);
+    }
+    await assert.rejects(start('sh -c "TOP-SECRET'), (error: Error) => !error.message.includes('SECRET'));
   });
 
   test('runs every part of a shell command', async () => {

@@ -4,6 +4,7 @@ import { isUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
 import { RivuletError } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { EXIT_FAILED, EXIT_OK } from '../exit-codes.ts';
 import { count, writeJson } from '../output.ts';
@@ -61,7 +62,7 @@ async function run(context: CommandContext): Promise<number> {
   for await (const finding of findingsOf(context, what)) {
     findings.push(finding);
     if (isJson) continue;
-    if (finding.subject !== subject) context.stdout.write(`${finding.subject}\n`);
+    if (finding.subject !== subject) context.stdout.write(`${visibleText(finding.subject)}\n`);
     subject = finding.subject;
     // What fails for one reason at several steps is advised upon once.
     const isKnown = finding.hint !== undefined && hints.has(`${subject}\n${finding.hint}`);
@@ -155,8 +156,8 @@ const MARKS: Readonly<Record<Verdict, string>> = {
 function formatFinding({ step, verdict, detail, hint, code, elapsedMs }: Finding): string {
   const time = elapsedMs === undefined || verdict === 'skipped' ? '' : ` (${elapsedMs} ms)`;
   const reason = code === undefined ? '' : ` [${code}]`;
-  const advice = hint === undefined ? '' : `           hint: ${hint}\n`;
-  return `  ${MARKS[verdict]}  ${step}: ${detail}${reason}${time}\n${advice}`;
+  const advice = hint === undefined ? '' : `           hint: ${visibleText(hint)}\n`;
+  return `  ${MARKS[verdict]}  ${step}: ${visibleText(detail)}${reason}${time}\n${advice}`;
 }
 
 function summary(failed: number, warnings: number): string {

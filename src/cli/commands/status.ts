@@ -57,7 +57,7 @@ async function run(context: CommandContext): Promise<number> {
   const { graceful } = context.signals;
   let code = EXIT_OK;
   while (!graceful.aborted) {
-    code = await show(context, await look(), context.stdout.isTTY === true ? CLEAR : '');
+    code = await show(context, await look(), context.stdout.isTTY ? CLEAR : '');
     await context.clock.sleep(WATCH_MS, graceful).catch(() => undefined);
   }
   return code;
@@ -111,7 +111,8 @@ async function show(context: CommandContext, found: readonly FoundStatus[], befo
   } else {
     const { formatStatus } = await import('../status/format-status.ts');
     const text = found.length === 0 ? 'no database is configured\n' : found.map(formatStatus).join('\n');
-    context.stdout.write(before + text);
+    context.stdout.writeCodes(before);
+    context.stdout.write(text);
   }
   return codeOf(found);
 }

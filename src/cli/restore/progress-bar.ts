@@ -22,8 +22,8 @@ export function createProgressBar(output: Output, enabled: boolean): ProgressBar
   if (!enabled) return { show: () => undefined, [Symbol.dispose]: () => undefined };
   return {
     show: (progress) =>
-      void output.write(CLEAR_LINE + formatProgress(progress).slice(0, (output.columns ?? 80) - 1)),
-    [Symbol.dispose]: () => void output.write(CLEAR_LINE),
+      void output.writeCodes(CLEAR_LINE + formatProgress(progress).slice(0, (output.columns ?? 80) - 1)),
+    [Symbol.dispose]: () => void output.writeCodes(CLEAR_LINE),
   };
 }
 

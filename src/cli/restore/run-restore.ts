@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../../base/errors.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import { withIdentities } from '../../config/age-section.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
 import type { RestorePlan } from '../../generations/plan-outcome.ts';
@@ -44,7 +45,7 @@ export async function runRestore(context: CommandContext): Promise<number> {
     showPlan(context, planRestore(chosen.inventory, target), chosen, outputPath);
     return EXIT_OK;
   }
-  using bar = createProgressBar(context.stderr, context.stderr.isTTY === true && isQuiet(context));
+  using bar = createProgressBar(context.stderr, context.stderr.isTTY && isQuiet(context));
   const summary = await restore({
     store: chosen.store,
     target,
@@ -86,7 +87,7 @@ function isQuiet({ flags }: CommandContext): boolean {
 
 function skip({ flags, stdout }: CommandContext, reason: string, message: string): number {
   if (flags.boolean('json')) writeJson(stdout, { restored: false, reason });
-  else stdout.write(`${message}\n`);
+  else stdout.write(`${visibleText(message)}\n`);
   return EXIT_OK;
 }
 
@@ -105,12 +106,13 @@ function showPlan(
     return;
   }
   stdout.write(
-    `would restore ${outputPath} from ${from.store.location} (replica ${from.name})\n` +
+    `${visibleText(`would restore ${outputPath} from ${from.store.location} (replica ${from.name})`)}\n` +
       `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${count(plan.segments.length, 'segment')}\n` +
       `  ${count(objects.length, 'object')}, ${formatBytes(bytes)} to fetch\n` +
       `  the state of ${resultingTime}\n`,
   );
-  if (flags.boolean('v')) for (const { key, size } of objects) stdout.write(`  ${key}  ${size}\n`);
+  if (flags.boolean('v'))
+    for (const { key, size } of objects) stdout.write(`  ${visibleText(key)}  ${size}\n`);
 }
 
 function showSummary(
@@ -136,10 +138,11 @@ function showSummary(
   const position =
     done.position === undefined ? formatIndex(done.snapshotIndex) : formatPosition(done.position);
   const proof = done.proven ? 'every byte was checked' : `integrity check: ${done.integrityCheck}`;
-  context.stdout.write(
+  const line =
     `restored ${outputPath} (${formatBytes(done.databaseBytes)}) as of ${resultingTime} from ${from.store.location}: ` +
-      `generation ${done.generation} at ${position}, ${count(done.segments, 'segment')}, ` +
-      `${formatBytes(done.bytesFetched)} in ${(done.elapsedMs / 1000).toFixed(1)} s; ${proof}\n`,
-  );
-  for (const reason of done.unprovenReasons) context.stderr.write(`rivulet: not proven: ${reason}\n`);
+    `generation ${done.generation} at ${position}, ${count(done.segments, 'segment')}, ` +
+    `${formatBytes(done.bytesFetched)} in ${(done.elapsedMs / 1000).toFixed(1)} s; ${proof}`;
+  context.stdout.write(`${visibleText(line)}\n`);
+  for (const reason of done.unprovenReasons)
+    context.stderr.write(`rivulet: not proven: ${visibleText(reason)}\n`);
 }

@@ -1,5 +1,6 @@
 /** The status of a database as people read it: one line for each fact that matters, the rest left out. */
 import type { DatabaseStatus, HealthReason, ReplicaReport } from '../../daemon/database-status.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import { formatPosition } from '../../generations/names.ts';
 import type { LogPin } from '../../primary/log-pin.ts';
 import type { NotedError } from '../../replica/replica-status.ts';
@@ -19,7 +20,7 @@ export function formatStatus(found: FoundStatus): string {
   const own = reasons.filter(({ replica }) => replica === undefined);
   const replicas = status.replicas.map((one) => formatReplica(one, daemon.nowMs, reasons));
   return [
-    `${path}: ${status.state} (process ${daemon.pid}, up ${up})\n`,
+    `${visibleText(`${path}: ${status.state} (process ${daemon.pid}, up ${up})`)}\n`,
     formatFacts('  ', [...reasonFacts(own), ...databaseFacts(status, daemon.nowMs)]),
     ...replicas,
   ].join('');
@@ -34,7 +35,7 @@ function formatAbsent({ path, why, code, hint, lastKnown }: AbsentStatus): strin
   ];
   // A process that cannot be asked may well run.
   const state = code === undefined && hint === undefined ? 'not running' : 'state unknown';
-  return `${path}: ${state}: ${why}\n${formatFacts('  ', facts)}`;
+  return `${visibleText(`${path}: ${state}: ${why}`)}\n${formatFacts('  ', facts)}`;
 }
 
 function databaseFacts(status: DatabaseStatus, nowMs: number): Fact[] {
@@ -61,7 +62,7 @@ function formatReplica(one: ReplicaReport, nowMs: number, reasons: readonly Heal
     ['credentials', credentialsText(one, nowMs)],
     ['proven', provenText(one, nowMs)],
   ];
-  return `  ${one.name}: ${one.state}, ${one.destination}\n${formatFacts('    ', facts)}`;
+  return `  ${visibleText(`${one.name}: ${one.state}, ${one.destination}`)}\n${formatFacts('    ', facts)}`;
 }
 
 function reasonFacts(reasons: readonly HealthReason[]): Fact[] {
@@ -71,7 +72,7 @@ function reasonFacts(reasons: readonly HealthReason[]): Fact[] {
 function formatFacts(indent: string, facts: readonly Fact[]): string {
   return facts
     .filter(([, value]) => value !== undefined)
-    .map(([label, value]) => `${indent}${label.padEnd(LABEL_WIDTH)}${value}\n`)
+    .map(([label, value]) => `${indent}${visibleText(`${label.padEnd(LABEL_WIDTH)}${value}`)}\n`)
     .join('');
 }
 

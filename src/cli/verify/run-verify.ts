@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isRivuletError, RivuletError } from '../../base/errors.ts';
 import { shellWord } from '../../base/shell-word.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import { silentLogger } from '../../base/log.ts';
 import { withIdentities } from '../../config/age-section.ts';
 import { restoreUrl } from '../../config/restore-url.ts';
@@ -162,7 +163,7 @@ async function provePlace(
   { target }: Point,
   inventory: Inventory,
 ): Promise<Proof> {
-  using bar = createProgressBar(stderr, stderr.isTTY === true && !flags.boolean('json'));
+  using bar = createProgressBar(stderr, stderr.isTTY && !flags.boolean('json'));
   await using stack = new AsyncDisposableStack();
   const temporaryPath = flags.boolean('full') ? await makePlace(flags, replica, stack) : undefined;
   try {
@@ -232,8 +233,8 @@ function commandFor(location: string, proof: Proof): string | undefined {
 function formatResult(result: Result): string {
   const { db, replica, location, point, proof } = result;
   const subject = `${db ?? location} (${db === undefined ? replica : `${replica}, ${location}`}), ${point.what}`;
-  return `${result.outcome}: ${subject}\n${detailsOf(result, proof)
-    .map((line) => `  ${line}\n`)
+  return `${visibleText(`${result.outcome}: ${subject}`)}\n${detailsOf(result, proof)
+    .map((line) => `  ${visibleText(line)}\n`)
     .join('')}`;
 }
 

@@ -1,5 +1,6 @@
 /** The errors of a lease; each says who has it. */
 import { RivuletError } from '../../base/errors.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import type { LeaseRecord } from '../../generations/lease-record.ts';
 import { storageFailed } from '../../storage/storage-error.ts';
 
@@ -14,12 +15,16 @@ export interface Holder {
   readonly until: string | undefined;
 }
 
+/** Anybody who may write to the destination chose these texts, so that they are cut to what a real one needs. */
+const HOST_LENGTH_MAX = 255;
+const DATABASE_LENGTH_MAX = 1_024;
+
 export function holderOf(record: LeaseRecord): Holder {
   const { host, pid, database, state } = record;
   return {
-    host,
+    host: visibleText(host, HOST_LENGTH_MAX),
     pid,
-    database,
+    database: visibleText(database, DATABASE_LENGTH_MAX),
     state,
     since: new Date(record.acquiredAtMs).toISOString(),
     until: state === 'held' ? new Date(record.renewedAtMs + record.durationMs).toISOString() : undefined,

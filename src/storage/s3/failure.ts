@@ -44,10 +44,17 @@ export function readFailure(error: unknown): S3Failure {
     code: /^\d*$/.test(code) ? '' : code,
     requestId: metadata.requestId ?? headers['x-amz-request-id'],
     headers,
-    region: headers['x-amz-bucket-region'] ?? text(fields.Region),
+    region: regionName(headers['x-amz-bucket-region']) ?? regionName(fields.Region),
     message: messageOf(error),
     cause: error,
   };
+}
+
+/** As services name regions. What an endpoint sends becomes part of a host name, so anything else is no region. */
+const REGION = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
+
+function regionName(value: unknown): string | undefined {
+  return typeof value === 'string' && REGION.test(value) ? value : undefined;
 }
 
 function text(value: unknown): string | undefined {
@@ -234,7 +241,9 @@ function keyFacts({ code, status }: S3Failure, { areKeysExpired }: FailureMore):
 function hintOf(failure: S3Failure, more: FailureMore): string | undefined {
   const { code, status } = failure;
   const right = otherRegion(failure, more.region);
-  if (right !== undefined) return `The bucket is in ${right}, not in ${more.region}: correct the region.`;
+  // Whoever answers names a region; whether it is the right one, the user knows.
+  if (right !== undefined)
+    return `The endpoint claims that the bucket is in the region "${right}", and was asked for "${more.region}": compare with the region of your bucket, and correct \`region\` or the endpoint.`;
   if (code === 'RequestTimeTooSkewed') return skewHint(failure, more.nowMs);
   if (code.startsWith('KMS')) return KMS_HINT;
   if (more.areKeysExpired && mayBeKeys(failure)) return HINTS['ExpiredToken'];

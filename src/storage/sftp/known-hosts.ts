@@ -16,6 +16,7 @@ export interface KnownHost {
 
 const LINE =
   /^(?:@(?<marker>\S+)\s+)?(?<hosts>\S+)\s+(?<type>[a-z0-9@.-]+)\s+(?<key>[A-Za-z0-9+/]+={0,2})(?:\s|$)/;
+const KEY_TYPE = /^[a-z0-9@.-]+$/i;
 const HASHED = /^\|1\|([A-Za-z0-9+/]+=*)\|([A-Za-z0-9+/]+=*)$/;
 
 /** Every entry of a file. What is no entry (an old format, a comment, damage) is passed over, as ssh does. */
@@ -88,5 +89,7 @@ export function keyTypeOf(key: Buffer): string | undefined {
   if (key.length < 4) return undefined;
   const length = key.readUInt32BE(0);
   if (length === 0 || length > 64 || key.length <= 4 + length) return undefined;
-  return key.toString('latin1', 4, 4 + length);
+  const type = key.toString('latin1', 4, 4 + length);
+  // A server chooses these bytes.
+  return KEY_TYPE.test(type) ? type : undefined;
 }
