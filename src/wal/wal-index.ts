@@ -44,6 +44,7 @@ export interface WalIndex {
   readonly frames: number;
   /** Size of the database in pages; 0 after the recovery of an empty WAL: the size of the file counts then. */
   readonly pageCount: number;
+  /** 0 after the recovery of an empty WAL, until the first commit. */
   readonly pageSizeBytes: number;
   readonly bigEndianChecksum: boolean;
   /** Running checksum behind frame `frames`; of no meaning while that is 0. */
@@ -86,8 +87,11 @@ export function readWalIndex(
   const version = view.getUint32(AT.version, littleEndian);
   if (version !== FORMAT_VERSION) return { kind: 'invalid', why: `format version ${version}` };
   const pageSizeBytes = pageSizeOf(view.getUint16(AT.pageSize, littleEndian));
-  if (!isPageSize(pageSizeBytes)) return { kind: 'invalid', why: `page size ${pageSizeBytes}` };
-  return { kind: 'index', index: decode(view, pageSizeBytes, littleEndian) };
+  const index = decode(view, pageSizeBytes, littleEndian);
+  // A recovery learns the page size from the header of the WAL, which an empty WAL does not have.
+  const isUnknown = pageSizeBytes === 0 && index.frames === 0;
+  if (!isUnknown && !isPageSize(pageSizeBytes)) return { kind: 'invalid', why: `page size ${pageSizeBytes}` };
+  return { kind: 'index', index };
 }
 
 function areCopiesEqual(bytes: Uint8Array): boolean {
