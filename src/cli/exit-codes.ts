@@ -10,7 +10,7 @@
  * | 5       | `replicate` ended because a database or replica stood still, as `on-stall: exit` asks; `status`: something stands still or fails |
  * | 6       | `verify`: broken, an object of a replica is missing or wrong                                          |
  * | 7       | `verify`: inconclusive, nobody can say whether a replica restores                                   |
- * | 128 + n | stopped by signal n before the work was done (130: Ctrl-C), or by a second signal without a clean end |
+ * | 128 + n | stopped by signal n before the work was done (130: Ctrl-C), or by a second signal without a clean end; 137 also: `replicate` killed itself because its main thread hung |
  * | other   | `replicate -exec`: the child's own exit code, as it is; 128 + n when signal n killed the child      |
  *
  * A failed final sync (3) takes precedence over the child's exit code, because it means that data is at risk; refused

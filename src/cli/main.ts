@@ -7,11 +7,15 @@ import { fileURLToPath } from 'node:url';
 
 import { forgetOwnVariables } from './own-variables.ts';
 import { checkRuntime } from './runtime-check.ts';
+import { endProcess } from '../base/end-process.ts';
 import { isRivuletError } from '../base/errors.ts';
 import { visibleText } from '../base/visible-text.ts';
 
 /** 128 + SIGPIPE: nobody reads our output any more, as in `rivulet wal DB | head`. */
 const EXIT_READER_GONE = 141;
+
+/** What is still open when a command is done, such as a connection, closes by itself within this time. */
+const LEFT_OVER_MS = 3_000;
 
 function supported(): boolean {
   try {
@@ -52,4 +56,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(EXIT_READER_GONE);
 });
-process.exitCode = supported() ? await main() : 1;
+const status = supported() ? await main() : 1;
+process.exitCode = status;
+// The command is done. A call that it has given up, and that does not return, would keep the process.
+setTimeout(() => endProcess(status), LEFT_OVER_MS).unref();

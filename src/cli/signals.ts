@@ -5,6 +5,7 @@
  */
 import { isatty } from 'node:tty';
 
+import { endProcess } from '../base/end-process.ts';
 import { RivuletError } from '../base/errors.ts';
 import { exitCodeOfSignal } from './exit-codes.ts';
 
@@ -39,6 +40,13 @@ export interface SignalOptions {
   readonly platform?: NodeJS.Platform;
 }
 
+/** A second signal ends the process also when a thread hangs. */
+const thisProcess: SignalSource = {
+  on: (signal, listener) => process.on(signal, listener),
+  off: (signal, listener) => process.off(signal, listener),
+  exit: endProcess,
+};
+
 const STANDARD_DESCRIPTORS = [0, 1, 2];
 
 /** A terminal that has hung up is one no more. */
@@ -49,7 +57,7 @@ function terminalWatch(): () => boolean {
 
 /** Handles signals from now on, until disposed. */
 export function watchSignals(
-  source: SignalSource = process,
+  source: SignalSource = thisProcess,
   { hasTerminal = terminalWatch(), platform = process.platform }: SignalOptions = {},
 ): SignalWatch & Disposable {
   let reload: (() => void) | undefined;

@@ -6,6 +6,7 @@ import { Mutex } from '../base/mutex.ts';
 import { readVersion } from '../base/program-version.ts';
 import { settleAll } from '../base/settle-all.ts';
 import { shellWord } from '../base/shell-word.ts';
+import { systemHint } from '../base/system-hint.ts';
 import { within } from '../base/within.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import { restoreUrl } from '../config/restore-url.ts';
@@ -18,7 +19,9 @@ import { noteControl, openControl } from './control.ts';
 import { type AlteredDatabase, compareConfigs, type ConfigChanges } from './config-changes.ts';
 import { DatabaseRunner } from './database-runner.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
+import { RESTART_HINT } from './follow-failures.ts';
 import type { Refusal } from './replica-runner.ts';
+import type { Watchdog } from './watchdog.ts';
 
 /** Progress of a shutdown that takes longer is told each so often. */
 const PROGRESS_MS = 2_000;
@@ -32,12 +35,18 @@ const STALL_GAP_FACTOR = 2;
 const RESTART_BUDGET_MS = 10_000;
 /** After the shutdown timeout, what hangs may take so long to let go before it is left behind. */
 const HUNG_GRACE_MS = 2_000;
+/** So long the addresses that are listened on may take to close. */
+const SERVER_CLOSE_MS = 1_000;
+/** What comes after that takes a moment, and longer on a busy machine. Then the process does not end because its main thread hangs. */
+const WATCHDOG_GRACE_MS = 7_000;
 
 export interface DaemonTools {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called when a destination must not be written to and the configuration says to end then. */
   readonly onRefused?: (refusal: Refusal) => void;
+  /** Ends the process when its main thread hangs. */
+  readonly watchdog?: Pick<Watchdog, 'limitHang' | 'limitEnd'>;
 }
 
 interface RunningDatabase {
@@ -59,6 +68,8 @@ export class Daemon {
   readonly #startedAtMs: number;
   #control: ControlSocket | undefined;
   #isHung = false;
+  /** Those that the end has taken on. */
+  readonly #finished = new Set<RunningDatabase>();
 
   constructor(config: Config, tools: DaemonTools) {
     this.#config = config;
@@ -88,6 +99,7 @@ export class Daemon {
    * @throws RivuletError when none can be opened, or when the address for metrics cannot be listened on
    */
   async start(): Promise<void> {
+    this.#limitHang();
     await this.#listen(this.#config.addr);
     try {
       await this.#openAll();
@@ -151,6 +163,16 @@ export class Daemon {
       if (signal.aborted) return;
       for (const runner of this.#runners) runner.watch(lookMs * STALL_GAP_FACTOR);
     }
+  }
+
+  /** Where a stall ends the process, so does a main thread that gets no turn any more: it cannot do that itself. */
+  #limitHang(): void {
+    const strictMs = this.#config.databases.flatMap(({ replicas, monitorIntervalMs }) =>
+      replicas
+        .filter(({ onStall, stallAfterMs }) => onStall === 'exit' && stallAfterMs > 0)
+        .map(({ stallAfterMs }) => stallAfterMs + monitorIntervalMs),
+    );
+    this.#tools.watchdog?.limitHang(Math.min(...strictMs) + this.#config.shutdownTimeoutMs);
   }
 
   #lookMs(): number {
@@ -237,14 +259,25 @@ export class Daemon {
       // A source of credentials may take its time, and what is at hand stays in use meanwhile.
       void this.#reloadKeys();
       this.#config = { ...next, addr: this.#config.addr };
+      this.#limitHang();
       if (changes.addr) await this.#relisten(next.addr);
       if (changes.socket) await this.#reopenControl();
-      for (const path of changes.removed) await this.#remove(path);
-      for (const settings of changes.restarted) await this.#restart(settings);
-      for (const one of changes.altered) await this.#alter(one, next.shutdownTimeoutMs);
-      for (const settings of changes.added) this.#add(settings);
+      for (const step of this.#steps(changes, next)) {
+        // What the end finishes is not to be changed.
+        if (this.#isStopping) break;
+        await step();
+      }
       return changes;
     });
+  }
+
+  #steps(changes: ConfigChanges, next: Config): (() => Promise<void> | void)[] {
+    return [
+      ...changes.removed.map((path) => async () => this.#remove(path)),
+      ...changes.restarted.map((settings) => async () => this.#restart(settings)),
+      ...changes.altered.map((one) => async () => this.#alter(one, next.shutdownTimeoutMs)),
+      ...changes.added.map((settings) => () => this.#add(settings)),
+    ];
   }
 
   /** Tells the metrics how asking for another configuration ended. */
@@ -333,77 +366,101 @@ export class Daemon {
     return found;
   }
 
-  async #end({ runner, stop, running }: RunningDatabase, budgetMs: number): Promise<void> {
+  async #end({ runner, stop }: RunningDatabase, budgetMs: number): Promise<void> {
     stop.abort();
-    await running;
-    await runner.finish(this.#tools.clock.monotonicMs() + budgetMs);
+    await this.#finishOne(runner, this.#tools.clock.monotonicMs() + budgetMs);
   }
 
   // ---- the end -------------------------------------------------------------------------------------------------
 
   /** Ships everything once; a database that fails does not stop the others. @throws the first failure */
   async once(signal: AbortSignal): Promise<void> {
+    this.#limitHang();
+    void this.#watch();
     await settleAll(this.#runners.map(async (runner) => runner.once(signal)));
   }
 
   /**
-   * Stops looking for changes, sends what is left within `shutdown-timeout`, and closes everything.
+   * Stops looking for changes, sends what is left within `shutdown-timeout`, and closes everything. What hangs is left behind a
+   * moment later.
    *
    * @returns how many destinations did not get everything
    */
   async stop(): Promise<number> {
     this.#isStopping = true;
+    const { clock, watchdog } = this.#tools;
+    const { shutdownTimeoutMs } = this.#config;
+    const deadlineMs = clock.monotonicMs() + shutdownTimeoutMs;
+    watchdog?.limitEnd(shutdownTimeoutMs + HUNG_GRACE_MS + SERVER_CLOSE_MS + WATCHDOG_GRACE_MS);
     this.#watching.abort();
-    for (const { stop } of this.#databases) stop.abort();
-    const changed = this.#changing.run(() => undefined);
-    const budgetMs = this.#config.shutdownTimeoutMs + HUNG_GRACE_MS;
-    // What a change is ending may hang; it begins nothing any more.
-    if (!(await within(this.#tools.clock, budgetMs, changed))) this.#leaveBehind();
-    return this.#finish();
+    const progress = this.#tellProgress(deadlineMs);
+    try {
+      const present = this.#finishAll(this.#databases, deadlineMs);
+      // A change of the configuration that is under way may add some. It may hang, and begins nothing any more.
+      const changed = this.#changing.run(() => undefined);
+      if (!(await this.#isDoneBy(deadlineMs + HUNG_GRACE_MS, changed))) this.#leaveBehind(undefined, false);
+      const known = new Set(this.#finished);
+      const added = this.#databases.filter((one) => !known.has(one));
+      return (await present) + (await this.#finishAll(added, deadlineMs));
+    } finally {
+      clearInterval(progress);
+      const closed = Promise.allSettled([this.#server?.close(), this.#control?.close()]);
+      await within(clock, SERVER_CLOSE_MS, closed);
+    }
   }
 
-  #leaveBehind(path?: string): void {
-    this.#isHung = true;
-    this.#tools.logger.error('something hangs and is left behind: not everything may have been stored', {
-      ...(path === undefined ? {} : { db: path }),
-      hint: 'The write-ahead log was kept; the next start continues from there.',
-    });
-  }
-
-  async #finish(): Promise<number> {
-    // A change that was under way may have added some.
-    for (const { stop } of this.#databases) stop.abort();
+  #tellProgress(deadlineMs: number): NodeJS.Timeout {
     const { clock, logger } = this.#tools;
-    const deadlineMs = clock.monotonicMs() + this.#config.shutdownTimeoutMs;
-    const ended = Promise.all(this.#databases.map(async ({ running }) => running));
-    if (!(await within(clock, this.#config.shutdownTimeoutMs, ended))) this.#isHung = true;
-    const progress = setInterval(() => {
+    return setInterval(() => {
       const left = this.status().flatMap(({ replicas }) => replicas.filter(({ lagBytes }) => lagBytes > 0));
       logger.info('still sending the last changes', {
         destinations: left.length,
         bytesLeft: left.reduce((sum, { lagBytes }) => sum + lagBytes, 0),
-        secondsLeft: Math.round((deadlineMs - clock.monotonicMs()) / 1000),
+        secondsLeft: Math.max(0, Math.round((deadlineMs - clock.monotonicMs()) / 1000)),
       });
     }, PROGRESS_MS);
-    try {
-      const failed = await Promise.all(this.#runners.map((runner) => this.#finishOne(runner, deadlineMs)));
-      return failed.reduce((sum, count) => sum + count, 0);
-    } finally {
-      clearInterval(progress);
-      await this.#server?.close();
-      await this.#control?.close();
-    }
+  }
+
+  async #isDoneBy(endMs: number, work: Promise<unknown>): Promise<boolean> {
+    return within(this.#tools.clock, endMs - this.#tools.clock.monotonicMs(), work);
+  }
+
+  /** @returns as `stop` */
+  async #finishAll(databases: readonly RunningDatabase[], deadlineMs: number): Promise<number> {
+    for (const { stop } of databases) stop.abort();
+    for (const one of databases) this.#finished.add(one);
+    const failed = await Promise.all(
+      databases.map(async ({ runner }) => this.#finishOne(runner, deadlineMs)),
+    );
+    return failed.reduce((sum, count) => sum + count, 0);
   }
 
   /** What hangs is left behind. @returns how many of its destinations did not get everything */
   async #finishOne(runner: DatabaseRunner, deadlineMs: number): Promise<number> {
-    const { clock } = this.#tools;
     let failed = runner.settings.replicas.length;
     const finish = async (): Promise<void> => {
-      failed = (await runner.finish(deadlineMs)).length;
+      failed = (await runner.sendRest(deadlineMs)).length;
+      await runner.close().catch((error: unknown) => this.#notClosed(runner.settings.path, error));
     };
-    const isOver = await within(clock, deadlineMs + HUNG_GRACE_MS - clock.monotonicMs(), finish());
-    if (!isOver) this.#leaveBehind(runner.settings.path);
+    const isOver = await this.#isDoneBy(deadlineMs + HUNG_GRACE_MS, finish());
+    if (!isOver) this.#leaveBehind(runner.settings.path, failed === 0);
     return failed;
+  }
+
+  /** What is stored is stored. What the local state lacks, the next start finds out by comparison. */
+  #notClosed(path: string, error: unknown): void {
+    const hint = systemHint(error) ?? RESTART_HINT;
+    this.#tools.logger.error('the database could not be closed in order', { db: path, error, hint });
+  }
+
+  #leaveBehind(path: string | undefined, isStored: boolean): void {
+    this.#isHung = true;
+    const { logger } = this.#tools;
+    const db = path === undefined ? {} : { db: path };
+    if (isStored) logger.warn('shutdown timed out after all changes had been uploaded', db);
+    else {
+      const hint = 'The write-ahead log was kept; the next start continues from there.';
+      logger.error('shutdown timed out; some changes may not have been uploaded', { ...db, hint });
+    }
   }
 }

@@ -32,6 +32,12 @@ export interface RunnerTools {
   readonly onOpened?: (runner: DatabaseRunner) => void;
 }
 
+/** A destination that did not get everything. */
+export interface FailedReplica {
+  readonly name: string;
+  readonly error: unknown;
+}
+
 export class DatabaseRunner {
   #settings: DatabaseSettings;
   /** Names of all destinations; the primary looks at it whenever it opens the database. */
@@ -48,6 +54,8 @@ export class DatabaseRunner {
   #replicas: readonly ReplicaRunner[] = [];
   #looks = 0;
   #lookedAtMs: number | undefined;
+  /** While the database is followed, and when that is over. */
+  #looking: Promise<void> | undefined;
 
   constructor(settings: DatabaseSettings, tools: RunnerTools) {
     const logger = tools.logger.child({ db: settings.path });
@@ -154,7 +162,8 @@ export class DatabaseRunner {
       this.#failures.brokeDown(error);
     }
     // A change that is under way ends what it has begun to end, and begins nothing any more.
-    await this.#changing.run(async () => Promise.all(this.#replicas.map(async ({ running }) => running)));
+    await this.#changing.run(() => undefined);
+    await Promise.all(this.#replicas.map(async ({ running }) => running));
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -162,7 +171,7 @@ export class DatabaseRunner {
     if (primary === undefined) return;
     this.#signal = signal;
     for (const replica of this.#replicas) replica.start(signal);
-    await follow({
+    this.#looking = follow({
       primary,
       clock: this.#tools.clock,
       pollIntervalMs: this.settings.monitorIntervalMs,
@@ -170,6 +179,7 @@ export class DatabaseRunner {
       onSuccess: () => this.#succeeded(),
       signal,
     });
+    await this.#looking;
   }
 
   /** A database that could not be opened at the start is tried again for ever. */
@@ -305,25 +315,28 @@ export class DatabaseRunner {
     if (this.#primary?.status === 'waiting') {
       throw new RivuletError('DB_NOT_FOUND', `the database ${this.settings.path} does not exist`);
     }
-    await settleAll(this.#replicas.map(async ({ replica }) => replica.once(signal)));
+    await settleAll(this.#replicas.map(async (one) => one.once(signal)));
   }
 
   /**
-   * Sends what is left until `deadlineMs` (monotonic), then lets go of everything.
+   * Sends what is left until `deadlineMs` (monotonic). A destination that hangs takes no time from the others.
    *
    * @returns the destinations that did not get everything, with the reason
    */
-  async finish(deadlineMs: number): Promise<readonly { readonly name: string; readonly error: unknown }[]> {
-    const failed: { name: string; error: unknown }[] = [];
+  async sendRest(deadlineMs: number): Promise<readonly FailedReplica[]> {
+    // A change that is under way may begin or end some.
+    await this.#changing.run(() => undefined);
+    const failed: FailedReplica[] = [];
     const finishing = this.#replicas.map(async (one) => {
       await one.finish(deadlineMs).catch((error: unknown) => failed.push({ name: one.settings.name, error }));
     });
     await Promise.all(finishing);
-    await this.close();
     return failed;
   }
 
   async close(): Promise<void> {
+    // A last look would open the database again.
+    await this.#looking?.catch(() => undefined);
     // While the database belongs to this process: a moment later the note may be that of the next one.
     if (this.isOpen) removeDaemonNote(this.settings.metaPath);
     const replicas = this.#replicas;

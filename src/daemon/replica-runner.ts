@@ -4,8 +4,10 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { settleAll } from '../base/settle-all.ts';
+import { within } from '../base/within.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import type { Primary } from '../primary/primary.ts';
+import { finalSyncHint } from '../replica/final-sync-hint.ts';
 import { Replica } from '../replica/replica.ts';
 import type { ReplicaObserver } from '../replica/replica-observer.ts';
 import type { NotedError } from '../replica/replica-status.ts';
@@ -129,6 +131,13 @@ export class ReplicaRunner {
     this.#running = Promise.all([replicating, this.#sweep(stop.signal)]).then(() => undefined);
   }
 
+  /** Ships what is there and does what is due, once. @throws as `Replica.once` does */
+  async once(signal: AbortSignal): Promise<void> {
+    const shipping = this.replica.once(signal);
+    this.#running = shipping.catch(() => undefined);
+    await shipping;
+  }
+
   async #sweep(signal: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
     const logger = this.#logger;
@@ -191,11 +200,22 @@ export class ReplicaRunner {
    */
   async finish(deadlineMs: number): Promise<void> {
     try {
+      await this.#endedBy(deadlineMs);
       await this.replica.finish(this.#isRefused ? this.#parts.clock.monotonicMs() : deadlineMs);
     } catch (error) {
       this.#logger.error(messageOf(error), { error });
       throw error;
     }
+  }
+
+  /** What is under way has until then. @throws RivuletError `FINAL_SYNC_FAILED` when it hangs */
+  async #endedBy(deadlineMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    if (this.#running === undefined) return;
+    if (await within(clock, deadlineMs - clock.monotonicMs(), this.#running)) return;
+    const { location } = this.#opened.store;
+    const message = `not everything was stored at ${location} before the end: a call to it does not return`;
+    throw new RivuletError('FINAL_SYNC_FAILED', message, { hint: finalSyncHint(undefined) });
   }
 
   async close(): Promise<void> {

@@ -8,8 +8,12 @@ import { exitCodeOfChild, type SupervisedChild, superviseChild } from './child.t
 import { Daemon } from './daemon.ts';
 import { assertEncryption } from './encryption.ts';
 import { planExec } from './exec-command.ts';
+import { Watchdog } from './watchdog.ts';
 import { Reloader, type ReloadSource } from './reloader.ts';
 import type { Refusal } from './replica-runner.ts';
+
+/** The application has ended. */
+const NO_CHILD = 0;
 
 export interface ReplicateOptions {
   readonly config: Config;
@@ -61,20 +65,26 @@ export async function runReplicate(options: ReplicateOptions): Promise<Replicate
     refusal ??= first;
     refused.abort(first.error);
   };
-  const daemon = new Daemon(config, { clock, logger, onRefused });
-  if (options.once) return runOnce(daemon, options);
-  const beginReloads = reloadOnRequest(daemon, options);
-  await daemon.start();
+  using watchdog = new Watchdog(config.logging, logger);
+  const daemon = new Daemon(config, { clock, logger, onRefused, watchdog });
+  const toEnd = AbortSignal.any([options.signals.graceful, refused.signal]);
   let childCode: number | undefined;
   let unfinished = 0;
-  try {
-    beginReloads();
-    if (config.exec === undefined) await aborted(AbortSignal.any([options.signals.graceful, refused.signal]));
-    else childCode = await runChild(config.exec, options, refused.signal);
-  } finally {
+  if (options.once) {
+    unfinished = await runOnce(daemon, toEnd, () => isRivuletError(refusal?.error, 'STALLED'));
     if (refusal !== undefined) tellOfRefusal(logger, refusal);
-    logger.info('stopping', { signal: options.signals.received });
-    unfinished = await daemon.stop();
+  } else {
+    const beginReloads = reloadOnRequest(daemon, options);
+    await start(daemon, options, toEnd);
+    try {
+      beginReloads();
+      if (config.exec === undefined || toEnd.aborted) await aborted(toEnd);
+      else childCode = await runChild(config.exec, { ...options, watchdog }, refused.signal);
+    } finally {
+      if (refusal !== undefined) tellOfRefusal(logger, refusal);
+      logger.info('stopping', { signal: options.signals.received });
+      unfinished = await daemon.stop();
+    }
   }
   return {
     childCode,
@@ -120,16 +130,40 @@ function tellOfRefusal(logger: Logger, { db, replica, error }: Refusal): void {
   });
 }
 
-async function runOnce(daemon: Daemon, options: ReplicateOptions): Promise<ReplicateOutcome> {
-  let failure: unknown;
+/** Starts it. One that hangs, and is to end meanwhile, has no longer for it than for the end. @throws as `Daemon.start` does */
+async function start(daemon: Daemon, { clock, config }: ReplicateOptions, toEnd: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const starting = daemon.start();
+  starting.catch(() => undefined);
+  const late = aborted(AbortSignal.any([toEnd, done.signal]))
+    .then(async () => clock.sleep(config.shutdownTimeoutMs, done.signal))
+    .catch(() => undefined);
   try {
-    await daemon.once(options.signals.graceful);
+    await Promise.race([starting, late]);
+  } finally {
+    done.abort();
+  }
+}
+
+/**
+ * @param isOutcome - whether what ended it is an outcome of its own, and no failure
+ * @returns how many destinations did not get everything
+ */
+async function runOnce(daemon: Daemon, toEnd: AbortSignal, isOutcome: () => boolean): Promise<number> {
+  let failure: unknown;
+  const done = new AbortController();
+  // What hangs does not hear of the end.
+  const ended = aborted(AbortSignal.any([toEnd, done.signal])).then(() => toEnd.throwIfAborted());
+  try {
+    await Promise.race([daemon.once(toEnd), ended]);
   } catch (error) {
     failure = error;
+  } finally {
+    done.abort();
   }
   const unfinished = await daemon.stop();
-  if (failure !== undefined) throw unfinished === 0 ? failure : notStored(failure);
-  return { childCode: undefined, unfinished };
+  if (failure !== undefined && !isOutcome()) throw unfinished === 0 ? failure : notStored(failure);
+  return unfinished;
 }
 
 function notStored(cause: unknown): RivuletError {
@@ -149,16 +183,18 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 async function runChild(
   command: string,
-  { signals, logger }: ReplicateOptions,
+  { signals, logger, watchdog }: ReplicateOptions & { readonly watchdog: Watchdog },
   refused: AbortSignal,
 ): Promise<number> {
   const child: SupervisedChild = await superviseChild(command, { logger });
+  watchdog.endsToo(child.pid);
   signals.onForce(() => child.kill('SIGKILL'));
   signals.graceful.addEventListener('abort', () => child.kill(signals.received ?? 'SIGTERM'), { once: true });
   if (signals.graceful.aborted) child.kill(signals.received ?? 'SIGTERM');
   refused.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
   if (refused.aborted) child.kill('SIGTERM');
   const exit = await child.exited;
+  watchdog.endsToo(NO_CHILD);
   const code = exitCodeOfChild(exit);
   logger.info('the application ended', { code, signal: exit.signal });
   return code;

@@ -57,7 +57,8 @@ describe('a database and its replicas', () => {
       ['plain', 'sealed'],
     );
     await runner.once(new AbortController().signal);
-    assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+    assert.deepEqual(await runner.sendRest(systemClock.monotonicMs() + 5_000), []);
+    await runner.close();
   });
 
   it('keeps a replica as it was when it cannot be begun as it is to be', async () => {
@@ -85,7 +86,8 @@ describe('a database and its replicas', () => {
     assert.equal(runner.settings.replicas[0]?.lease.mode, 'on');
     stop.abort();
     await running;
-    assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+    assert.deepEqual(await runner.sendRest(systemClock.monotonicMs() + 5_000), []);
+    await runner.close();
   });
 
   it('says what to do when the file system keeps it from being opened', async () => {
@@ -130,7 +132,8 @@ describe('a database and its replicas', () => {
     stop.abort();
     await running;
     fault.isPlanted = false;
-    assert.deepEqual(await runner.finish(systemClock.monotonicMs() + 5_000), []);
+    assert.deepEqual(await runner.sendRest(systemClock.monotonicMs() + 5_000), []);
+    await runner.close();
   });
 });
 

@@ -11,6 +11,12 @@ export interface Ended {
   readonly err: string;
 }
 
+export interface RunOptions {
+  readonly uid?: number;
+  /** Beside the variables of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export interface Started {
   readonly process: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -23,10 +29,11 @@ export interface Started {
 /** Starts `rivulet WORDS`; with `uid` as that user. */
 export function startRivulet(
   words: readonly string[],
-  options: { readonly uid?: number; readonly patienceMs?: number } = {},
+  options: RunOptions & { readonly patienceMs?: number } = {},
 ): Started {
   const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
-  const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], ...identity });
+  const env = { ...process.env, ...options.env };
+  const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], env, ...identity });
   // One that has not ended by then hangs.
   const late = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? PATIENCE_MS);
   const text = { out: '', err: '' };
@@ -52,9 +59,6 @@ export function startRivulet(
 }
 
 /** Runs `rivulet WORDS` to its end. */
-export async function runRivulet(
-  words: readonly string[],
-  options: { readonly uid?: number } = {},
-): Promise<Ended> {
+export async function runRivulet(words: readonly string[], options: RunOptions = {}): Promise<Ended> {
   return startRivulet(words, options).ended;
 }

@@ -1,4 +1,5 @@
 import type { Command, CommandContext } from '../command.ts';
+import { endProcess } from '../../base/end-process.ts';
 import { isRivuletError } from '../../base/errors.ts';
 import {
   EXIT_CREDENTIALS_REFUSED,
@@ -57,9 +58,6 @@ export const command: Command = {
   run: replicate,
 };
 
-/** Time for the rest of the program to end by itself. */
-const HUNG_MS = 200;
-
 async function replicate(context: CommandContext): Promise<number> {
   const { chooseConfig } = await import('../choose-config.ts');
   const { config, warnings } = await chooseConfig(context);
@@ -81,7 +79,7 @@ async function replicate(context: CommandContext): Promise<number> {
   });
   const code = exitCodeOf(outcome);
   // What hangs keeps the process alive; what it has to say is out.
-  if (outcome.isHung === true) setTimeout(() => process.exit(code), HUNG_MS).unref();
+  if (outcome.isHung === true) endProcess(code);
   return code;
 }
 
