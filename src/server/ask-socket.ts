@@ -5,6 +5,8 @@ import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 
 /** A process that is alive answers at once; one that is stopped or hangs does not. */
 const PATIENCE_MS = 5_000;
+/** For all of an answer: one that comes byte by byte is none of ours. */
+const ANSWER_MS_MAX = 30_000;
 /** Answers are small; more is not from us. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -49,6 +51,8 @@ async function get(socketPath: string, path: string): Promise<string> {
       const hint = 'It is stopped, or hangs: look at it, and restart it.';
       asking.destroy(new RivuletError('STALLED', message, { hint }));
     });
+    const late = setTimeout(() => asking.destroy(new SyntaxError('too slow')), ANSWER_MS_MAX);
+    asking.on('close', () => clearTimeout(late));
     asking.on('error', reject);
     asking.end();
   });

@@ -1,10 +1,11 @@
 /** The same kind of server on a socket file: only who may write to that file can ask, and no port is taken. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
-import { respond, type Routes } from './answers.ts';
+import type { Routes } from './answers.ts';
+import { createBoundedServer } from './bounded-server.ts';
 import { isShortEnough, SOCKET_PATH_BYTES_MAX } from './socket-path.ts';
 
 export interface ControlSocket extends AsyncDisposable {
@@ -33,7 +34,7 @@ export async function startControlSocket({
 }: ControlSocketOptions): Promise<ControlSocket> {
   const isPipe = path.startsWith('\\\\');
   if (!isPipe) await makeRoom(path);
-  const server = createServer((request, response) => void respond(request, response, routes));
+  const server = createBoundedServer(routes);
   await listen(server, path);
   if (!isPipe) chmodSync(path, permissions);
   const close = async (): Promise<void> => {

@@ -1,11 +1,11 @@
 /** `/metrics` for Prometheus and `/healthz` for load balancers and orchestrators. */
-import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import { parseAddress } from '../config/address.ts';
-import { type Health, healthAnswer, respond, type Routes } from './answers.ts';
+import { type Health, healthAnswer, type Routes } from './answers.ts';
+import { createBoundedServer } from './bounded-server.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Without a host only this machine can connect, since metrics tell paths and sizes; `0.0.0.0` opens it to all. */
@@ -27,8 +27,7 @@ export interface StatusServerOptions {
 
 /** Resolves once it listens. Throws `CONFIG_INVALID` when `addr` is malformed or cannot be listened on. */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
-  const routes = routesOf(options);
-  const server = createServer((request, response) => void respond(request, response, routes));
+  const server = createBoundedServer(routesOf(options));
   await listen(server, placeOf(options.addr));
   const { address, port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {
