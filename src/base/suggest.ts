@@ -1,8 +1,12 @@
+const TEXT_LENGTH_MAX = 100;
+
 /**
  * The candidate that somebody who typed `text` most likely meant, or undefined when none is near. Case and the
  * difference between `_` and `-` cost nothing; at most a third of the letters may be wrong.
  */
 export function suggest(text: string, candidates: Iterable<string>): string | undefined {
+  // Nobody mistypes a key of this length, and the work grows with it.
+  if (text.length > TEXT_LENGTH_MAX) return undefined;
   const wanted = normalize(text);
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;

@@ -12,6 +12,12 @@ export interface ChosenConfig {
 
 /** @throws RivuletError `USAGE`, `CONFIG_INVALID`, `CONFIG_NOT_FOUND` */
 export async function chooseConfig(context: CommandContext): Promise<ChosenConfig> {
+  using _unhandled = context.signals.unhandled();
+  return await reloadConfig(context);
+}
+
+/** As `chooseConfig`, while something runs that has to end gracefully. */
+export async function reloadConfig(context: CommandContext): Promise<ChosenConfig> {
   const { flags, env } = context;
   const [databasePath, ...urls] = context.arguments;
   const exec = flags.text('exec');
@@ -27,12 +33,16 @@ export async function chooseConfig(context: CommandContext): Promise<ChosenConfi
   };
 }
 
-async function fromFile({ flags, env }: CommandContext, exec: string | undefined): Promise<ChosenConfig> {
+async function fromFile(
+  { flags, env, signals }: CommandContext,
+  exec: string | undefined,
+): Promise<ChosenConfig> {
   const { loadConfig } = await import('../config/load.ts');
   const { config, warnings } = await loadConfig({
     path: flags.text('config'),
     noExpandEnv: flags.boolean('no-expand-env'),
     environment: { ...env },
+    signal: signals.graceful,
   });
   return {
     config: exec === undefined ? config : { ...config, exec },

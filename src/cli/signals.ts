@@ -23,6 +23,12 @@ export interface SignalWatch {
    * terminal that this process was started from is gone still asks for an end, as does any on Windows.
    */
   onReload(listener: () => void): void;
+  /**
+   * Until disposed, a signal ends the process as if nobody handled it: at once, even while one piece of work blocks
+   * everything else. For stretches in which there is nothing to end gracefully, such as reading the configuration.
+   * PID 1 keeps its handlers, since the kernel delivers nothing to it without them.
+   */
+  unhandled(): Disposable;
   /** Called at the second signal, synchronously, before the process exits: kill children here. */
   onForce(listener: SignalListener): void;
 }
@@ -32,6 +38,7 @@ export interface SignalSource {
   on(signal: NodeJS.Signals, listener: SignalListener): unknown;
   off(signal: NodeJS.Signals, listener: SignalListener): unknown;
   exit(code: number): unknown;
+  readonly pid: number;
 }
 
 export interface SignalOptions {
@@ -79,7 +86,13 @@ export function watchSignals(
     for (const listener of forceListeners) listener(signal);
     source.exit(exitCodeOfSignal(signal));
   };
-  for (const signal of SIGNALS) source.on(signal, handle);
+  const listen = (): void => {
+    for (const signal of SIGNALS) source.on(signal, handle);
+  };
+  const leave = (): void => {
+    for (const signal of SIGNALS) source.off(signal, handle);
+  };
+  listen();
 
   return {
     graceful: controller.signal,
@@ -90,8 +103,12 @@ export function watchSignals(
       reload = listener;
     },
     onForce: (listener) => void forceListeners.push(listener),
-    [Symbol.dispose]: () => {
-      for (const signal of SIGNALS) source.off(signal, handle);
+    unhandled: () => {
+      // One that came before is on its way already.
+      if (source.pid === 1 || received !== undefined) return { [Symbol.dispose]: () => undefined };
+      leave();
+      return { [Symbol.dispose]: listen };
     },
+    [Symbol.dispose]: leave,
   };
 }

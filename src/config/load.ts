@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
+import { orAbort } from '../storage/abandon.ts';
 import { configCandidates } from './find-file.ts';
 import type { ConfigCandidate } from './find-file.ts';
 import { parseConfig } from './parse-config.ts';
@@ -11,6 +12,8 @@ import { absolutePath } from './paths.ts';
 export interface LoadOptions {
   /** The file that the command line names; it wins over everything else. */
   readonly path?: string | undefined;
+  /** Gives up waiting for a file that does not come, such as a pipe that nobody writes to. */
+  readonly signal?: AbortSignal;
   /** Leave `$NAME` as it is. */
   readonly noExpandEnv?: boolean;
   /** Default `process.env`. */
@@ -41,7 +44,7 @@ export async function loadConfig(options: LoadOptions = {}): Promise<LoadedConfi
   const candidates = configCandidates({ explicitPath: options.path, environment, platform });
   for (const candidate of candidates) {
     const file = absolutePath(candidate.path, base);
-    const text = await readIfPresent(file);
+    const text = await orAbort(readIfPresent(file), options.signal);
     if (text === undefined) continue;
     const expandsEnvironment = options.noExpandEnv !== true;
     return { file, ...parseConfig(text, { file, environment, expandsEnvironment, ...base }) };
@@ -51,7 +54,7 @@ export async function loadConfig(options: LoadOptions = {}): Promise<LoadedConfi
 
 async function readIfPresent(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8');
+    return await readBounded(file);
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
@@ -65,6 +68,22 @@ async function readIfPresent(file: string): Promise<string | undefined> {
       },
     );
   }
+}
+
+/** Megabytes hold a hundred thousand databases; a path to something else (a device, a database) is not read to its end. */
+const FILE_BYTES_MAX = 32 * 1024 * 1024;
+
+async function readBounded(file: string): Promise<string> {
+  await using handle = await open(file, 'r');
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of handle.createReadStream({ autoClose: false })) {
+    chunks.push(chunk as Buffer);
+    bytes += (chunk as Buffer).length;
+    if (bytes > FILE_BYTES_MAX)
+      throw new Error(`it has more than ${FILE_BYTES_MAX} bytes, too many for a configuration`);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function notFound(candidates: readonly ConfigCandidate[]): RivuletError {

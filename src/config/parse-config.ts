@@ -4,7 +4,9 @@ import { Places } from './places.ts';
 import type { Place } from './places.ts';
 import { configInvalid } from './problems.ts';
 import type { Problem } from './problems.ts';
+import type { Given } from './key-spec.ts';
 import { readRoot } from './read-section.ts';
+import { BudgetExceeded, ReadingBudget } from './reading-budget.ts';
 import type { Reading } from './reading.ts';
 import { resolveConfig } from './resolve-config.ts';
 import type { Config } from './settings.ts';
@@ -49,13 +51,25 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
     source,
     environment,
     places,
+    budget: new ReadingBudget(text.length),
     problem: (place, message) => notes.problem(place, message),
     warning: (place, message) => notes.warning(place, message),
   };
-  const given = readRoot(reading);
+  const given = readWithin(reading);
   const config = resolveConfig(given, settlingFor(options, environment, places, notes));
   if (notes.problems.length > 0) throw configInvalid(notes.problems, notes.warnings);
   return { config, warnings: notes.warnings };
+}
+
+/** The values of the file; its problems alone when there are too many values or problems. */
+function readWithin(reading: Reading): Given<'root'> {
+  try {
+    return readRoot(reading);
+  } catch (error) {
+    if (!(error instanceof BudgetExceeded)) throw error;
+    reading.problem(error.place, error.message);
+    return {};
+  }
 }
 
 function settlingFor(
@@ -77,6 +91,9 @@ function settlingFor(
   };
 }
 
+/** So many problems, and so many warnings, of one file are kept: one mistake behind an alias can be repeated thousands of times. */
+const NOTES_MAX = 500;
+
 /** Collects what is said about one file. */
 class Notes {
   readonly problems: Problem[] = [];
@@ -89,10 +106,12 @@ class Notes {
 
   problem(place: Place, message: string): void {
     this.problems.push({ file: this.#file, ...place, message });
+    // More would change nothing but the time that it takes.
+    if (this.problems.length >= NOTES_MAX) throw configInvalid(this.problems, this.warnings);
   }
 
   warning(place: Place, message: string): void {
-    this.warnings.push({ file: this.#file, ...place, message });
+    if (this.warnings.length < NOTES_MAX) this.warnings.push({ file: this.#file, ...place, message });
   }
 
   hasProblemAt(path: string): boolean {

@@ -10,6 +10,27 @@ import { SECTIONS } from './schema.ts';
 import { unknownKeyMessage } from './unknown-key.ts';
 import { followAlias, keyText, offsetOf, pairsOf } from './yaml-source.ts';
 
+type Known = readonly [property: string, spec: KeySpec];
+
+interface KnownKeys {
+  readonly byKey: ReadonlyMap<string, Known>;
+  readonly required: readonly Known[];
+}
+
+/** Looked up for each pair of a file. */
+const KNOWN_KEYS = Object.fromEntries(
+  Object.entries(SECTIONS).map(([name, specs]): [string, KnownKeys] => {
+    const all: Known[] = Object.entries(specs);
+    return [
+      name,
+      {
+        byKey: new Map(all.map((known) => [known[1].key, known])),
+        required: all.filter(([, spec]) => spec.required === true),
+      },
+    ];
+  }),
+) as Readonly<Record<SectionName, KnownKeys>>;
+
 /** Reads the top level. An empty file is an empty section. */
 export function readRoot(reading: Reading): Given<'root'> {
   const contents = followAlias(reading.source, reading.source.document.contents);
@@ -28,7 +49,10 @@ function readSection<Name extends SectionName>(
     reading.problem(place, notASection(node, 'a section (`key: value` lines)'));
     return undefined;
   }
-  return readMap(reading, name, node, place);
+  return reading.budget.nested(
+    () => place,
+    () => readMap(reading, name, node, place),
+  );
 }
 
 function readMap<Name extends SectionName>(
@@ -39,9 +63,10 @@ function readMap<Name extends SectionName>(
 ): Given<Name> {
   const values: Record<string, unknown> = {};
   reading.places.setSection(values, place);
-  for (const pair of pairsOf(reading.source, map)) readPair(reading, name, pair, values);
-  for (const [property, spec] of Object.entries(SECTIONS[name])) {
-    if (spec.required === true && !reading.places.has(values, property)) {
+  const spend = (): void => reading.budget.spend(() => place);
+  for (const pair of pairsOf(reading.source, map, spend)) readPair(reading, name, pair, values);
+  for (const [property, spec] of KNOWN_KEYS[name].required) {
+    if (!reading.places.has(values, property)) {
       reading.problem(place, `the key \`${spec.key}\` is missing`);
     }
   }
@@ -53,7 +78,7 @@ function readPair(reading: Reading, name: SectionName, pair: Pair, values: Recor
   const parent = reading.places.of(values).path;
   const path = parent === '' ? key : `${parent}.${key}`;
   const keyOffset = offsetOf(pair.key, 0);
-  const found = Object.entries(SECTIONS[name]).find(([, spec]) => spec.key === key);
+  const found = KNOWN_KEYS[name].byKey.get(key);
   if (found !== undefined) {
     const [property, spec] = found;
     const cursor = { node: pair.value, path, fallbackOffset: keyOffset };
@@ -83,7 +108,10 @@ function readList(reading: Reading, spec: KeySpec, node: Node, cursor: Cursor): 
     return undefined;
   }
   return node.items
-    .map((item, index) => readSection(reading, spec.of ?? 'root', elementCursor(cursor, item, index)))
+    .map((item, index) => {
+      reading.budget.spend(() => placeOf(reading, cursor));
+      return readSection(reading, spec.of ?? 'root', elementCursor(cursor, item, index));
+    })
     .filter((section) => section !== undefined);
 }
 

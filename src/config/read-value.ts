@@ -2,6 +2,7 @@ import { isMap, isScalar } from 'yaml';
 import type { Node } from 'yaml';
 
 import { EMPTIED_BY_VARIABLE, expandVariables, showBraces } from './expand-environment.ts';
+import type { ExpandedVariable } from './expand-environment.ts';
 import type { KeySpec } from './key-spec.ts';
 import type { Place } from './places.ts';
 import { readScalar } from './read-scalar.ts';
@@ -22,6 +23,7 @@ export function readSingleValue(reading: Reading, spec: KeySpec, cursor: Cursor)
     reading.problem(place, HAS_NO_VALUE);
     return undefined;
   }
+  reading.budget.spend(() => place, String(node.value).length);
   const text = expand(reading, node, place);
   if (text === undefined) return refuseEmptyRequired(reading, spec, place);
   const result = readScalar(spec, text);
@@ -34,11 +36,24 @@ function expand(reading: Reading, node: Node & { value: unknown }, place: Place)
   const written = String(node.value);
   if (!reading.source.expands) return written;
   const { text, variables } = expandVariables(showBraces(written), reading.environment);
-  for (const variable of variables.filter(({ isSet }) => !isSet)) {
-    const position = variablePosition(reading.source, node, variable.written) ?? place;
-    reading.warning({ ...place, ...position }, `the environment variable ${variable.name} is not set`);
+  for (const [name, variable] of unsetIn(variables)) {
+    const position = variablePosition(reading.source, node, variable) ?? place;
+    reading.warning({ ...place, ...position }, `the environment variable ${name} is not set`);
   }
   return text === '' && variables.length > 0 ? undefined : text;
+}
+
+/** More in one value are not reported. */
+const UNSET_REPORTED_MAX = 10;
+
+/** The names of the first few variables that are not set, each once, with how they are written. */
+function unsetIn(variables: readonly ExpandedVariable[]): ReadonlyMap<string, string> {
+  const unset = new Map<string, string>();
+  for (const { name, written, isSet } of variables) {
+    if (!isSet && !unset.has(name)) unset.set(name, written);
+    if (unset.size >= UNSET_REPORTED_MAX) break;
+  }
+  return unset;
 }
 
 /** Where `written` stands inside the node; undefined when YAML's own escapes hide it. */

@@ -2,6 +2,7 @@ import { isScalar } from 'yaml';
 
 import type { Place, Places } from './places.ts';
 import { offsetOf } from './yaml-source.ts';
+import type { ReadingBudget } from './reading-budget.ts';
 import type { YamlSource } from './yaml-source.ts';
 
 /** What reading needs and collects. Problems are collected, not thrown, so that one run reports all of them. */
@@ -9,6 +10,7 @@ export interface Reading {
   readonly source: YamlSource;
   readonly environment: NodeJS.ProcessEnv;
   readonly places: Places;
+  readonly budget: ReadingBudget;
   problem(place: Place, message: string): void;
   warning(place: Place, message: string): void;
 }

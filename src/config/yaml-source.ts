@@ -1,5 +1,5 @@
-import { Document, isAlias, isMap, isSeq, LineCounter, parseDocument } from 'yaml';
-import type { Node, Pair, YAMLError, YAMLMap } from 'yaml';
+import { Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import type { Alias, Node, Pair, YAMLError, YAMLMap } from 'yaml';
 
 import { hideBraces, showBraces } from './expand-environment.ts';
 
@@ -24,6 +24,8 @@ export interface YamlSource {
   /** True when the tree can be trusted in spite of `syntaxProblems`. */
   readonly isUsable: boolean;
   positionOf(offset: number): Position;
+  /** The node that an alias stands for; undefined when nothing before it has that name. */
+  targetOf(alias: Alias): Node | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export function parseYaml(fileText: string, expands: boolean): YamlSource {
   const lineCounter = new LineCounter();
   const text = expands ? hideBraces(fileText) : fileText;
   const parsed = parseOrOverflow(text, lineCounter);
-  const document = parsed ?? new Document(undefined);
+  const document = parsed?.document ?? new Document(undefined);
   const positionOf = (offset: number): Position => {
     const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -46,21 +48,67 @@ export function parseYaml(fileText: string, expands: boolean): YamlSource {
     syntaxProblems:
       parsed === undefined
         ? [TOO_DEEP]
-        : document.errors.map((error) => ({
-            ...positionOf(error.pos[0]),
-            message: syntaxMessage(error),
-          })),
-    isUsable: parsed !== undefined && document.errors.every((error) => error.code === 'DUPLICATE_KEY'),
+        : [
+            ...document.errors.map((error) => ({
+              ...positionOf(error.pos[0]),
+              message: syntaxMessage(error),
+            })),
+            ...parsed.doubleKeys.map((offset) => ({ ...positionOf(offset), message: DOUBLE_KEY })),
+          ],
+    isUsable: parsed !== undefined && document.errors.length === 0,
     positionOf,
+    targetOf: (alias) => parsed?.targets.get(alias),
   };
 }
 
+interface Parsed {
+  readonly document: Document;
+  /** What every alias stands for: the last node before it that has its name. */
+  readonly targets: ReadonlyMap<Alias, Node>;
+  /** Offsets of keys that their section has already. */
+  readonly doubleKeys: readonly number[];
+}
+
+/** In one walk, since the library's own `Alias.resolve` walks through the whole document for each alias. */
+function lookThrough(document: Document): Omit<Parsed, 'document'> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  const doubleKeys: number[] = [];
+  visit(document, {
+    Map: (_key, map) => {
+      doubleKeys.push(...doubleKeysOf(map));
+      if (map.anchor !== undefined) anchors.set(map.anchor, map);
+    },
+    Alias: (_key, alias) => {
+      const target = anchors.get(alias.source);
+      if (target !== undefined) targets.set(alias, target);
+    },
+    Value: (_key, node) => {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return { targets, doubleKeys };
+}
+
+function* doubleKeysOf(map: YAMLMap): Generator<number, void, undefined> {
+  const seen = new Set<unknown>();
+  for (const { key } of map.items) {
+    if (!isScalar(key)) continue;
+    if (seen.has(key.value)) yield offsetOf(key, 0);
+    seen.add(key.value);
+  }
+}
+
+const DOUBLE_KEY = 'this key is written twice in the same section';
 const TOO_DEEP: SyntaxProblem = { line: 1, column: 1, message: 'not valid YAML: it is nested too deeply' };
 
 /** The parser calls itself for each level: thousands of them are too many. Undefined then. */
-function parseOrOverflow(text: string, lineCounter: LineCounter): Document | undefined {
+function parseOrOverflow(text: string, lineCounter: LineCounter): Parsed | undefined {
   try {
-    return parseDocument(text, { schema: 'failsafe', lineCounter, prettyErrors: false });
+    // The library compares each key of a section with all others of it; `lookThrough` does not.
+    const options = { schema: 'failsafe', lineCounter, prettyErrors: false, uniqueKeys: false } as const;
+    const document = parseDocument(text, options);
+    return { document, ...lookThrough(document) };
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
@@ -68,7 +116,6 @@ function parseOrOverflow(text: string, lineCounter: LineCounter): Document | und
 }
 
 function syntaxMessage(error: YAMLError): string {
-  if (error.code === 'DUPLICATE_KEY') return 'this key is written twice in the same section';
   const hint = error.code === 'TAB_AS_INDENT' ? ' (indent with spaces)' : '';
   // Behind a colon the parser quotes the text, in which there may be a secret.
   const message = error.message.replace(/(?<! ): .*$/s, '');
@@ -77,40 +124,54 @@ function syntaxMessage(error: YAMLError): string {
 
 /** The node that an alias (`*name`) stands for; other nodes are returned as they are. */
 export function followAlias(source: YamlSource, node: unknown): Node | undefined {
-  const target = isAlias(node) ? node.resolve(source.document) : node;
+  const target = isAlias(node) ? source.targetOf(node) : node;
   return (target ?? undefined) as Node | undefined;
 }
 
 /**
- * The pairs of a map with its merge keys (`<<: *name`) followed; a key that the map itself has wins. YAML 1.1, which
- * existing files are written in, has merge keys. A map that merges itself is followed once.
+ * The pairs of a map with its merge keys (`<<: *name`) followed; a key that the map itself has wins, then the first map
+ * that is merged. YAML 1.1, which existing files are written in, has merge keys. A map that merges itself is followed once.
+ *
+ * @param spend - called for each pair and each merged value that is looked at; it may throw to end that
  */
-export function pairsOf(source: YamlSource, map: YAMLMap): Pair[] {
-  return mergePairs(source, map, new Set());
+export function pairsOf(source: YamlSource, map: YAMLMap, spend: () => void = () => undefined): Pair[] {
+  const pairs: Pair[] = [];
+  const taken = new Set<string>();
+  const seen = new Set<unknown>();
+  /** What is still to be merged, the next one last: a chain of merges may be as long as the file. */
+  const pending: unknown[] = [map];
+  while (pending.length > 0) {
+    const node = followAlias(source, pending.pop());
+    spend();
+    if (seen.has(node)) continue;
+    seen.add(node);
+    /** In the order of the file. */
+    const merged: unknown[] = [];
+    if (isSeq(node)) for (const item of node.items) merged.push(item);
+    for (const pair of isMap(node) ? node.items : []) {
+      spend();
+      const key = keyText(pair);
+      if (key === MERGE_KEY) merged.push(pair.value);
+      else if (node === map || !taken.has(key)) pairs.push(pair);
+      taken.add(key);
+    }
+    for (const one of merged.toReversed()) pending.push(one);
+  }
+  return pairs;
 }
 
-function mergePairs(source: YamlSource, map: YAMLMap, seen: Set<unknown>): Pair[] {
-  if (seen.has(map)) return [];
-  seen.add(map);
-  const own = map.items.filter((pair) => !isMergeKey(pair));
-  const taken = new Set(own.map(keyText));
-  const merged = map.items.filter(isMergeKey).flatMap((pair) => pairsOfMerged(source, pair.value, seen));
-  return [...own, ...merged.filter((pair) => !taken.has(keyText(pair)) && taken.add(keyText(pair)))];
-}
+const MERGE_KEY = '<<';
 
-function pairsOfMerged(source: YamlSource, value: unknown, seen: Set<unknown>): Pair[] {
-  const node = followAlias(source, value);
-  if (isSeq(node)) return node.items.flatMap((item) => pairsOfMerged(source, item, seen));
-  return isMap(node) ? mergePairs(source, node, seen) : [];
-}
-
-function isMergeKey(pair: Pair): boolean {
-  return keyText(pair) === '<<';
-}
+/** A key may be a text of any length, or a section, and be read by many aliases. */
+const KEY_TEXTS = new WeakMap<Pair, string>();
 
 /** The key as it is written. */
 export function keyText(pair: Pair): string {
-  return showBraces(String(pair.key));
+  const known = KEY_TEXTS.get(pair);
+  if (known !== undefined) return known;
+  const text = showBraces(String(pair.key));
+  KEY_TEXTS.set(pair, text);
+  return text;
 }
 
 /** Offset of a node's first character; `fallback` for a node that has none, as an empty value. */

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { watchSignals } from '../../src/cli/signals.ts';
 
 class FakeProcess extends EventEmitter {
+  pid = 4_711;
   readonly exits: number[] = [];
   exit(code: number): void {
     this.exits.push(code);
@@ -28,6 +29,32 @@ test('the first signal aborts, the second of any kind forces an exit with its ow
   assert.deepEqual(order, ['force SIGINT, exits 0']);
   assert.deepEqual(source.exits, [130]);
   assert.equal(watch.received, 'SIGTERM');
+});
+
+test('a stretch without handlers leaves signals to the system, and ends', () => {
+  const source = new FakeProcess();
+  using watch = watchSignals(source);
+  {
+    using _unhandled = watch.unhandled();
+    assert.deepEqual(source.eventNames(), []);
+  }
+  source.emit('SIGTERM', 'SIGTERM');
+  assert.equal(watch.received, 'SIGTERM');
+  {
+    // Who asked for a graceful end already gets one, and a second signal still forces it.
+    using _unhandled = watch.unhandled();
+    source.emit('SIGTERM', 'SIGTERM');
+  }
+  assert.deepEqual(source.exits, [143]);
+});
+
+test('PID 1 keeps its handlers: the kernel would drop the signals', () => {
+  const source = new FakeProcess();
+  source.pid = 1;
+  using watch = watchSignals(source);
+  using _unhandled = watch.unhandled();
+  source.emit('SIGTERM', 'SIGTERM');
+  assert.equal(watch.graceful.aborted, true);
 });
 
 test('after disposal no listener remains', () => {

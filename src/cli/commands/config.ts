@@ -29,6 +29,8 @@ export const command: Command = {
     const { loadConfigFor } = await import('../load-config.ts');
     const { effectiveConfig, effectiveConfigYaml } = await import('../../config/effective.ts');
     const { config } = await loadConfigFor(context);
+    // Nothing here has to be ended gracefully.
+    using _unhandled = context.signals.unhandled();
     const { assertEncryption } = await import('../../daemon/encryption.ts');
     await assertEncryption(config);
     if (context.flags.boolean('json')) writeJson(context.stdout, effectiveConfig(config));

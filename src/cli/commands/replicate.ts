@@ -59,7 +59,7 @@ export const command: Command = {
 };
 
 async function replicate(context: CommandContext): Promise<number> {
-  const { chooseConfig } = await import('../choose-config.ts');
+  const { chooseConfig, reloadConfig } = await import('../choose-config.ts');
   const { config, warnings } = await chooseConfig(context);
   const { createAdjustableLogger } = await import('../../daemon/logging.ts');
   const { runReplicate } = await import('../../daemon/replicate.ts');
@@ -73,7 +73,7 @@ async function replicate(context: CommandContext): Promise<number> {
     clock: context.clock,
     signals: context.signals,
     reload: {
-      load: async () => chooseConfig(context),
+      load: async () => reloadConfig(context),
       setLogging: async (settings) => logging.set(settings),
     },
   });
