@@ -52,6 +52,7 @@ const thisProcess: SignalSource = {
   on: (signal, listener) => process.on(signal, listener),
   off: (signal, listener) => process.off(signal, listener),
   exit: endProcess,
+  pid: process.pid,
 };
 
 const STANDARD_DESCRIPTORS = [0, 1, 2];
