@@ -166,13 +166,28 @@ export function readFileWhole(files: Files, path: string): Uint8Array | undefine
   }
 }
 
-/** Fills `into` from `position`; answers how many bytes there were. */
+/** A file that grows after a read met its end looks the same once; several times in a row it does not. */
+const EMPTY_READS_MAX = 3;
+
+/**
+ * Fills `into` from `position`; returns how many bytes there were: fewer only where the file ends.
+ *
+ * @throws what the file system throws; `EIO` when it gives nothing although the file goes on
+ */
 export function readFully(files: Files, descriptor: number, into: Uint8Array, position: number): number {
   let done = 0;
-  while (done < into.length) {
+  for (let empty = 0; done < into.length;) {
     const got = files.read(descriptor, into, done, into.length - done, position + done);
-    if (got === 0) break;
     done += got;
+    if (got > 0) continue;
+    const { sizeBytes } = files.statOpen(descriptor);
+    if (position + done >= sizeBytes) break;
+    if (++empty === EMPTY_READS_MAX) throw shortRead(position + done, sizeBytes);
   }
   return done;
+}
+
+function shortRead(position: number, sizeBytes: number): Error {
+  const message = `EIO: nothing came from byte ${position} of a file of ${sizeBytes} bytes, read`;
+  return Object.assign(new Error(message), { code: 'EIO' });
 }

@@ -2,6 +2,7 @@
  * The first look at a database: does its log continue the generation of the local state, or does a new one begin?
  * The verdict is `continuity.ts`; here the facts for it are read, and the log is made ready.
  */
+import { isRivuletError } from '../base/errors.ts';
 import type { Generation } from '../generations/names.ts';
 import { type Chain, endsFrame, frameBytes, hasSaltsOf, scanFrames, walBytes } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
@@ -84,7 +85,11 @@ function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): 
   };
 }
 
-/** The chain of the present log at an offset, or undefined when no valid frames lead exactly there. */
+/**
+ * The chain of the present log at an offset, or undefined when no valid frames lead exactly there.
+ *
+ * @throws RivuletError `DB_UNREADABLE` when the log cannot be read
+ */
 export async function chainAt(
   database: OpenDatabase,
   tail: LogTail,
@@ -96,7 +101,9 @@ export async function chainAt(
   while (positionOf(cursor).offsetBytes < offsetBytes) {
     try {
       cursor = readVerified(liveBytes(database, tail), cursor, offsetBytes, limits).cursor;
-    } catch {
+    } catch (error) {
+      // What cannot be read at the moment is not shorter than it was.
+      if (!isRivuletError(error, 'WAL_INVALID')) throw error;
       return undefined;
     }
     await database.machine.pause();

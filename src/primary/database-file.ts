@@ -3,9 +3,10 @@
  * on it is closed: closing any descriptor of a file drops all POSIX locks that the process has on it
  * (sqlite.org/howtocorrupt.html, section 2.2).
  */
-import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
+import { RivuletError } from '../base/errors.ts';
 import { type FileFacts, type Files, readFully, systemFiles } from '../base/files.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
+import { unreadable } from './unreadable.ts';
 
 /** What tells one file from another that took its path. */
 export interface FileIdentity {
@@ -50,16 +51,6 @@ export function realPathOf(path: string, files: Files = systemFiles): string {
   } catch {
     return path;
   }
-}
-
-function unreadable(path: string, error: unknown): RivuletError {
-  const denied = systemCode(error) === 'EACCES' || systemCode(error) === 'EPERM';
-  return new RivuletError('DB_UNREADABLE', `${path} cannot be read: ${messageOf(error)}`, {
-    cause: error,
-    ...(denied
-      ? { hint: 'Rivulet needs to read and write the database, its -wal and -shm, and their directory.' }
-      : {}),
-  });
 }
 
 /**
@@ -122,11 +113,19 @@ export class DatabaseFile {
     return this.#files.statOpen(this.#descriptor).sizeBytes;
   }
 
-  /** Fills `into` from `offsetBytes`; bytes past the end of the file are zero. */
+  /**
+   * Fills `into` from `offsetBytes`; bytes past the end of the file are zero.
+   *
+   * @throws RivuletError `DB_UNREADABLE` when the system refuses, which says nothing about the database
+   */
   read(into: Uint8Array, offsetBytes: number): void {
     // The number of a closed descriptor may be another file's by now: the database that replaced this one.
     if (this.#isClosed) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
-    into.fill(0, readFully(this.#files, this.#descriptor, into, offsetBytes));
+    try {
+      into.fill(0, readFully(this.#files, this.#descriptor, into, offsetBytes));
+    } catch (error) {
+      throw unreadable(this.path, error);
+    }
   }
 
   /** Only after the connections are closed. */

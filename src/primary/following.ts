@@ -47,6 +47,18 @@ export function doubtAboutNext({ tail, database }: Following): string | undefine
   return undefined;
 }
 
+/**
+ * Begins the read transaction that pins the log again, where a failure of SQLite has ended it. A log that is another one by now
+ * is left unpinned, for `doubtAboutNext` to find.
+ *
+ * @returns false when the log was restarted in the moment before it was pinned
+ */
+export function isPinnedAgain({ database, tail }: Following): boolean {
+  if (database.connections.holding || !tail.isSameLog()) return true;
+  database.connections.hold();
+  return tail.isSameLog();
+}
+
 /** Whether what was read last is in another file than the log that is followed. */
 export function isLogReplaced({ database, walInode }: Following): boolean {
   return database.wal.inode !== walInode;

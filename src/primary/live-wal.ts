@@ -1,6 +1,7 @@
 /** Reads the write-ahead log of a live database. Opening and closing this file drops no lock. */
 import { systemCode } from '../base/errors.ts';
 import { type Files, readFully, systemFiles } from '../base/files.ts';
+import { unreadable } from './unreadable.ts';
 import { parseWalHeader, WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 
 export interface HeaderReading {
@@ -21,8 +22,7 @@ export class LiveWal {
 
   /** Size of the file in bytes (old frames past the log's end included); 0 when there is none. */
   sizeBytes(): number {
-    const descriptor = this.#open();
-    return descriptor === undefined ? 0 : this.#files.statOpen(descriptor).sizeBytes;
+    return this.#reading((descriptor) => this.#files.statOpen(descriptor).sizeBytes);
   }
 
   /** Tells the file that is being read from another one under the same path; empty before the first reading. */
@@ -47,10 +47,24 @@ export class LiveWal {
     }
   }
 
-  /** Fills `into` from `offsetBytes`; answers how many bytes there were. */
+  /**
+   * Fills `into` from `offsetBytes`; returns how many bytes there were.
+   *
+   * @throws RivuletError `DB_UNREADABLE` when the system refuses, which says nothing about the log
+   */
   read(into: Uint8Array, offsetBytes: number): number {
-    const descriptor = this.#open();
-    return descriptor === undefined ? 0 : readFully(this.#files, descriptor, into, offsetBytes);
+    return this.#reading((descriptor) => readFully(this.#files, descriptor, into, offsetBytes));
+  }
+
+  /** 0 when there is no file. A failure closes it: a descriptor that went stale would fail for ever. */
+  #reading(work: (descriptor: number) => number): number {
+    try {
+      const descriptor = this.#open();
+      return descriptor === undefined ? 0 : work(descriptor);
+    } catch (error) {
+      this.close();
+      throw unreadable(this.path, error);
+    }
   }
 
   /** Lets go of the file when the path names another one now (deleted and made anew). */
@@ -72,11 +86,16 @@ export class LiveWal {
       if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
     }
+    // When this throws the file is closed again, so that nothing is read from one that cannot be told from others.
     this.#inode = this.#files.statOpen(this.#descriptor).inode;
     return this.#descriptor;
   }
 
   #inodeOfPath(): string | undefined {
-    return this.#files.stat(this.path)?.inode;
+    try {
+      return this.#files.stat(this.path)?.inode;
+    } catch (error) {
+      throw unreadable(this.path, error);
+    }
   }
 }

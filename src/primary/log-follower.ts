@@ -10,7 +10,7 @@ import { compareWithState, shortenLog } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
-import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
+import { doubtAboutNext, type Following, hasUnseen, isLogReplaced, isPinnedAgain } from './following.ts';
 import type { LogTail } from './log-tail.ts';
 import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
 import type { PrimaryParts } from './primary-parts.ts';
@@ -74,8 +74,10 @@ export class LogFollower {
   async look(): Promise<boolean> {
     const following = this.#following;
     if (following === undefined) return this.#open();
-    if (following.database.file.isCurrent()) return this.#follow(following);
-    return this.#openAnew(following, 'the database file was removed or replaced');
+    if (!following.database.file.isCurrent())
+      return this.#openAnew(following, 'the database file was removed or replaced');
+    if (isPinnedAgain(following)) return this.#follow(following);
+    return this.#openAnew(following, 'the log was restarted while it was not pinned');
   }
 
   async #follow(following: Following): Promise<boolean> {

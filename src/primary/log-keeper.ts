@@ -11,6 +11,7 @@ import { type Cursor, type LogBytes, positionOf } from './cursor.ts';
 import type { LocalTrouble } from './local-trouble.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
+import { ReadPatience } from './read-patience.ts';
 import type { LogEnd } from './resume-point.ts';
 import type { Spool } from './spool.ts';
 
@@ -38,10 +39,12 @@ export interface KeeperParts {
 export class LogKeeper {
   readonly #parts: KeeperParts;
   readonly #consumers = new Consumers();
+  readonly #patience: ReadPatience;
   #ends = new Map<number, LogEnd>();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
+    this.#patience = new ReadPatience(parts.clock);
   }
 
   /** Where earlier logs ended that may still be needed. */
@@ -208,7 +211,11 @@ export class LogKeeper {
 
   /** The spooled copy of log `index`. */
   spooled(index: number): LogBytes {
-    return { read: (into, offsetBytes) => this.#parts.spool.read(index, into, offsetBytes) };
+    const read = (into: Uint8Array, offsetBytes: number): number =>
+      this.#patience.attempt(`${index} ${offsetBytes}`, () =>
+        this.#parts.spool.read(index, into, offsetBytes),
+      );
+    return { read };
   }
 
   #endBytes(index: number): number | undefined {

@@ -1,8 +1,9 @@
 /** Begins a consistent copy at a known position of the log. */
+import type { ReadAgainDeps } from './read-again.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { LogEnd } from './resume-point.ts';
-import { makeSnapshot, type Snapshot } from './snapshot-source.ts';
+import { makeSnapshot, type Snapshot, type SnapshotSourceParts } from './snapshot-source.ts';
 
 /** More than this ahead is not read between two looks at the end of the log. */
 const AHEAD_BYTES = 1024 * 1024;
@@ -12,29 +13,37 @@ const AHEAD_BYTES = 1024 * 1024;
  * undefined when a writer came in between.
  *
  * @param previousEnd - where the log before ended, as far as known
+ * @throws what reading the log throws; the read transaction has ended then
  */
 export function pinSnapshot(
   database: OpenDatabase,
   tail: LogTail,
   previousEnd: LogEnd | undefined,
+  deps: ReadAgainDeps,
 ): Snapshot | undefined {
   if (!tail.isSameLog() || !tail.advanceNow(AHEAD_BYTES)) return undefined;
   const before = tail.position.offsetBytes;
   const reader = database.connections.openReader();
-  const settled = tail.advanceNow(0) && tail.isSameLog() && tail.position.offsetBytes === before;
-  if (!settled) {
-    reader.end();
-    return undefined;
+  let snapshot: Snapshot | undefined;
+  try {
+    const settled = tail.advanceNow(0) && tail.isSameLog() && tail.position.offsetBytes === before;
+    if (settled) snapshot = makeSnapshot(sourceOf(database, tail, previousEnd, () => reader.end(), deps));
+  } finally {
+    // A transaction that stays open would keep the log from shrinking for ever.
+    if (snapshot === undefined) reader.end();
   }
-  return makeSnapshot({
-    file: database.file,
-    wal: database.wal,
-    tail: tail.chain,
-    index: tail.index,
-    commitPageCount: tail.commitPageCount,
-    previousEnd,
-    endRead: () => reader.end(),
-    isSameLog: () => tail.isSameLog(),
-    pause: database.machine.pause,
-  });
+  return snapshot;
+}
+
+function sourceOf(
+  { file, wal, machine }: OpenDatabase,
+  tail: LogTail,
+  previousEnd: LogEnd | undefined,
+  endRead: () => void,
+  deps: ReadAgainDeps,
+): SnapshotSourceParts {
+  const isSameLog = (): boolean => tail.isSameLog();
+  const { chain, index, commitPageCount } = tail;
+  const parts = { file, wal, tail: chain, index, commitPageCount, previousEnd, endRead, isSameLog };
+  return { ...parts, pause: machine.pause, ...deps };
 }

@@ -86,7 +86,8 @@ export class Primary {
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
-    this.#snapshots = new Snapshots({ path, spoolLimitBytes, machine, keeper, follower: this.#follower });
+    const follower = this.#follower;
+    this.#snapshots = new Snapshots({ path, spoolLimitBytes, machine, keeper, follower, clock, logger });
   }
 
   get #smallRestBytes(): number {
@@ -218,6 +219,7 @@ export class Primary {
    * The next bytes behind `cursor`, checked, at most `maxBytes` (one frame is always allowed).
    *
    * @param into - a buffer to use again; the answer is good until its next use
+   * @throws RivuletError `DB_UNREADABLE`, `STATE_INVALID` when it cannot be read at the moment
    */
   take(cursor: Cursor, maxBytes: number, into?: Uint8Array): Taken {
     const following = this.#following;

@@ -23,6 +23,7 @@ import { RivuletError } from '../base/errors.ts';
 import type { DatabaseFile } from './database-file.ts';
 import type { LiveWal } from './live-wal.ts';
 import { PageIndex } from './page-index.ts';
+import { readAgain, type ReadAgainDeps } from './read-again.ts';
 import { type LogEnd, logEndOf } from './resume-point.ts';
 
 /** Size of the pieces that the copy is read and handed on in. */
@@ -42,7 +43,7 @@ export interface Snapshot {
   close(): void;
 }
 
-export interface SnapshotSourceParts {
+export interface SnapshotSourceParts extends ReadAgainDeps {
   readonly file: DatabaseFile;
   readonly wal: LiveWal;
   /** The log up to which the copy goes. */
@@ -73,10 +74,10 @@ async function indexPages(parts: SnapshotSourceParts): Promise<PageIndex> {
   let chain = startChain(tail.header);
   while (chain.offsetBytes < tail.offsetBytes) {
     const piece = buffer.subarray(0, Math.min(buffer.length, tail.offsetBytes - chain.offsetBytes));
-    const length = wal.read(piece, chain.offsetBytes);
-    const scan = scanFrames(chain, piece, 0, length);
+    const from = chain;
+    const scan = await readAgain(() => scanFrames(from, piece, 0, wal.read(piece, from.offsetBytes)), parts);
     if (scan.validBytes < piece.length) {
-      if (!parts.isSameLog()) return new PageIndex();
+      if (!(await readAgain(() => parts.isSameLog(), parts))) return new PageIndex();
       throw new RivuletError(
         'WAL_INVALID',
         `the log changed under a snapshot at offset ${scan.chain.offsetBytes}`,
@@ -102,14 +103,26 @@ async function* readPages(parts: SnapshotSourceParts, pageCount: number): AsyncI
   for (let first = 1; first <= pageCount; first += perPiece) {
     const pages = Math.min(perPiece, pageCount - first + 1);
     const piece = buffer.subarray(0, pages * pageSizeBytes);
-    parts.file.read(piece, (first - 1) * pageSizeBytes);
-    if (overlay.size > 0 && !overlayPages(parts, overlay, piece, first)) {
-      overlay = new PageIndex();
-      parts.file.read(piece, (first - 1) * pageSizeBytes);
-    }
+    const used = overlay;
+    const isOverlaid = await readAgain(() => readPiece(parts, used, piece, first), parts);
+    if (!isOverlaid) overlay = new PageIndex();
     yield piece;
     await parts.pause();
   }
+}
+
+/** Returns false when the log was restarted: then the file alone is the copy, and is what was read. */
+function readPiece(
+  parts: SnapshotSourceParts,
+  overlay: PageIndex,
+  piece: Uint8Array,
+  first: number,
+): boolean {
+  const offsetBytes = (first - 1) * parts.tail.header.pageSizeBytes;
+  parts.file.read(piece, offsetBytes);
+  if (overlay.size === 0 || overlayPages(parts, overlay, piece, first)) return true;
+  parts.file.read(piece, offsetBytes);
+  return false;
 }
 
 /** Answers false when the log was restarted before or while its pages were read: a restart writes the header first. */

@@ -6,6 +6,7 @@ import type { LogFollower } from './log-follower.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { Machine } from './machine.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
+import type { ReadAgainDeps } from './read-again.ts';
 import type { Snapshot } from './snapshot-source.ts';
 
 /** Attempts to begin a snapshot while the log changes; the first few without taking the write lock. */
@@ -13,7 +14,7 @@ const PIN_ATTEMPTS = 50;
 const PIN_ATTEMPTS_UNLOCKED = 3;
 const ATTACH_ATTEMPTS = 20;
 
-export interface SnapshotsParts {
+export interface SnapshotsParts extends ReadAgainDeps {
   /** The database file. */
   readonly path: string;
   readonly spoolLimitBytes: number;
@@ -53,12 +54,13 @@ export class Snapshots {
 
   /** @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when generation `wanted` has ended */
   async open(wanted: Generation | undefined): Promise<Snapshot> {
+    const { clock, logger } = this.#parts;
     for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
       const { database, tail, generation } = await this.#parts.follower.settled();
       if (wanted !== undefined && generation !== wanted)
         throw new RivuletError('CANCELLED', `generation ${wanted} has ended`);
       const pin = (): Snapshot | undefined =>
-        pinSnapshot(database, tail, this.#parts.keeper.ends.get(tail.index - 1));
+        pinSnapshot(database, tail, this.#parts.keeper.ends.get(tail.index - 1), { clock, logger });
       const snapshot = attempt < PIN_ATTEMPTS_UNLOCKED ? pin() : database.connections.withWriteLock(pin);
       if (snapshot !== undefined) return this.#counted(snapshot);
       await this.#parts.machine.pause();

@@ -6,9 +6,11 @@
  */
 import { join } from 'node:path';
 import { type Files, readFileWhole, readFully, replaceFile, systemFiles } from '../base/files.ts';
+import { isReadFailure } from '../base/read-failure.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { encodeFrame } from '../codec/encode-frame.ts';
 import { comparePositions, type Position } from '../generations/names.ts';
+import { unreadableState } from './unreadable.ts';
 
 const NAME = /^([0-9a-f]{8})_([0-9a-f]{8,16})_([0-9a-f]{8})\.(wal|lz4)$/;
 /** What a destination has not taken after this long is compressed. */
@@ -144,7 +146,11 @@ export class Spool {
     this.#cached = undefined;
   }
 
-  /** Fills `into` from the spooled copy of log `index`; answers how many bytes there were. */
+  /**
+   * Fills `into` from the spooled copy of log `index`; returns how many bytes there were.
+   *
+   * @throws RivuletError `STATE_INVALID` when the system refuses to read it; `LZ4_INVALID` when it is damaged
+   */
   read(index: number, into: Uint8Array, offsetBytes: number): number {
     let done = 0;
     while (done < into.length) {
@@ -153,11 +159,19 @@ export class Spool {
         (e) => e.index === index && e.offsetBytes <= at && at < e.offsetBytes + e.lengthBytes,
       );
       if (entry === undefined) break;
-      const read = this.#readEntry(entry, into.subarray(done), at - entry.offsetBytes);
+      const read = this.#tryEntry(entry, into.subarray(done), at - entry.offsetBytes);
       if (read === 0) break;
       done += read;
     }
     return done;
+  }
+
+  #tryEntry(entry: Entry, into: Uint8Array, startBytes: number): number {
+    try {
+      return this.#readEntry(entry, into, startBytes);
+    } catch (error) {
+      throw isReadFailure(error) ? unreadableState(entry.path, error) : error;
+    }
   }
 
   #readEntry(entry: Entry, into: Uint8Array, startBytes: number): number {

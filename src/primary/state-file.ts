@@ -9,6 +9,7 @@ import { type Generation, isGeneration, type Position } from '../generations/nam
 import type { Checksum } from '../wal/checksum.ts';
 import type { FileIdentity } from './database-file.ts';
 import { type LogEnd, parseLogEnd } from './resume-point.ts';
+import { unreadableState } from './unreadable.ts';
 
 const VERSION = 1;
 
@@ -107,8 +108,14 @@ export function decodeState(text: string): LocalState {
   };
 }
 
+/** @throws RivuletError `STATE_INVALID` when it cannot be read: nobody knows what it says */
 export function readState(path: string, files: Files = systemFiles): StateReading {
-  const bytes = readFileWhole(files, path);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = readFileWhole(files, path);
+  } catch (error) {
+    throw unreadableState(path, error);
+  }
   if (bytes === undefined) return { kind: 'none' };
   try {
     return { kind: 'state', state: decodeState(Buffer.from(bytes).toString('utf8')) };

@@ -1,5 +1,6 @@
 /** The next stretch of verified log bytes behind a cursor, wherever it is to be had. */
 import { messageOf, RivuletError } from '../base/errors.ts';
+import { isReadFailure } from '../base/read-failure.ts';
 import { formatPosition, type Position } from '../generations/names.ts';
 import { checksumsEqual } from '../wal/checksum.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
@@ -40,6 +41,7 @@ export function liveBytes({ wal }: OpenDatabase, { headerBytes }: LogTail): LogB
   return { header: headerBytes, read: (into, offsetBytes) => wal.read(into, offsetBytes) };
 }
 
+/** @throws RivuletError `DB_UNREADABLE`, `STATE_INVALID` when what comes next cannot be read: it is tried again later */
 export function takeNext(parts: TakeParts, cursor: Cursor, limits: Omit<ReadLimits, 'pageSizeBytes'>): Taken {
   const { tail, keeper } = parts;
   if (cursor.index > tail.index) return { kind: 'lost', why: 'the destination is ahead of the database' };
@@ -72,15 +74,19 @@ function takeFrom(parts: TakeParts, cursor: Cursor, end: LogEnd, limits: ReadLim
   const from = positionOf(cursor);
   const previousEndBytes = parts.keeper.ends.get(from.index - 1)?.offsetBytes;
   let problem: unknown;
+  let failure: unknown;
   for (const source of sourcesOf(parts, cursor.index)) {
     try {
       const read = readVerified(source, cursor, end.offsetBytes, limits);
       assertLeadsTo(read.cursor, end);
       return { kind: 'bytes', from, previousEndBytes, ...read };
     } catch (error) {
-      problem = error;
+      if (isReadFailure(error)) failure ??= error;
+      else problem = error;
     }
   }
+  // A place that cannot be read may have it.
+  if (failure !== undefined) throw failure;
   return {
     kind: 'lost',
     why: `the log at ${formatPosition(from)} is not to be had any more: ${messageOf(problem)}`,

@@ -26,7 +26,8 @@ import { finalSyncHint } from './final-sync-hint.ts';
 import { fencedStore } from './lease/fenced-store.ts';
 import type { Lease } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
-import { latestError, type ReplicaStatus } from './replica-status.ts';
+import { latestError, type NotedError, type ReplicaStatus } from './replica-status.ts';
+import { isLocalFailure, READING } from './local-failure.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
 import { StoreClock } from './store-clock.ts';
@@ -77,6 +78,8 @@ export class Replica {
   readonly #shipper: Shipper;
   readonly #duties: Duties;
   readonly #failures: FailureLog;
+  /** Of this machine, which are not the destination's. */
+  readonly #readFailures: FailureLog;
   readonly #record: UploadRecord | undefined;
   readonly #progress = new UploadProgress();
   #session: Session | undefined;
@@ -104,6 +107,7 @@ export class Replica {
     };
     this.startedAtMs = parts.clock.now();
     this.#failures = new FailureLog(SHIPPING, this.#parts);
+    this.#readFailures = new FailureLog(READING, this.#parts);
     this.#duties = new Duties(settings, {
       ...this.#parts,
       session: () => this.#session,
@@ -134,7 +138,7 @@ export class Replica {
       confirmed: this.#session === undefined ? undefined : positionOf(this.#session.cursor),
       syncedAtMs: this.#syncedAtMs,
       caughtUpAtMs: this.#caughtUpAtMs,
-      lastError: latestError(this.#failures.last, this.#duties.lastErrors),
+      lastError: latestError(this.#lastFailure, this.#duties.lastErrors),
       snapshotDueAtMs: this.#duties.snapshotDueAtMs,
       lease: this.#parts.lease?.status,
       proof: this.#duties.proof,
@@ -145,13 +149,22 @@ export class Replica {
   get progress(): { readonly steps: number; readonly unseenBytes: number } {
     const { steps } = this.#progress;
     // Who fails has time to try again, but not that of a slow way.
-    return { steps, unseenBytes: this.#failures.message === undefined ? this.#progress.unseenBytes : 0 };
+    return { steps, unseenBytes: this.#isFailing ? 0 : this.#progress.unseenBytes };
+  }
+
+  get #isFailing(): boolean {
+    return this.#failures.message !== undefined || this.#readFailures.message !== undefined;
+  }
+
+  get #lastFailure(): NotedError | undefined {
+    const { last } = this.#readFailures;
+    return last?.isOver === false ? last : (this.#failures.last ?? last);
   }
 
   #stateNow(): ReplicaStatus['state'] {
     const phase = this.#parts.lease?.status.phase;
     if (phase === 'lost') return 'lost';
-    if (this.#failures.message !== undefined) return 'failing';
+    if (this.#isFailing) return 'failing';
     return phase === 'standby' ? 'standby' : this.#state;
   }
 
@@ -207,6 +220,10 @@ export class Replica {
   }
 
   async #afterFailure(error: unknown, signal: AbortSignal): Promise<void> {
+    if (isLocalFailure(error)) {
+      await this.#wait(this.#readFailures.failed(error), signal);
+      return;
+    }
     this.#parts.primary.failed(this.settings.name);
     await this.#wait(this.#failures.failed(error), signal);
   }
@@ -214,7 +231,8 @@ export class Replica {
   /**
    * Ships everything that is committed now; takes a first snapshot if the destination has none.
    *
-   * @throws RivuletError as the destination does; everything confirmed before stays confirmed
+   * @throws RivuletError as the destination does, `DB_UNREADABLE` or `STATE_INVALID` when this machine cannot read what is
+   *   to be shipped; everything confirmed before stays confirmed
    */
   async syncOnce(signal?: AbortSignal): Promise<void> {
     await this.#sync(false, signal);
@@ -234,6 +252,7 @@ export class Replica {
       await this.#shipAll(generation, signal, until);
     }
     this.#failures.recovered();
+    this.#readFailures.recovered();
     this.#isChainBroken = false;
   }
 

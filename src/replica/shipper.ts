@@ -11,6 +11,7 @@ import {
 } from '../generations/names.ts';
 import { type Cursor, positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
+import { readAgain } from '../primary/read-again.ts';
 import { isSameLogEnd, type LogEnd, logEndOf } from '../primary/resume-point.ts';
 import type { Taken } from '../primary/take.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -78,7 +79,8 @@ export class Shipper {
    *
    * @param until - how far is enough; writers may be faster than the destination
    * @returns whether the destination holds everything now
-   * @throws RivuletError `CHAIN_BROKEN` when the session cannot go on; what the store throws
+   * @throws RivuletError `CHAIN_BROKEN` when the session cannot go on; `DB_UNREADABLE`, `STATE_INVALID` when the log
+   *   cannot be read at the moment; what the store throws
    */
   async ship(session: Session, signal: AbortSignal | undefined, until?: Position): Promise<boolean> {
     const { primary } = this.#parts;
@@ -188,7 +190,10 @@ export class Shipper {
       onCursor(taken.cursor);
       yield taken.bytes;
       if (positionOf(taken.cursor).offsetBytes >= reachBytes) return;
-      taken = this.#parts.primary.take(taken.cursor, this.#segmentBytesMax);
+      const cursor: Cursor = taken.cursor;
+      // A failure would break off the whole object.
+      const next = (): Taken => this.#parts.primary.take(cursor, this.#segmentBytesMax);
+      taken = await readAgain(next, this.#parts);
     }
     if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);
   }

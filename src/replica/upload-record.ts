@@ -15,9 +15,11 @@ import { decodeCheckedJson, encodeCheckedJson } from '../base/checked-json.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
+import { isReadFailure } from '../base/read-failure.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
 import { comparePositions, type Generation, isGeneration, type Position } from '../generations/names.ts';
 import { type LogEnd, parseLogEnd } from '../primary/resume-point.ts';
+import { unreadableState } from '../primary/unreadable.ts';
 
 const VERSION = 1;
 
@@ -85,22 +87,24 @@ export interface UploadRecordParts {
 export class UploadRecord {
   readonly #parts: UploadRecordParts;
   readonly #path: string;
-  #note: UploadNote | undefined;
+  /** `unread`: the file has not been read yet, or could not be. */
+  #kept: UploadNote | undefined | 'unread' = 'unread';
   #isFailing = false;
 
   constructor(parts: UploadRecordParts) {
     this.#parts = parts;
     this.#path = join(parts.metaPath, `uploads-${encodeURIComponent(parts.name)}.json`);
-    this.#note = this.#read();
   }
 
+  /** @throws RivuletError `STATE_INVALID` when the file cannot be read at the moment: nobody knows what it says */
   get note(): UploadNote | undefined {
-    return this.#note;
+    if (this.#kept === 'unread') this.#kept = this.#read();
+    return this.#kept;
   }
 
   /** A segment that may be on its way, or have arrived, and was never heard of again. */
   intendedIn(generation: Generation): IntendedSegment | undefined {
-    const note = this.#note;
+    const { note } = this;
     return note?.generation === generation && note.location === this.#parts.location
       ? note.intended
       : undefined;
@@ -114,8 +118,9 @@ export class UploadRecord {
   /** A segment is about to be uploaded. */
   intend(generation: Generation, intended: IntendedSegment): void {
     const { location } = this.#parts;
-    const isSame = this.#note?.generation === generation && this.#note.location === location;
-    const stored = isSame ? this.#note?.stored : undefined;
+    const { note } = this;
+    const isSame = note?.generation === generation && note.location === location;
+    const stored = isSame ? note.stored : undefined;
     this.#replace({ generation, location, stored, intended });
   }
 
@@ -127,14 +132,14 @@ export class UploadRecord {
 
   /** The newest segment at the destination ends here. One that is intended behind it may be on its way still. */
   proven(generation: Generation, newest: StoredSegment): void {
-    const stored = this.#note?.stored;
+    const stored = this.note?.stored;
     if (stored === undefined || comparePositions(stored.from, newest.from) !== 0) {
       this.stored(generation, newest);
     }
   }
 
   #replace(note: UploadNote): void {
-    this.#note = note;
+    this.#kept = note;
     const { files, logger } = this.#parts;
     try {
       files.makeDirectory(dirname(this.#path), 0o700);
@@ -155,6 +160,7 @@ export class UploadRecord {
       const bytes = readFileWhole(files, this.#path);
       return bytes === undefined ? undefined : decodeNote(Buffer.from(bytes).toString('utf8'));
     } catch (error) {
+      if (isReadFailure(error)) throw unreadableState(this.#path, error);
       logger.warn('the note about what is stored cannot be used', {
         path: this.#path,
         why: messageOf(error),

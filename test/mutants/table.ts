@@ -526,8 +526,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/snapshot-source.ts',
     edits: [
       {
-        find: 'if (overlay.size > 0 && !overlayPages(parts, overlay, piece, first)) {',
-        replace: 'if (overlay.size < 0 && !overlayPages(parts, overlay, piece, first)) {',
+        find: 'if (overlay.size === 0 || overlayPages(parts, overlay, piece, first)) return true;',
+        replace: 'if (overlay.size >= 0 || overlayPages(parts, overlay, piece, first)) return true;',
       },
     ],
     caughtBy: [
@@ -1717,6 +1717,47 @@ export const MUTANTS: readonly Mutant[] = [
         kind: 'test',
         file: 'primary/spool-after-power-cut.test.ts',
         only: 'do not lead to where the log ended',
+      },
+    ],
+  },
+  {
+    name: 'unreadable-log-counts-as-lost',
+    breaks: 'a read that the system refuses for a moment costs a full snapshot',
+    file: 'primary/take.ts',
+    edits: [{ find: 'if (failure !== undefined) throw failure;', replace: 'problem ??= failure;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/read-failures.test.ts',
+        only: 'looks and takes fail, and go on in the same generation',
+      },
+      { kind: 'simulate', seed: 1, runs: 60 },
+    ],
+  },
+  {
+    name: 'unreadable-log-counts-as-shorter',
+    breaks: 'a read that the system refuses at a start ends the generation',
+    file: 'primary/begin.ts',
+    edits: [{ find: "if (!isRivuletError(error, 'WAL_INVALID')) throw error;", replace: 'void error;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/read-failures.test.ts',
+        only: 'at a start: the generation is continued once it can be read',
+      },
+      { kind: 'simulate', seed: 500, runs: 60 },
+    ],
+  },
+  {
+    name: 'short-read-counts-as-the-end',
+    breaks: 'a read that gives nothing for a moment cuts off a file',
+    file: 'base/files.ts',
+    edits: [{ find: 'if (position + done >= sizeBytes) break;', replace: 'if (sizeBytes >= 0) break;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/read-failures.test.ts',
+        only: 'looks and takes fail, and go on in the same generation',
       },
     ],
   },

@@ -157,6 +157,36 @@ describe('the order of steps', () => {
     }
   });
 
+  it('a log that could not be pinned again is pinned at the next look', async () => {
+    using live = new LiveDatabase();
+    const generations: string[] = [];
+    let isFailing = false;
+    class FailingHold extends SqliteConnections {
+      override hold(): void {
+        if (isFailing) throw new Error('disk I/O error');
+        super.hold();
+      }
+    }
+    const openConnections = (path: string, ms: number): Connections => new FailingHold(path, ms);
+    const primary = primaryWith(live.path, { ...systemMachine, openConnections }, 1, generations);
+    try {
+      await primary.refresh();
+      live.insert(3, 500);
+      isFailing = true;
+      await assert.rejects(primary.refresh(), /disk I\/O error/);
+      await assert.rejects(primary.refresh(), /disk I\/O error/);
+      isFailing = false;
+      await primary.refresh();
+      const index = primary.position?.index ?? 0;
+      // All of the log is in the database by now, so the next writer restarts it.
+      live.insert(1);
+      await primary.refresh();
+      assert.deepEqual([generations, primary.position?.index], [['no local state'], index + 1]);
+    } finally {
+      await primary.close();
+    }
+  });
+
   it('a log in another file is not the next one', async () => {
     using live = new LiveDatabase();
     const generations: string[] = [];
@@ -234,10 +264,11 @@ describe('the order of steps', () => {
       },
     }));
     const database = openDatabase(live.path, 100, machine);
+    const deps = { clock: systemClock, logger: silentLogger };
     try {
       const tail = await readLog(database, 0);
-      assert.equal(pinSnapshot(database, tail, undefined), undefined);
-      const snapshot = pinSnapshot(database, tail, undefined);
+      assert.equal(pinSnapshot(database, tail, undefined, deps), undefined);
+      const snapshot = pinSnapshot(database, tail, undefined, deps);
       assert.equal(snapshot?.position.offsetBytes, tail.position.offsetBytes);
       snapshot?.close();
     } finally {

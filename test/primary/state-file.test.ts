@@ -135,7 +135,7 @@ describe('the local state', () => {
     mkdirSync(path);
     assert.throws(() => writeState(path, sample, { durable: false }), { code: /EISDIR|ENOTEMPTY|EEXIST/ });
     assert.deepEqual(scratch.names(), ['state.json']);
-    assert.throws(() => readState(path), { code: 'EISDIR' });
+    assert.throws(() => readState(path), { code: 'STATE_INVALID', message: /EISDIR/ });
   });
 
   it('a folder that cannot be written to is an error', () => {

@@ -1,6 +1,7 @@
 /** Carries out what a plan says. */
 import type { EventKind, PlannedEvent } from './plan.ts';
-import type { Host } from './world/host.ts';
+import type { ReadFault } from './world/disk.ts';
+import { DATABASE, type Host } from './world/host.ts';
 import type { Place, World } from './world/world.ts';
 
 type Effect<On> = (world: World, on: On, amount: number, choices: readonly number[]) => unknown;
@@ -55,6 +56,24 @@ function startsLater(world: World, host: Host, ms: number): void {
   world.time.after(ms, () => host.startRivulet());
 }
 
+const READ_FAULTS: readonly ReadFault[] = [
+  'EIO',
+  'EIO',
+  'ESTALE',
+  'ENOMEM',
+  'EINTR',
+  'EAGAIN',
+  'EBUSY',
+  'short',
+];
+
+/** By what is read: the log alone, the database file alone, all that Rivulet reads. */
+const READ_BY_NAME: readonly ((path: string) => boolean)[] = [
+  (path) => path === `${DATABASE}-wal`,
+  (path) => path === DATABASE,
+  () => true,
+];
+
 function fillDisk(world: World, host: Host, ms: number): void {
   host.note('the disk is full');
   host.disk.isFull = true;
@@ -95,6 +114,15 @@ const ON_HOST: Partial<Record<EventKind, Effect<Host>>> = {
     host.note('the disk fails now and then');
     host.disk.failing = a * 0.3;
     world.time.after(amount, () => (host.disk.failing = 0));
+  },
+  'read-errors': (world, host, amount, [a = 0, b = 0, c = 0]) => {
+    const fault = chosen(READ_FAULTS, b);
+    host.note(`reads fail (${fault})`);
+    const failingReads = { isHit: chosen(READ_BY_NAME, a), share: c < 0.25 ? 1 : c * 0.5, fault };
+    host.disk.failingReads = failingReads;
+    world.time.after(amount, () => {
+      if (host.disk.failingReads === failingReads) host.disk.failingReads = undefined;
+    });
   },
   'damage-state': (world, host, amount, [a = 0]) => {
     host.damageState(a);

@@ -19,6 +19,7 @@ export type EventKind =
   | 'disk-full'
   | 'disk-full-in-call'
   | 'io-errors'
+  | 'read-errors'
   | 'damage-state'
   | 'replace-database'
   | 'clone'
@@ -59,6 +60,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
   'disk-full': 1,
   'disk-full-in-call': 1,
   'io-errors': 1,
+  'read-errors': 0,
   'damage-state': 1,
   'replace-database': 0.5,
   clone: 0,
@@ -81,13 +83,28 @@ export function planRun(seed: number): RunPlan {
     ...(second?.kind === 'copy' ? { clone: 4 } : {}),
     ...(profile === 'tampered' ? { tamper: 10 } : {}),
   };
-  const events = Array.from({ length: random.int(1, 10) }, (): PlannedEvent => ({
+  const planned = Array.from({ length: random.int(1, 10) }, (): PlannedEvent => ({
     atMs: random.int(0, durationMs),
     kind: random.weighted(weights),
     amount: random.int(1, second === undefined ? 3_000 : 20_000),
     choices: Array.from({ length: 6 }, () => random.next()),
-  })).sort((a, b) => a.atMs - b.atMs);
+  }));
+  const events = [...planned, ...planReadErrors(seed, durationMs)].sort((a, b) => a.atMs - b.atMs);
   return { settings, durationMs, events };
+}
+
+/** In some of the worlds reads fail now and then. Drawn apart, so that all else stays as it was. */
+function planReadErrors(seed: number, durationMs: number): PlannedEvent[] {
+  const random = new Random(seed * 37 + 11);
+  if (!random.chance(0.3)) return [];
+  return Array.from({ length: random.int(1, 4) }, (): PlannedEvent[] => {
+    const choices = Array.from({ length: 6 }, () => random.next());
+    const atMs = random.int(0, durationMs);
+    const failing: PlannedEvent = { atMs, kind: 'read-errors', amount: random.int(1, 3_000), choices };
+    // A start reads most, and concludes most from it.
+    const amount = random.int(1, failing.amount);
+    return random.chance(0.5) ? [failing] : [{ atMs, kind: 'kill', amount, choices }, failing];
+  }).flat();
 }
 
 /** In some of the worlds what is stored is proven while it goes on. Drawn apart, so that all else stays as it was. */

@@ -2,7 +2,9 @@
 import { join } from 'node:path';
 import { decodeCheckedJson, encodeCheckedJson } from '../../base/checked-json.ts';
 import { type Files, readFileWhole, replaceFile } from '../../base/files.ts';
+import { isReadFailure } from '../../base/read-failure.ts';
 import { type Generation, isGeneration } from '../../generations/names.ts';
+import { unreadableState } from '../../primary/unreadable.ts';
 
 export interface OwnerNote {
   /** Random; by it a restarted process knows its own lease. */
@@ -24,13 +26,17 @@ function notePath(metaPath: string, name: string): string {
  * its former lease.
  *
  * @param name - the replica's
+ * @throws RivuletError `STATE_INVALID` when it cannot be read at the moment
  */
 export function readOwnerNote(files: Files, metaPath: string, name: string): OwnerNote | undefined {
   let fields: Readonly<Record<string, unknown>>;
+  const path = notePath(metaPath, name);
   try {
-    const bytes = readFileWhole(files, notePath(metaPath, name)) ?? new Uint8Array(0);
+    const bytes = readFileWhole(files, path) ?? new Uint8Array(0);
     fields = decodeCheckedJson(Buffer.from(bytes).toString('utf8'));
-  } catch {
+  } catch (error) {
+    // Another owner would begin another generation.
+    if (isReadFailure(error)) throw unreadableState(path, error);
     return undefined;
   }
   const { owner, generation, location, triedAt } = fields;

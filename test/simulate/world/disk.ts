@@ -128,6 +128,16 @@ function resized(bytes: Uint8Array, length: number): Uint8Array {
   return larger.subarray(0, length);
 }
 
+/** What comes of a read that the system refuses: one of its codes, or fewer bytes than there are. */
+export type ReadFault = 'EIO' | 'ESTALE' | 'ENOMEM' | 'EINTR' | 'EAGAIN' | 'EBUSY' | 'short';
+
+export interface FailingReads {
+  readonly isHit: (path: string) => boolean;
+  /** Share of the reads. */
+  readonly share: number;
+  readonly fault: ReadFault;
+}
+
 type NameChange = { readonly path: string; readonly inode: Inode | undefined };
 
 export class Disk {
@@ -142,6 +152,10 @@ export class Disk {
   isFull = false;
   /** Share of the calls that fail with EIO. */
   failing = 0;
+  /** What is on the disk is whole meanwhile, and can be read afterwards. */
+  failingReads: FailingReads | undefined;
+  /** When a read failed last with a code of the system. */
+  readFailedAtMs: number | undefined;
 
   constructor(random: Random, nowMs: () => number) {
     this.#random = random;
@@ -174,6 +188,16 @@ export class Disk {
   /** An error of the hardware, now and then. */
   assertWorks(): void {
     if (this.failing > 0 && this.#random.chance(this.failing)) throw systemError('EIO', 'input/output error');
+  }
+
+  /** Before a read of Rivulet's. @returns how many bytes may come */
+  readable(path: string, length: number): number {
+    const { failingReads } = this;
+    if (failingReads === undefined || !failingReads.isHit(path)) return length;
+    if (!this.#random.chance(failingReads.share)) return length;
+    if (failingReads.fault === 'short') return this.#random.int(0, length);
+    this.readFailedAtMs = this.#nowMs();
+    throw systemError(failingReads.fault, `read '${path}'`);
   }
 
   /** Damages a file, as a bug or a broken disk does. */
@@ -246,6 +270,7 @@ export class Disk {
     for (const inode of new Set(this.#names.values())) inode.losePower(this.#random);
     this.isFull = false;
     this.failing = 0;
+    this.failingReads = undefined;
   }
 }
 

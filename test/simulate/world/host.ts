@@ -49,7 +49,7 @@ export interface HostTells {
   readonly proof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   readonly finished: (host: Host, destination: string, generation: Generation, position: Position) => void;
   /** A log line of Rivulet. */
-  readonly said: (host: Host, destination: string | undefined, message: string) => void;
+  readonly said: (host: Host, destination: string | undefined, message: string, detail: string) => void;
   readonly bug: (error: unknown) => void;
 }
 
@@ -195,10 +195,9 @@ export class Host {
     const log = (level: string) => (message: string, fields?: Readonly<Record<string, unknown>>) => {
       const { error, why, reason } = fields ?? {};
       const detail = error instanceof Error ? error.message : (why ?? reason ?? '');
-      this.note(
-        `  rivulet ${level}: ${destination ?? ''} ${message} ${typeof detail === 'string' ? detail : ''}`,
-      );
-      this.#parts.tell.said(this, destination, message);
+      const text = typeof detail === 'string' ? detail : '';
+      this.note(`  rivulet ${level}: ${destination ?? ''} ${message} ${text}`);
+      this.#parts.tell.said(this, destination, message, text);
     };
     return {
       debug: () => undefined,

@@ -24,7 +24,7 @@ export class SimProcess {
   readonly name: string;
   readonly #disk: Disk;
   readonly #hooks: ProcessHooks;
-  readonly #open = new Map<number, { inode: Inode; at: number }>();
+  readonly #open = new Map<number, { inode: Inode; at: number; path: string }>();
   readonly #onDeath: (() => void)[] = [];
   readonly #undelivered: (() => void)[] = [];
   #lastDescriptor = 2;
@@ -97,7 +97,7 @@ export class SimProcess {
       this.call(`open ${path}`);
       const inode = this.#disk.lookUp(path);
       if (inode === undefined) throw systemError('ENOENT', `open '${path}'`);
-      return this.#openInode(inode);
+      return this.#openInode(inode, path);
     },
     create: (path) => {
       this.call(`create ${path}`);
@@ -105,12 +105,13 @@ export class SimProcess {
       this.#assertSpace();
       const inode = this.#disk.lookUp(path) ?? this.#disk.make(path);
       if (inode.sizeBytes > 0) inode.truncate(0, this.#hooks.nowMs());
-      return this.#openInode(inode);
+      return this.#openInode(inode, path);
     },
     read: (descriptor, into, at, length, position) => {
       this.call('read');
       this.#disk.assertWorks();
-      return this.#inodeOf(descriptor).inode.read(into, at, length, position);
+      const { inode, path } = this.#inodeOf(descriptor);
+      return inode.read(into, at, this.#disk.readable(path, length), position);
     },
     write: (descriptor, bytes) => {
       this.call('write');
@@ -166,13 +167,13 @@ export class SimProcess {
     if (this.#disk.isFull) throw systemError('ENOSPC', 'no space left on device');
   }
 
-  #openInode(inode: Inode): number {
+  #openInode(inode: Inode, path: string): number {
     const descriptor = ++this.#lastDescriptor;
-    this.#open.set(descriptor, { inode, at: 0 });
+    this.#open.set(descriptor, { inode, at: 0, path });
     return descriptor;
   }
 
-  #inodeOf(descriptor: number): { inode: Inode; at: number } {
+  #inodeOf(descriptor: number): { inode: Inode; at: number; path: string } {
     const open = this.#open.get(descriptor);
     if (open === undefined) throw systemError('EBADF', `descriptor ${descriptor}`);
     return open;

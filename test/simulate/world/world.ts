@@ -78,6 +78,15 @@ export interface Place {
 
 /** How the engine begins when a proof has failed. */
 const DAMAGE_TOLD = 'the destination does not restore';
+const CHAIN_BROKEN = 'the chain to this destination is broken';
+const READ_ERROR = /\bE(?:IO|STALE|NOMEM|INTR|AGAIN|BUSY)\b/;
+/** Beginnings of reasons for a new generation that say something about the bytes of the log or of the local state. */
+const ABOUT_BYTES = [
+  'the write-ahead log is shorter than it was',
+  'the write-ahead log was overwritten',
+  'the write-ahead log is gone',
+  'the local state is damaged',
+] as const;
 /** Goes into the spool in one go. */
 const PIECE_BYTES = 1024 * 1024;
 /** Everything is well again: then it takes at most so long until all is caught up. */
@@ -189,6 +198,7 @@ export class World {
           generation: (at, generation, reason) => {
             this.counts.generations++;
             this.#reasons.generation(at.name);
+            this.#generationBegun(at, reason);
             at.note(`rivulet begins generation ${generation}: ${reason}`);
           },
           snapshot: (at, destination) => this.#snapshot(at, destination),
@@ -198,10 +208,11 @@ export class World {
           },
           finished: (at, destination, generation, position) =>
             this.#finished(at, destination, generation, position),
-          said: (at, destination, message) => {
+          said: (at, destination, message, detail) => {
             if (message === 'this process is the writer of the replica now') this.counts.takeOvers++;
             this.#reasons.said(at.name, destination, message);
             this.#damageTold(message);
+            this.#chainGivenUp(message, detail);
           },
           bug: (error) => void this.#bugs.push(error),
         },
@@ -246,6 +257,19 @@ export class World {
   #damageTold(message: string): void {
     if (this.#settings.profile === 'whole' && !this.hadStaleListings && message.startsWith(DAMAGE_TOLD))
       this.#bugs.push(new Violation(`damage that nobody has done: ${message}`));
+  }
+
+  /** Whoever could not read a log in this very moment knows nothing about what it holds. */
+  #generationBegun(host: Host, reason: string): void {
+    const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs;
+    if (couldNotRead && ABOUT_BYTES.some((one) => reason.startsWith(one)))
+      this.#bugs.push(new Violation(`a generation is given up because of a read error: ${reason}`));
+  }
+
+  /** What cannot be read at the moment is there later. */
+  #chainGivenUp(message: string, why: string): void {
+    if (message.startsWith(CHAIN_BROKEN) && READ_ERROR.test(why))
+      this.#bugs.push(new Violation(`a chain is given up because of a read error: ${why}`));
   }
 
   /** A clean end leaves a promise of how far the chain reaches, so that the loss of its last object is seen. */
