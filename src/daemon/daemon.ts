@@ -28,7 +28,7 @@ const PROGRESS_MS = 2_000;
 /** Looks whether anything stands still are this share of `stall-after` apart, within bounds. */
 const STALL_LOOKS = 5;
 const STALL_LOOK_MIN_MS = 100;
-const STALL_LOOK_MAX_MS = 10_000;
+const STALL_LOOK_MAX_MS = 5_000;
 /** A gap between two such looks counts for so many times their distance: a busy process is late now and then. */
 const STALL_GAP_FACTOR = 2;
 /** What a destination or database that is restarted may take for its last changes: it goes on where it was. */
@@ -159,9 +159,8 @@ export class Daemon {
     const { signal } = this.#watching;
     while (!signal.aborted) {
       const lookMs = this.#lookMs();
-      await this.#tools.clock.sleep(lookMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
       for (const runner of this.#runners) runner.watch(lookMs * STALL_GAP_FACTOR);
+      await this.#tools.clock.sleep(lookMs, signal).catch(() => undefined);
     }
   }
 

@@ -1,11 +1,12 @@
 /** One database and its destinations: opened together, run side by side, changed while they run, ended together. */
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
+import { systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
-import { assertUsable } from '../primary/database-file.ts';
+import { assertUsable, realPathOf } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import type { PrimaryObserver } from '../primary/primary-observer.ts';
@@ -18,6 +19,9 @@ import { type Refusal, ReplicaRunner } from './replica-runner.ts';
 import { type OpenedStore, openReplicaStore } from './replica-store.ts';
 import { StallAlarm } from './stall-alarm.ts';
 import { databaseStall, stalled, type StallTold } from './stall-told.ts';
+
+/** Looks that are so far apart may have missed when something was written. */
+const LONG_GAP_MS = 2_000;
 
 export interface RunnerTools {
   readonly clock: Clock;
@@ -54,6 +58,8 @@ export class DatabaseRunner {
   #replicas: readonly ReplicaRunner[] = [];
   #looks = 0;
   #lookedAtMs: number | undefined;
+  /** The same by the monotonic clock. */
+  #lookedMs: number | undefined;
   /** While the database is followed, and when that is over. */
   #looking: Promise<void> | undefined;
 
@@ -128,15 +134,40 @@ export class DatabaseRunner {
   #observer(): PrimaryObserver {
     const metrics = this.#metrics;
     return {
-      onSync: (elapsedMs) => metrics.addSync({ elapsedMs, failed: false }),
+      onSync: (elapsedMs) => {
+        metrics.addSync({ elapsedMs, failed: false });
+        this.#lookAtLags();
+      },
       onWalBytes: (bytes) => {
         metrics.addWalBytes(bytes);
-        for (const one of this.#replicas) one.fallBehind();
+        this.#lookAtLags();
       },
       onCheckpoint: (elapsedMs, error) =>
         metrics.addCheckpoint({ mode: 'PASSIVE', elapsedMs, failed: error !== undefined }),
       onGeneration: () => undefined,
     };
+  }
+
+  #lookAtLags(): void {
+    const ageMs = this.#changeAgeMs();
+    for (const one of this.#replicas) one.look(ageMs);
+  }
+
+  /**
+   * For how long what is committed now has been there at least. Looks are close together, unless this process has just been
+   * started or was stopped for a while: then the log file tells when it was last written.
+   */
+  #changeAgeMs(): number {
+    const { clock } = this.#tools;
+    const gapMs = clock.monotonicMs() - (this.#lookedMs ?? Number.NEGATIVE_INFINITY);
+    if (gapMs < LONG_GAP_MS) return 0;
+    try {
+      const facts = systemFiles.stat(`${realPathOf(this.settings.path)}-wal`);
+      return facts === undefined ? 0 : Math.min(gapMs, Math.max(0, clock.now() - facts.modifiedAtMs));
+    } catch {
+      // Whoever follows the database tells what is wrong with its files.
+      return 0;
+    }
   }
 
   async #openStore(settings: ReplicaSettings): Promise<OpenedStore> {
@@ -203,6 +234,7 @@ export class DatabaseRunner {
   #succeeded(): void {
     this.#looks++;
     this.#lookedAtMs = this.#tools.clock.now();
+    this.#lookedMs = this.#tools.clock.monotonicMs();
     this.#failures.succeeded();
   }
 

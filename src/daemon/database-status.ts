@@ -31,6 +31,8 @@ export interface ReplicaReport extends Omit<ReplicaStatus, 'state'> {
   readonly lagBytes: number;
   /** Age of the oldest change that is not stored. */
   readonly lagMs: number;
+  /** For how long nothing has moved although there is something to store; 0 while something does. */
+  readonly stillMs: number;
   readonly stalledSinceMs: number | undefined;
   /** Where the keys of the destination come from and how long they hold; absent where there are none to renew. */
   readonly credentials?: KeyStatus;
@@ -50,6 +52,8 @@ export interface HealthReason {
 
 /** A destination may fail this long before it is bad health. */
 const UNHEALTHY_AFTER_MS = 30_000;
+/** That nothing moves is noticed by a look that comes up to five seconds after the change that should. */
+const STILL_AFTER_MS = 25_000;
 
 /** Everything that somebody should look at; nothing when all is well. */
 export function healthReasons(databases: readonly DatabaseStatus[]): HealthReason[] {
@@ -91,8 +95,12 @@ function shippingReasons(db: string, one: ReplicaReport): HealthReason[] {
     return [
       { ...about, reason: 'stalled', message: `nothing was stored since ${at(one.stalledSinceMs)}${why}` },
     ];
-  if (one.state !== 'failing' || one.lagMs < UNHEALTHY_AFTER_MS) return [];
-  return [{ ...about, reason: 'failing', message: `the destination fails${why}` }];
+  if (one.lagMs < UNHEALTHY_AFTER_MS) return [];
+  const reason = 'failing';
+  if (one.state === 'failing') return [{ ...about, reason, message: `the destination fails${why}` }];
+  if (one.stillMs < STILL_AFTER_MS) return [];
+  const what = isCause ? 'the destination keeps failing' : 'nothing moves on the way to the destination';
+  return [{ ...about, reason, message: `${what}${why}` }];
 }
 
 function at(ms: number | undefined): string {

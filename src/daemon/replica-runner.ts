@@ -9,9 +9,10 @@ import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import type { Primary } from '../primary/primary.ts';
 import { finalSyncHint } from '../replica/final-sync-hint.ts';
 import { Replica } from '../replica/replica.ts';
+import { Lag } from '../replica/lag.ts';
 import type { ReplicaObserver } from '../replica/replica-observer.ts';
 import type { NotedError } from '../replica/replica-status.ts';
-import { stallLimitMs } from '../replica/stall.ts';
+import { type StallFacts, stallLimitMs } from '../replica/stall.ts';
 import type { Metrics, ReplicaMetrics } from '../server/metrics.ts';
 import type { ReplicaReport } from './database-status.ts';
 import { RESTART_HINT } from './follow-failures.ts';
@@ -52,8 +53,9 @@ export class ReplicaRunner {
   readonly #alarm: StallAlarm;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
-  /** When it came to lack what it lacks, in milliseconds since 1970. */
-  #behindSinceMs: number | undefined;
+  readonly #lag: Lag;
+  /** What a gap since the last look counts for at most; the first look comes at once. */
+  #gapMsMax = 0;
   #isRefused = false;
   #isStopped = false;
 
@@ -71,6 +73,7 @@ export class ReplicaRunner {
     this.#logger = parts.logger.child({ replica: settings.name });
     this.#metrics = metrics.replica(database.path, settings.name);
     this.#alarm = new StallAlarm(clock, this.#logger);
+    this.#lag = new Lag(clock.monotonicMs());
     const { store } = opened;
     const lease = leaseOf(database, settings, { store, clock, logger: this.#logger });
     this.replica = new Replica(this.#replicaSettings(), {
@@ -106,6 +109,7 @@ export class ReplicaRunner {
       onSegment: (bytes, position) => {
         metrics.addWalBytes(bytes);
         metrics.setConfirmed(position);
+        this.look();
       },
       onSnapshot: () => undefined,
       onValidation: (ok) => metrics.addValidation(ok ? 'ok' : 'error'),
@@ -224,11 +228,19 @@ export class ReplicaRunner {
 
   // ---- what is told of it ------------------------------------------------------------------------------------------
 
-  /** There is something new to store: who had everything until now lacks it from now on. */
-  fallBehind(): void {
-    const caughtUpAtMs = this.replica.status.caughtUpAtMs ?? Number.NEGATIVE_INFINITY;
-    if (this.#behindSinceMs === undefined || caughtUpAtMs >= this.#behindSinceMs)
-      this.#behindSinceMs = this.#parts.clock.now();
+  /**
+   * Takes note of what is committed and what is stored.
+   *
+   * @param ageMs - for how long what is committed now has been there at least
+   */
+  look(ageMs: number = 0): void {
+    const { primary, clock } = this.#parts;
+    const { replica } = this;
+    const { generation, confirmed } = replica.status;
+    this.#lag.saw(primary, clock.monotonicMs(), ageMs);
+    if (replica.isCaughtUp) this.#lag.storedAll();
+    else if (generation !== undefined && confirmed !== undefined)
+      this.#lag.stored(primary, generation, confirmed);
   }
 
   report(): ReplicaReport {
@@ -241,7 +253,8 @@ export class ReplicaRunner {
       state: isStalled ? 'stalled' : status.state,
       destination: store.location,
       lastError: this.#lastError,
-      ...this.#lag(),
+      ...this.#lacks(),
+      stillMs: this.#stillMs,
       stalledSinceMs: sinceMs,
       ...(keys[0] === undefined ? {} : { credentials: keys[0].status }),
     };
@@ -254,21 +267,11 @@ export class ReplicaRunner {
     return isShipping ? lastError : (this.#opened.trouble.present ?? lastError);
   }
 
-  #lag(): { lagBytes: number; lagMs: number } {
+  #lacks(): { lagBytes: number; lagMs: number } {
     const { primary, clock } = this.#parts;
-    const { replica } = this;
-    const { confirmed, caughtUpAtMs } = replica.status;
-    if (primary.position === undefined || replica.isCaughtUp) return { lagBytes: 0, lagMs: 0 };
-    const from = confirmed ?? { index: primary.position.index, offsetBytes: 0 };
-    // What it had when it last had everything is not lacking: the oldest change that it lacks came later.
-    const sinceMs =
-      caughtUpAtMs === undefined
-        ? replica.startedAtMs
-        : Math.max(caughtUpAtMs, this.#behindSinceMs ?? caughtUpAtMs);
-    return {
-      lagBytes: primary.bytesBetween(from, primary.position),
-      lagMs: Math.max(0, clock.now() - sinceMs),
-    };
+    if (primary.position === undefined || this.replica.isCaughtUp) return { lagBytes: 0, lagMs: 0 };
+    this.look();
+    return { lagBytes: this.#lag.bytes, lagMs: Math.round(this.#lag.ms(clock.monotonicMs())) };
   }
 
   /** Brings the gauges up to date. */
@@ -289,29 +292,48 @@ export class ReplicaRunner {
    * @param gapMsMax - what a gap since the last look counts for at most
    */
   watch(nowMs: number, gapMsMax: number): void {
-    const { replica, settings } = this;
-    const { steps, unseenBytes } = replica.progress;
-    const { state, confirmed, generation } = replica.status;
-    const facts = {
-      nowMs,
-      gapMsMax,
-      hasWork: state !== 'lost' && state !== 'standby' && !replica.isCaughtUp,
-      progress: [steps, generation, confirmed?.index, confirmed?.offsetBytes].join(' '),
-    };
+    const { settings } = this;
+    this.#gapMsMax = gapMsMax;
     const limitMs = stallLimitMs({
       stallAfterMs: settings.stallAfterMs,
       spacingMs: settings.syncIntervalMs,
-      unseenBytes,
-      slowestBytesPerMs: slowestBytesPerMs(settings),
+      unseenMs: this.#unseenMs,
     });
-    if (!this.#alarm.look(facts, limitMs, () => this.#stall())) return;
+    if (!this.#alarm.look(this.#facts(nowMs), limitMs, () => this.#stall())) return;
     if (settings.onStall === 'exit') this.#refuse(stalled(this.#stall()));
+  }
+
+  #facts(nowMs: number): StallFacts {
+    this.look();
+    const { steps, storedCount } = this.replica.progress;
+    const { state } = this.replica.status;
+    return {
+      nowMs,
+      gapMsMax: this.#gapMsMax,
+      hasWork: state !== 'lost' && state !== 'standby' && !this.replica.isCaughtUp,
+      // Not where the session stands: one that is opened and given up again and again does not move.
+      progress: `${steps} ${this.#lag.storedBytes}`,
+      outcome: String(storedCount),
+    };
+  }
+
+  /** What bodies that are under way may need on the slowest way that is good for anything. */
+  get #unseenMs(): number {
+    return this.replica.progress.unseenBytes / slowestBytesPerMs(this.settings);
+  }
+
+  /** For how long nothing has moved although there is something to store. */
+  get #stillMs(): number {
+    const stillMs = this.#alarm.stillMs(this.#facts(this.#parts.clock.monotonicMs()));
+    // A call that is being tried again has failed: its body is not on a slow way.
+    const unseenMs = this.#opened.trouble.present === undefined ? this.#unseenMs : 0;
+    return Math.max(0, Math.round(stillMs - unseenMs));
   }
 
   #stall(): StallTold {
     const lastError = this.#lastError;
     const isCause = lastError?.isOver === false && lastError.duty === undefined;
-    return replicaStall(isCause ? lastError : undefined, this.#lag().lagBytes);
+    return replicaStall(isCause ? lastError : undefined, this.#lacks().lagBytes);
   }
 }
 

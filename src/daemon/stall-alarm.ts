@@ -1,4 +1,9 @@
-/** Tells of one thing that stands still: an error when it begins, a reminder now and then, a line when it is over. */
+/**
+ * Tells of one thing that stands still: an error when it begins, a reminder now and then, a line when it is over.
+ *
+ * It begins when nothing moves, and is over only when something is done: an upload that gets a little further on a full disk, and
+ * breaks off, stores nothing.
+ */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { type StallFacts, type StallWatch, watchStall } from '../replica/stall.ts';
@@ -7,11 +12,25 @@ import type { StallTold } from './stall-told.ts';
 /** Of what goes on standing still somebody knows already. */
 const REMIND_MS = 60 * 60_000;
 
+interface Stalled {
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Both by the time for which nothing was done. */
+  readonly beganAtMs: number;
+  remindedAtMs: number;
+}
+
+function outcomeOf(facts: StallFacts): StallFacts {
+  return { ...facts, progress: facts.outcome ?? facts.progress };
+}
+
 export class StallAlarm {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #watch: StallWatch | undefined;
-  #stalled: { readonly sinceMs: number; remindedAtStillMs: number } | undefined;
+  /** The same for what ends a stall. */
+  #outcome: StallWatch | undefined;
+  #stalled: Stalled | undefined;
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
@@ -31,26 +50,41 @@ export class StallAlarm {
    */
   look(facts: StallFacts, limitMs: number, tell: () => StallTold): boolean {
     this.#watch = watchStall(this.#watch, facts);
+    this.#outcome = watchStall(this.#outcome, outcomeOf(facts));
     const { stillMs } = this.#watch;
-    if (stillMs > 0 && stillMs >= limitMs) return this.#stands(stillMs, tell);
-    // Once it counts as standing still, only a step forward ends that, not another limit.
-    if (this.#stalled !== undefined && stillMs === 0) this.#goesOn(this.#stalled.sinceMs, tell);
+    const undoneMs = this.#outcome.stillMs;
+    if (this.#stalled === undefined) {
+      if (stillMs === 0 || stillMs < limitMs) return false;
+      this.#begins(stillMs, undoneMs, tell);
+      return true;
+    }
+    if (undoneMs === 0) this.#goesOn(this.#stalled.sinceMs, tell);
+    else this.#goesOnStanding(this.#stalled, undoneMs, tell);
     return false;
   }
 
-  #stands(stillMs: number, tell: () => StallTold): boolean {
-    const isNew = this.#stalled === undefined;
-    this.#stalled ??= {
-      // How long something stands still is measured more finely than in whole milliseconds.
-      sinceMs: Math.round(this.#clock.now() - stillMs),
-      remindedAtStillMs: stillMs,
-    };
-    if (!isNew && stillMs - this.#stalled.remindedAtStillMs < REMIND_MS) return false;
-    this.#stalled.remindedAtStillMs = stillMs;
+  /** For how long nothing has moved although there is work, as of `facts`. */
+  stillMs(facts: StallFacts): number {
+    return watchStall(this.#watch, facts).stillMs;
+  }
+
+  #begins(stillMs: number, undoneMs: number, tell: () => StallTold): void {
+    // How long something stands still is measured more finely than in whole milliseconds.
+    const sinceMs = Math.round(this.#clock.now() - stillMs);
+    this.#stalled = { sinceMs, beganAtMs: undoneMs - stillMs, remindedAtMs: undoneMs };
+    this.#tell(sinceMs, stillMs, tell);
+  }
+
+  #goesOnStanding(stalled: Stalled, undoneMs: number, tell: () => StallTold): void {
+    if (undoneMs - stalled.remindedAtMs < REMIND_MS) return;
+    stalled.remindedAtMs = undoneMs;
+    this.#tell(stalled.sinceMs, undoneMs - stalled.beganAtMs, tell);
+  }
+
+  #tell(sinceMs: number, stillMs: number, tell: () => StallTold): void {
     const { message, fields } = tell();
-    const since = new Date(this.#stalled.sinceMs).toISOString();
+    const since = new Date(sinceMs).toISOString();
     this.#logger.error(message, { since, stillForMs: Math.round(stillMs), ...fields });
-    return isNew;
   }
 
   #goesOn(sinceMs: number, tell: () => StallTold): void {

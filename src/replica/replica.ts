@@ -72,8 +72,6 @@ interface Committed {
 
 export class Replica {
   readonly settings: ReplicaSettings;
-  /** When this object was made, in milliseconds since 1970. */
-  readonly startedAtMs: number;
   readonly #parts: ReplicaParts;
   readonly #shipper: Shipper;
   readonly #duties: Duties;
@@ -105,7 +103,6 @@ export class Replica {
       store: lease === undefined ? store : fencedStore(store, lease),
       logger: parts.logger.child({ replica: settings.name }),
     };
-    this.startedAtMs = parts.clock.now();
     this.#failures = new FailureLog(SHIPPING, this.#parts);
     this.#readFailures = new FailureLog(READING, this.#parts);
     this.#duties = new Duties(settings, {
@@ -146,10 +143,10 @@ export class Replica {
   }
 
   /** What tells whether this destination stands still; see `stall.ts`. */
-  get progress(): { readonly steps: number; readonly unseenBytes: number } {
-    const { steps } = this.#progress;
+  get progress(): { readonly steps: number; readonly storedCount: number; readonly unseenBytes: number } {
+    const { steps, storedCount } = this.#progress;
     // Who fails has time to try again, but not that of a slow way.
-    return { steps, unseenBytes: this.#isFailing ? 0 : this.#progress.unseenBytes };
+    return { steps, storedCount, unseenBytes: this.#isFailing ? 0 : this.#progress.unseenBytes };
   }
 
   get #isFailing(): boolean {

@@ -14,6 +14,8 @@ export interface StallFacts {
   readonly hasWork: boolean;
   /** Changes whenever something is done; equal texts mean that nothing was. */
   readonly progress: string;
+  /** Changes when something is done that ends a stall; as `progress` when absent. */
+  readonly outcome?: string;
   /** Most that a gap since the last look counts for. */
   readonly gapMsMax: number;
 }
@@ -40,15 +42,13 @@ export interface StallLimits {
   readonly stallAfterMs: number;
   /** What may pass by configuration alone before anything is tried. */
   readonly spacingMs: number;
-  /** Bytes that were handed over whole and of which nobody sees how far they have come. */
-  readonly unseenBytes: number;
-  /** A way that is slower than this is given up by the store itself. */
-  readonly slowestBytesPerMs: number;
+  /** What bytes need that were handed over whole and of which nobody sees how far they have come. */
+  readonly unseenMs: number;
 }
 
 /** @returns milliseconds; infinity when nothing ever counts as standing still */
 export function stallLimitMs(limits: StallLimits): number {
-  const { stallAfterMs, spacingMs, unseenBytes, slowestBytesPerMs } = limits;
+  const { stallAfterMs, spacingMs, unseenMs } = limits;
   if (stallAfterMs === 0) return Number.POSITIVE_INFINITY;
-  return stallAfterMs + spacingMs + unseenBytes / slowestBytesPerMs;
+  return stallAfterMs + spacingMs + unseenMs;
 }

@@ -1,6 +1,7 @@
 /**
  * How far uploads get. Bytes count when the destination's side asks for them, and only where an attempt comes further
- * than all before it: an upload that breaks off at the same place again and again is no progress, however much it sends.
+ * than all before it: an upload that breaks off at the same place again and again is no progress, however much it sends. The same place
+ * means as much as buffers hold: how much of that was asked for when a disk is full is chance.
  */
 import { forwardingStore } from '../storage/forwarding.ts';
 import type { ObjectStore, WriteOptions, WrittenObject } from '../storage/object-store.ts';
@@ -10,13 +11,21 @@ const STREAM_AHEAD_BYTES = 8 * 1024 * 1024;
 
 export class UploadProgress {
   #steps = 0;
+  #storedCount = 0;
   /** The furthest that any attempt came since something was last stored. */
   #furthestBytes = 0;
+  /** The furthest that an attempt came which broke off, since something was last stored. */
+  #brokenOffBytes: number | undefined;
   readonly #underWay = new Set<{ unseenBytes: number }>();
 
   /** Changes with everything that is a step forward. */
   get steps(): number {
     return this.#steps;
+  }
+
+  /** Changes with everything that is stored. */
+  get storedCount(): number {
+    return this.#storedCount;
   }
 
   /** Bytes that were handed over and may be moving without anybody seeing it. */
@@ -27,7 +36,9 @@ export class UploadProgress {
   /** The destination holds more than before. */
   stored(): void {
     this.#steps++;
+    this.#storedCount++;
     this.#furthestBytes = 0;
+    this.#brokenOffBytes = undefined;
   }
 
   /**
@@ -48,25 +59,33 @@ export class UploadProgress {
     body: Uint8Array | AsyncIterable<Uint8Array>,
     options: WriteOptions | undefined,
   ): Promise<WrittenObject> {
-    const write = { unseenBytes: body instanceof Uint8Array ? body.length : 0 };
+    const write = { unseenBytes: body instanceof Uint8Array ? body.length : 0, askedBytes: 0 };
     this.#underWay.add(write);
     try {
       return await store.write(key, body instanceof Uint8Array ? body : this.#counted(body, write), options);
+    } catch (error) {
+      if (write.askedBytes > 0) this.#brokenOffBytes = Math.max(this.#brokenOffBytes ?? 0, write.askedBytes);
+      throw error;
     } finally {
       this.#underWay.delete(write);
     }
   }
 
+  /** Who comes no further than this has not moved. */
+  get #knownBytes(): number {
+    if (this.#brokenOffBytes === undefined) return this.#furthestBytes;
+    return Math.max(this.#furthestBytes, this.#brokenOffBytes + STREAM_AHEAD_BYTES);
+  }
+
   async *#counted(
     chunks: AsyncIterable<Uint8Array>,
-    write: { unseenBytes: number },
+    write: { unseenBytes: number; askedBytes: number },
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    let bytes = 0;
     for await (const chunk of chunks) {
-      bytes += chunk.length;
-      write.unseenBytes = Math.min(bytes, STREAM_AHEAD_BYTES);
-      if (bytes > this.#furthestBytes) {
-        this.#furthestBytes = bytes;
+      write.askedBytes += chunk.length;
+      write.unseenBytes = Math.min(write.askedBytes, STREAM_AHEAD_BYTES);
+      if (write.askedBytes > this.#knownBytes) {
+        this.#furthestBytes = write.askedBytes;
         this.#steps++;
       }
       yield chunk;

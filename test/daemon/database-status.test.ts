@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type DatabaseStatus, healthReasons, type ReplicaReport } from '../../src/daemon/database-status.ts';
 
-const REPLICA = { name: 'r', state: 'streaming', lagMs: 0, lagBytes: 0 } as ReplicaReport;
+const REPLICA = { name: 'r', state: 'streaming', lagMs: 0, lagBytes: 0, stillMs: 0 } as ReplicaReport;
 
 function reasonsOf(replica: Partial<ReplicaReport>, database: Partial<DatabaseStatus> = {}): unknown[] {
   const status = { path: '/a', state: 'following', replicas: [{ ...REPLICA, ...replica }], ...database };
@@ -20,6 +20,14 @@ test('a destination that fails is bad health only when it lacks changes for some
   assert.deepEqual(reasonsOf({ state: 'failing', lagMs: 30_000 }), [['r', 'failing']]);
   assert.deepEqual(reasonsOf({ state: 'lost' }), [['r', 'lease-lost']]);
   assert.deepEqual(reasonsOf({ state: 'stalled' }), [['r', 'stalled']]);
+});
+
+test('so is one that does not answer and has given up nothing yet; one that is slow is not', () => {
+  for (const state of ['starting', 'snapshotting', 'streaming'] as const) {
+    assert.deepEqual(reasonsOf({ state, lagMs: 30_000, stillMs: 25_000 }), [['r', 'failing']]);
+    assert.deepEqual(reasonsOf({ state, lagMs: 29_999, stillMs: 29_999 }), []);
+    assert.deepEqual(reasonsOf({ state, lagMs: 300_000, stillMs: 5_000 }), []);
+  }
 });
 
 test('a database that cannot be followed is bad health at once, beside its replicas', () => {

@@ -342,7 +342,11 @@ describe('metrics and health', () => {
   it('a destination that fails for long is bad health, and good again when it works', async () => {
     using live = new LiveDatabase();
     let laterMs = 0;
-    const clock: Clock = { ...systemClock, now: () => Date.now() + laterMs };
+    const clock: Clock = {
+      ...systemClock,
+      now: () => systemClock.now() + laterMs,
+      monotonicMs: () => systemClock.monotonicMs() + laterMs,
+    };
     const logger = new RecordingLogger();
     writeFileSync(live.scratch.file('replica0'), 'a file');
     const daemon = new Daemon(configOf(textOf(live.scratch, [live.path], 'addr: 127.0.0.1:0')), {

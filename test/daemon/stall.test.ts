@@ -134,6 +134,47 @@ describe('a destination', () => {
     await daemon.stop();
   });
 
+  it('that is always a little behind lacks changes since the oldest that it lacks, not since it had all of them', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    const { daemon } = await started(live);
+    await until('it is level', () => isLevel(daemon));
+    const write = Reflect.get<FileObjectStore, 'write'>(FileObjectStore.prototype, 'write');
+    const gates: PromiseWithResolvers<void>[] = [];
+    mock.method(
+      FileObjectStore.prototype,
+      'write',
+      async function (this: FileObjectStore, ...words: Parameters<Write>) {
+        if (!words[0].endsWith('.wal.lz4')) return write.apply(this, words);
+        const gate = Promise.withResolvers<void>();
+        gates.push(gate);
+        await gate.promise;
+        return write.apply(this, words);
+      },
+    );
+    const lag = (): { lagMs: number; lagBytes: number } =>
+      daemon.status()[0]?.replicas[0] ?? assert.fail('no replica');
+    let begunMs = 0;
+    for (let n = 0; n < 4; n++) {
+      begunMs = performance.now();
+      const beforeBytes = lag().lagBytes;
+      live.insert(1);
+      await until('it is seen', () => lag().lagBytes > beforeBytes);
+      // The one before is stored only now, so that it never has everything.
+      gates[n - 1]?.resolve();
+      await until('its upload has begun', () => gates.length > n);
+      await delay(STALL_MS / 4);
+    }
+    const { lagMs } = lag();
+    assert.ok(
+      lagMs > 0 && lagMs <= performance.now() - begunMs + 1,
+      `${lagMs}, ${performance.now() - begunMs}`,
+    );
+    mock.restoreAll();
+    gates.at(-1)?.resolve();
+    await daemon.stop();
+  });
+
   it('that is slow with a first snapshot, and gets on, is no stall', async () => {
     using live = new LiveDatabase();
     live.insert(200, 50_000);
@@ -170,6 +211,7 @@ describe('a destination', () => {
     live.insert(1);
     await until('the alarm', () => logger.matching('stands still').length > 0);
     assert.match(String(logger.matching('stands still')[0]?.fields['hint']), /Nothing failed/);
+    assert.ok((daemon.status()[0]?.replicas[0]?.stillMs ?? 0) >= STALL_MS / 2);
     const stoppingMs = performance.now();
     assert.equal(await daemon.stop(), 1);
     mock.restoreAll();

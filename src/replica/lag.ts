@@ -1,0 +1,121 @@
+/**
+ * How much of what is committed one destination lacks, and for how long it has lacked the oldest part of it.
+ *
+ * Log bytes are counted from the first look on, across logs and generations, so that neither a restarted log nor a chain that
+ * was given up makes the sum smaller: only what is stored does. A mark is made whenever a look finds something new; the oldest
+ * one beyond what is stored tells the lag. Marks are bounded: when there are too many, those close together become one that is
+ * as old as the oldest of them, so the lag may be told a little too long, never too short.
+ *
+ * What was written while nobody looked (before the start, while the process was stopped) was written by the last change of the log file
+ * at the latest: so it is told to be at least that old, and may be older.
+ */
+import type { Generation, Position } from '../generations/names.ts';
+
+/** A look each 100 ms makes so many in less than two minutes; thinned, they tell any time within half a percent. */
+const MARKS_MAX = 1024;
+
+/** As the primary knows it. */
+export interface LogEndSeen {
+  readonly generation: Generation | undefined;
+  readonly position: Position | undefined;
+  bytesBetween(from: Position, to: Position): number;
+}
+
+/** All log bytes up to `bytes` were there at this time, by the monotonic clock. */
+interface Mark {
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+export class Lag {
+  readonly #startedMs: number;
+  #seen: { readonly generation: Generation; readonly position: Position } | undefined;
+  #seenBytes = 0;
+  #storedBytes = 0;
+  #marks: Mark[] = [];
+  /** Since when nothing is known to be stored, although nothing new was found since all was. */
+  #lostSinceMs: number | undefined;
+  /** Whether it is known what the destination holds. */
+  #isKnown = false;
+
+  /** @param nowMs - by the monotonic clock, as all times here */
+  constructor(nowMs: number) {
+    this.#startedMs = nowMs;
+  }
+
+  /**
+   * What is committed now.
+   *
+   * @param ageMs - for how long it has been there at least
+   */
+  saw(log: LogEndSeen, nowMs: number, ageMs: number = 0): void {
+    const { generation, position } = log;
+    if (generation === undefined || position === undefined) return;
+    const before = this.#seen;
+    this.#seen = { generation, position };
+    // Another generation begins with its log as it is then, which may be empty: it is lacking all the same.
+    const moreBytes =
+      before?.generation === generation
+        ? log.bytesBetween(before.position, position)
+        : Math.max(1, position.offsetBytes);
+    if (moreBytes === 0) return;
+    this.#seenBytes += moreBytes;
+    this.#marks.push({ bytes: this.#seenBytes, atMs: nowMs - Math.max(0, ageMs) });
+    if (this.#marks.length > MARKS_MAX) this.#marks = thinned(this.#marks);
+  }
+
+  /** The destination holds everything before `position` of the log as it was seen last. */
+  stored(log: LogEndSeen, generation: Generation, position: Position): void {
+    // After a first snapshot nothing of the log is stored, but what it held then is in the snapshot.
+    this.#isKnown ||= position.offsetBytes > 0;
+    if (this.#seen?.generation !== generation) return;
+    this.#storedUpTo(this.#seenBytes - log.bytesBetween(position, this.#seen.position));
+  }
+
+  /** It holds everything that was seen. */
+  storedAll(): void {
+    this.#isKnown = true;
+    this.#storedUpTo(this.#seenBytes);
+  }
+
+  #storedUpTo(bytes: number): void {
+    this.#storedBytes = Math.max(this.#storedBytes, bytes);
+    this.#lostSinceMs = undefined;
+    const firstLacking = this.#marks.findIndex((mark) => mark.bytes > this.#storedBytes);
+    this.#marks.splice(0, firstLacking === -1 ? this.#marks.length : firstLacking);
+  }
+
+  /** Log bytes that are known to be stored, from the first look on; never becomes less. */
+  get storedBytes(): number {
+    return this.#storedBytes;
+  }
+
+  /** Log bytes that were seen and are not stored. */
+  get bytes(): number {
+    return this.#seenBytes - this.#storedBytes;
+  }
+
+  /** For how long it has lacked the oldest of them; asked only while it lacks something. */
+  ms(nowMs: number): number {
+    const oldest = this.#marks[0];
+    if (oldest === undefined) {
+      this.#lostSinceMs ??= nowMs;
+      return nowMs - this.#lostSinceMs;
+    }
+    // Nobody knows yet whether the destination lacks what was there before the start.
+    const sinceMs = this.#isKnown ? oldest.atMs : Math.max(oldest.atMs, this.#startedMs);
+    return Math.max(0, nowMs - sinceMs);
+  }
+}
+
+/** Marks that are far enough apart, together half as many as there may be. */
+function thinned(marks: readonly Mark[]): Mark[] {
+  const spacingMs = ((marks.at(-1)?.atMs ?? 0) - (marks[0]?.atMs ?? 0)) / (MARKS_MAX / 2);
+  const kept: Mark[] = [];
+  for (const mark of marks) {
+    const last = kept.at(-1);
+    if (last === undefined || mark.atMs - last.atMs >= spacingMs) kept.push(mark);
+    else kept[kept.length - 1] = { atMs: last.atMs, bytes: mark.bytes };
+  }
+  return kept;
+}
