@@ -281,6 +281,18 @@ describe('sftp on OpenSSH', { skip }, () => {
       });
     });
 
+    it('what OpenSSH signs by SHA-1 only when it is told to: a host key, and a login', async () => {
+      const config = ['HostKeyAlgorithms ssh-rsa'];
+      await using weakHost = await OpenSshServer.start({ hostKeys: ['ed25519', 'rsa'], config });
+      const host = await refusal(weakHost, {});
+      assert.match(`${host.message} ${host.hint}`, /no matching host key format.*SHA-1/);
+      await using weakLogin = await OpenSshServer.start({ config: ['PubkeyAcceptedAlgorithms ssh-rsa'] });
+      const keyPath = weakLogin.addKey('rsa', ['-t', 'rsa', '-b', '2048']);
+      const login = await refusal(weakLogin, { keyPath });
+      assert.equal(login.code, 'CREDENTIALS_FAILED');
+      assert.match(login.message, /tried key/);
+    });
+
     it('an ssh-agent, named or from the environment', async () => {
       const socket = server.file('agent');
       const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });

@@ -18,6 +18,8 @@ export interface BareServerBehaviour {
   rename: 'refuses' | 'replaces';
   /** Which logins there are; each is tried with `password`. */
   logins: readonly ('password' | 'keyboard-interactive')[];
+  /** Names of folders on each page of a folder that does not exist; undefined says that this was all. */
+  inventedFolders: ((path: string, page: number) => readonly string[] | undefined) | undefined;
   /** At most so many bytes come with each answer to a read. */
   readBytesMax: number;
   /** Called with each request; what it says is done with it. */
@@ -42,6 +44,7 @@ export class BareSftpServer implements AsyncDisposable {
       rename: 'refuses',
       logins: ['password'],
       readBytesMax: Infinity,
+      inventedFolders: undefined,
       onRequest: () => 'answer',
       ...behaviour,
     };
@@ -119,6 +122,9 @@ export class BareSftpServer implements AsyncDisposable {
 interface OpenFolder {
   readonly path: string;
   names: string[] | undefined;
+  /** Asked for each page instead, when it is there. */
+  readonly invented?: (page: number) => readonly string[] | undefined;
+  pages?: number;
 }
 
 /** One client's SFTP session; every request is answered at once and in order. */
@@ -180,6 +186,11 @@ class Session {
     const sftp = this.#sftp;
     sftp.on('OPENDIR', (id, path) =>
       this.#do('OPENDIR', id, () => {
+        const { inventedFolders } = this.#server.behaviour;
+        if (inventedFolders !== undefined) {
+          const invented = (page: number): readonly string[] | undefined => inventedFolders(path, page);
+          return sftp.handle(id, this.#keep({ path, names: undefined, invented, pages: 0 }));
+        }
         sftp.handle(id, this.#keep({ path: this.#at(path), names: fs.readdirSync(this.#at(path)) }));
       }),
     );
@@ -187,6 +198,15 @@ class Session {
       this.#do('READDIR', id, () => {
         const folder = this.#open(handle);
         if (typeof folder === 'number') throw new Error('not a folder');
+        if (folder.invented !== undefined) {
+          const page = folder.invented(folder.pages!++);
+          if (page === undefined) return sftp.status(id, STATUS_CODE.EOF);
+          const attrs = { mode: 0o40755, uid: 0, gid: 0, size: 0, atime: 0, mtime: 0 };
+          return sftp.name(
+            id,
+            page.map((filename) => ({ filename, longname: filename, attrs })),
+          );
+        }
         const names = folder.names?.splice(0, 50) ?? [];
         if (names.length === 0) return sftp.status(id, STATUS_CODE.EOF);
         sftp.name(

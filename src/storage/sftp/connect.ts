@@ -1,4 +1,5 @@
 /** From options to a session that answers: the server's identity first, then ours. */
+import { Socket } from 'node:net';
 import type { Client, ConnectConfig, SFTPWrapper, ServerHostKeyAlgorithm } from 'ssh2';
 import type { Clock } from '../../base/clock.ts';
 import { RivuletError, isRivuletError, messageOf, systemCode } from '../../base/errors.ts';
@@ -22,6 +23,8 @@ interface Attempt {
   readonly location: string;
   readonly trust: Trust;
   readonly login: Login;
+  /** Ours, and destroyed by us: `ssh2` only says goodbye, and whoever does not listen would hold it open for ever. */
+  readonly socket: Socket;
   /** The only type of host key to ask for. */
   readonly keyType: string | undefined;
   readonly signal: AbortSignal;
@@ -44,20 +47,24 @@ export async function connectSftp(
   let unverified: unknown;
   for (const keyType of typesToTry(trust)) {
     signal.throwIfAborted();
-    const login = await Login.prepare(options, ssh2.utils.parseKey, location);
+    const library = { parseKey: ssh2.utils.parseKey, createAgent: ssh2.createAgent };
+    const login = await Login.prepare(options, library, location);
     const client = new ssh2.Client();
+    const socket = new Socket();
     try {
-      const attempt = { options, timeouts, name, location, trust, login, keyType, signal };
+      const attempt = { options, timeouts, name, location, trust, login, socket, keyType, signal };
       const sftp = await openSession(client, attempt);
       const { requestMs: silenceMaxMs, keepAliveMs } = timeouts;
-      return new SftpConnection(client, sftp, { location, silenceMaxMs, keepAliveMs, clock });
+      return new SftpConnection(client, socket, sftp, { location, silenceMaxMs, keepAliveMs, clock });
     } catch (error) {
       client.on('error', () => undefined);
-      client.destroy();
+      socket.destroy();
       // With a fingerprint alone, the key that it belongs to may be another one of the server's.
       const mayHaveAnother = isRivuletError(error, 'HOST_KEY_UNVERIFIED') || isNoSuchKeyType(error);
       if (!mayHaveAnother || trust.kind !== 'pinned') throw error;
       unverified ??= error;
+    } finally {
+      login.close();
     }
   }
   throw unverified;
@@ -99,6 +106,10 @@ async function openSession(client: Client, attempt: Attempt): Promise<SFTPWrappe
     return verdict === undefined;
   };
   try {
+    // A listener for each request that is under way is no leak.
+    attempt.socket.setMaxListeners(0);
+    // First, since `ssh2` takes a socket that is not connecting for one that is connected.
+    attempt.socket.connect(name);
     client.connect(configurationOf(attempt, judge));
     return await promise;
   } finally {
@@ -109,10 +120,9 @@ async function openSession(client: Client, attempt: Attempt): Promise<SFTPWrappe
 }
 
 function configurationOf(attempt: Attempt, hostVerifier: (key: Buffer) => boolean): ConnectConfig {
-  const { name, options, trust, login, timeouts, keyType } = attempt;
+  const { name, options, trust, login, timeouts, keyType, socket } = attempt;
   return {
-    host: name.host,
-    port: name.port,
+    sock: socket,
     username: options.user,
     authHandler: login.next,
     hostVerifier,
@@ -147,10 +157,18 @@ function connectFailed(attempt: Attempt, phase: Phase, error: unknown): RivuletE
   return storageFailed(`${BLAME[phase]} ${attempt.location}: ${why}`, {
     retry: !isNoSuchKeyType(error) && !/subsystem/i.test(why),
     cause: error,
-    hint: phase === 'opening SFTP' ? sessionHint(why) : HINTS[code ?? ''],
+    hint: hintOf(phase, why, code),
     details: { phase, ...(code === undefined ? {} : { systemCode: code }) },
   });
 }
+
+function hintOf(phase: Phase, why: string, code: string | undefined): string | undefined {
+  if (/no matching host key format/i.test(why)) return HOST_KEY_HINT;
+  return phase === 'opening SFTP' ? sessionHint(why) : HINTS[code ?? ''];
+}
+
+const HOST_KEY_HINT =
+  'The server has no host key of a type that is accepted. One that signs by SHA-1 (ssh-rsa) only is refused, as OpenSSH does since 8.8: give the server an Ed25519 key (ssh-keygen -A), or update it.';
 
 function sessionHint(why: string): string {
   if (/subsystem/i.test(why)) return 'The server has no "Subsystem sftp" in its sshd_config.';

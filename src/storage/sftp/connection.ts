@@ -3,6 +3,7 @@
  * tell them apart. When the connection ends, or the server is silent for too long, every request fails and the
  * connection is closed: a late answer can then mislead nobody.
  */
+import type { Socket } from 'node:net';
 import type { Client, FileEntryWithStats, SFTPWrapper } from 'ssh2';
 import type { Clock } from '../../base/clock.ts';
 import { RivuletError } from '../../base/errors.ts';
@@ -22,6 +23,9 @@ const REQUESTS_AT_ONCE = 128;
 
 /** However much else is answered, a request that is not answered in so many times the allowed silence never will be. */
 const PATIENCE_FACTOR = 10;
+
+/** Time for the goodbye to reach the server. */
+const GOODBYE_MS = 500;
 
 /** What a server tells of a file. */
 export interface FileFacts {
@@ -64,6 +68,7 @@ export interface ConnectionOptions {
 
 export class SftpConnection {
   readonly #client: Client;
+  readonly #socket: Socket;
   readonly #sftp: SFTPWrapper;
   readonly #options: ConnectionOptions;
   readonly #slots = new Slots(REQUESTS_AT_ONCE);
@@ -75,8 +80,10 @@ export class SftpConnection {
   #toldAtMs = -Infinity;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(client: Client, sftp: SFTPWrapper, options: ConnectionOptions) {
+  /** @param socket - what `client` talks over; it is destroyed with the connection */
+  constructor(client: Client, socket: Socket, sftp: SFTPWrapper, options: ConnectionOptions) {
     this.#client = client;
+    this.#socket = socket;
     this.#sftp = sftp;
     this.#options = options;
     const lost = (why: string) => () => this.#fail(connectionLost(options.location, why));
@@ -86,6 +93,10 @@ export class SftpConnection {
     sftp.on('error', (error: Error) => this.#fail(connectionLost(options.location, error.message, error)));
     sftp.on('end', lost('the server ended the SFTP session'));
     sftp.on('close', lost('the server ended the SFTP session'));
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   get isOpen(): boolean {
@@ -277,8 +288,8 @@ export class SftpConnection {
     for (const { fail } of this.#waiting) fail(failure);
     this.#ended.resolve();
     this.#client.end();
-    // A peer that is gone never answers the goodbye.
-    setTimeout(() => this.#client.destroy(), 500).unref();
+    // A peer that is gone never answers the goodbye, and one that does not care goes on sending.
+    setTimeout(() => this.#socket.destroy(), GOODBYE_MS).unref();
   }
 }
 

@@ -23,13 +23,16 @@ export interface HostName {
   readonly port: number;
 }
 
-/** In the order of preference; an `ssh-rsa` key signs with any of the last three. */
+/**
+ * In the order of preference. An `ssh-rsa` key signs with the last two; with the algorithm that has the name of the key's
+ * type it would sign by SHA-1, which can be forged and which OpenSSH refuses since 8.8.
+ */
 const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
   'ssh-ed25519': ['ssh-ed25519'],
   'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
   'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
   'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
-  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'],
+  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
 };
 const KEY_TYPES = Object.keys(ALGORITHMS);
 

@@ -1,4 +1,7 @@
+import type { RivuletError } from '../../base/errors.ts';
 import { orAbort } from '../abandon.ts';
+import { storageFailed } from '../storage-error.ts';
+import { Endless, FolderBounds } from './folder-bounds.ts';
 import { settleAll } from '../../base/settle-all.ts';
 import type { FolderEntry, SftpConnection } from './connection.ts';
 import { requestFailed } from './failures.ts';
@@ -10,7 +13,7 @@ import { SftpStatus, statusOf } from './status.ts';
  * Asked for at once: an answer holds about a hundred names, and a folder may hold a hundred thousand. Servers work
  * on one folder in the order of the requests, so the last ones only hear that this was all.
  */
-const PAGES_AT_ONCE = 4;
+const PAGES_AT_ONCE = 16;
 
 /** The entries of a folder, links looked through; none when it does not exist. */
 export async function listFolder(
@@ -29,6 +32,7 @@ export async function listFolder(
       connection.closeHandle(handle).catch(() => undefined);
     }
   } catch (error) {
+    if (error instanceof Endless) throw endless(path, location, error);
     throw requestFailed('list', path, location, error);
   }
 }
@@ -53,11 +57,13 @@ async function readAll(
   signal: AbortSignal | undefined,
 ): Promise<FolderEntry[]> {
   const all: FolderEntry[] = [];
+  const bounds = new FolderBounds(connection.clock);
   const reading = async (): Promise<void> => {
     for (;;) {
       signal?.throwIfAborted();
       const page = await connection.readFolder(handle);
       if (page === undefined) return;
+      bounds.check(page);
       for (const entry of page) all.push(entry);
     }
   };
@@ -79,4 +85,13 @@ async function lookThrough(
   });
   await settleAll(looked);
   return (await Promise.all(looked)).filter((entry) => entry !== undefined);
+}
+
+/** The failure of a listing that does not end. @param path - on the server */
+export function endless(path: string, location: string, { message }: Endless): RivuletError {
+  return storageFailed(`cannot list ${path} at ${location}: ${message}`, {
+    retry: false,
+    details: { path },
+    hint: 'No replica has such a folder: is the path right, and is it an SFTP server that answers?',
+  });
 }

@@ -1,16 +1,26 @@
 /** The ways in that were configured, tried one after another, and what to say when none of them opened. */
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { AnyAuthMethod, AuthHandlerMiddleware, AuthenticationType, ParsedKey } from 'ssh2';
 import { type RivuletError, messageOf } from '../../base/errors.ts';
+import { isUnprotectedKey, keyExposure, modeText } from '../../base/file-access.ts';
 import { storageFailed } from '../storage-error.ts';
+import { type CreateAgent, type OwnedAgent, ownAgent } from './agent.ts';
 import { type SftpStoreOptions, readSecret } from './options.ts';
+import { withoutSha1 } from './weak-signature.ts';
 
-/** `ssh2`'s reader of keys. */
-export type ParseKey = (text: string, passphrase?: string) => ParsedKey | Error | (ParsedKey | Error)[];
+/** The parts of `ssh2` that are used. */
+export interface LoginLibrary {
+  readonly parseKey: ParseKey;
+  readonly createAgent: CreateAgent;
+}
+
+type ParseKey = (text: string, passphrase?: string) => ParsedKey | Error | (ParsedKey | Error)[];
 
 interface Way {
+  /** For an agent: its connections. */
+  readonly owned?: OwnedAgent;
   readonly method: AnyAuthMethod;
   /** For messages, as in `key /etc/rivulet/id`. */
   readonly name: string;
@@ -22,18 +32,20 @@ export class Login {
   readonly #user: string;
   readonly #tried: string[] = [];
   readonly #notes: string[] = [];
+  readonly #owned: readonly OwnedAgent[];
   #offered: readonly string[] = [];
   #isOver = false;
 
   private constructor(user: string, ways: Way[]) {
     this.#user = user;
     this.#ways = ways;
+    this.#owned = ways.flatMap(({ owned }) => owned ?? []);
   }
 
   /** @throws RivuletError `CREDENTIALS_FAILED` when a key or secret cannot be used, or there is none at all */
-  static async prepare(options: SftpStoreOptions, parseKey: ParseKey, location: string): Promise<Login> {
+  static async prepare(options: SftpStoreOptions, library: LoginLibrary, location: string): Promise<Login> {
     try {
-      return new Login(options.user, await waysIn(options, parseKey));
+      return new Login(options.user, await waysIn(options, library));
     } catch (error) {
       throw storageFailed(`cannot log in to ${location}: ${messageOf(error)}`, {
         code: 'CREDENTIALS_FAILED',
@@ -42,6 +54,11 @@ export class Login {
         hint: hintFor(error),
       });
     }
+  }
+
+  /** Lets go of everything: the login is over, or given up. */
+  close(): void {
+    for (const one of this.#owned) one.close();
   }
 
   /** Whether every way has been tried. */
@@ -99,13 +116,16 @@ function hintFor(error: unknown): string | undefined {
   return error instanceof Unusable ? error.hint : undefined;
 }
 
-async function waysIn(options: SftpStoreOptions, parseKey: ParseKey): Promise<Way[]> {
+async function waysIn(options: SftpStoreOptions, library: LoginLibrary): Promise<Way[]> {
   const username = options.user;
   const ways: Way[] = [];
-  const key = await keyOf(options, parseKey);
+  const key = await keyOf(options, library.parseKey);
   if (key !== undefined) ways.push({ name: key.name, method: { type: 'publickey', username, key: key.key } });
   const agent = agentOf(options);
-  if (agent !== undefined) ways.push({ name: `agent ${agent}`, method: { type: 'agent', username, agent } });
+  if (agent !== undefined) {
+    const owned = ownAgent(library.createAgent, agent);
+    ways.push({ name: `agent ${agent}`, method: { type: 'agent', username, agent: owned.agent }, owned });
+  }
   const password = await readSecret(options.password, 'password');
   if (password !== undefined) {
     ways.push({ name: 'password', method: { type: 'password', username, password } });
@@ -155,19 +175,50 @@ async function keyOf(
       'Use the file of the private key, the one without .pub.',
     );
   }
-  return { name, key };
+  return { name, key: withoutSha1(key) };
 }
 
 async function readKey(path: string): Promise<string> {
   try {
-    return await readFile(path.startsWith('~/') ? join(homedir(), path.slice(2)) : path, 'utf8');
+    await using file = await open(path.startsWith('~/') ? join(homedir(), path.slice(2)) : path, 'r');
+    const text = await readBounded(file);
+    if (PRIVATE_KEY.test(text)) await assertProtected(path, file);
+    return text;
   } catch (error) {
+    if (error instanceof Unusable) throw error;
     throw new Unusable(
       `the key ${path} cannot be read: ${messageOf(error)}`,
       'The user that Rivulet runs as must be able to read the file.',
       error,
     );
   }
+}
+
+/** Everybody may read what is no private key; that it cannot be used is said later. */
+const PRIVATE_KEY = /PRIVATE KEY-----|^PuTTY-User-Key-File/m;
+
+/** As `ssh` does. */
+async function assertProtected(path: string, file: FileHandle): Promise<void> {
+  const facts = await file.stat();
+  if (!isUnprotectedKey(facts, process.getuid?.())) return;
+  throw new Unusable(
+    `the key ${path} is refused: its permissions are ${modeText(facts)}, ${keyExposure(facts) ?? 'open to others'}; expected 0600`,
+    `Keep it to its owner: chmod 600 ${path}. If others could read it, replace it.`,
+  );
+}
+
+/** No key is longer; a path to something else is not read to its end. */
+const KEY_FILE_BYTES_MAX = 1024 * 1024;
+
+async function readBounded(file: FileHandle): Promise<string> {
+  const buffer = Buffer.alloc(KEY_FILE_BYTES_MAX + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length);
+    if (bytesRead === 0) return buffer.toString('utf8', 0, length);
+    length += bytesRead;
+  }
+  throw new Error('it is too long for a key');
 }
 
 function keyUnusable(

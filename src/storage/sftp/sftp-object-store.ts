@@ -29,7 +29,8 @@ import type { FolderEntry, SftpConnection } from './connection.ts';
 import { type SftpPlace, requestFailed } from './failures.ts';
 import { removeEmptyFolders } from './folders.ts';
 import { parsePinnedKey } from './host-key.ts';
-import { listFolder } from './list-folder.ts';
+import { Endless, TreeBounds } from './folder-bounds.ts';
+import { endless, listFolder } from './list-folder.ts';
 import { DEFAULT_TIMEOUTS, type SftpStoreOptions, locationOf } from './options.ts';
 import { cleanRoot, folderOf, inFolder } from './paths.ts';
 import { readObject, readWhole } from './read-object.ts';
@@ -199,8 +200,10 @@ export class SftpObjectStore implements ObjectStore {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Folder, void, undefined> {
     const pending = [prefix];
+    const bounds = new TreeBounds();
     while (pending.length > 0) {
       const some = pending.splice(-FOLDERS_AT_ONCE);
+      for (const at of some) this.#checkTree(bounds, prefix, at);
       const listings = some.map(async (at) => ({
         prefix: at,
         entries: await this.#list(connection, at, signal),
@@ -211,6 +214,14 @@ export class SftpObjectStore implements ObjectStore {
           if (kind === 'folder') pending.push(`${folder.prefix}${name}/`);
         yield folder;
       }
+    }
+  }
+
+  #checkTree(bounds: TreeBounds, from: string, at: string): void {
+    try {
+      bounds.check(at);
+    } catch (error) {
+      throw error instanceof Endless ? endless(inFolder(this.#root, from), this.location, error) : error;
     }
   }
 
