@@ -1,5 +1,7 @@
 import { visibleText } from './visible-text.ts';
 
+import { nameOfSystemError, withSystemErrorName } from './system-error-names.ts';
+
 /**
  * The one error class that people see. A `RivuletError` says what was wrong, what was expected and what to do,
  * and carries a stable code that scripts and documentation can rely on. Anything else that is thrown is a bug.
@@ -91,11 +93,12 @@ export function isRivuletError(error: unknown, ...codes: ErrorCode[]): error is 
 
 /** The text of anything thrown, for log lines and messages. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? withSystemErrorName(error.message) : String(error);
 }
 
-/** The `code` of a Node.js system error (`ENOENT`, `EACCES`, ...), or undefined. */
+/** The `code` of a Node.js system error (`ENOENT`, `EACCES`, ...), or undefined. Those that Node.js knows no name for have one too. */
 export function systemCode(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string')
+    return nameOfSystemError(error.code);
   return undefined;
 }

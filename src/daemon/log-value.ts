@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-import { RivuletError, systemCode } from '../base/errors.ts';
+import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import type { LogFields } from '../base/log.ts';
 
 /** Fields as plain JSON values. Never throws; undefined fields are left out. */
@@ -38,9 +38,9 @@ function plainInteger(value: bigint): number | string {
 /** The stack only of what is not for people: a `RivuletError` says everything in its message. */
 function plainError(error: Error): Record<string, unknown> {
   const code = error instanceof RivuletError ? error.code : systemCode(error);
-  const cause = error.cause instanceof Error ? error.cause.message : undefined;
+  const cause = error.cause instanceof Error ? messageOf(error.cause) : undefined;
   const stack = error instanceof RivuletError || code !== undefined ? undefined : error.stack;
-  return plainFields({ message: error.message, code, cause, stack });
+  return plainFields({ message: messageOf(error), code, cause, stack });
 }
 
 function plainObject(value: object): unknown {
