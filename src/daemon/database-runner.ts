@@ -370,7 +370,7 @@ export class DatabaseRunner {
     // A last look would open the database again.
     await this.#looking?.catch(() => undefined);
     // While the database belongs to this process: a moment later the note may be that of the next one.
-    if (this.isOpen) removeDaemonNote(this.settings.metaPath);
+    if (this.isOpen) this.#removeNote();
     const replicas = this.#replicas;
     try {
       await this.#primary?.close();
@@ -378,6 +378,15 @@ export class DatabaseRunner {
       this.#primary = undefined;
       this.#replicas = [];
       await settleAll(replicas.map(async (one) => one.close()));
+    }
+  }
+
+  /** One that stays names a process that is gone, which whoever reads it finds out. */
+  #removeNote(): void {
+    try {
+      removeDaemonNote(this.settings.metaPath);
+    } catch (error) {
+      this.#tools.logger.warn('the note about this process stays in the state directory', { error });
     }
   }
 

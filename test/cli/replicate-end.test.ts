@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 
 import { EXIT_FINAL_SYNC_FAILED, EXIT_OK, exitCodeOfSignal } from '../../src/cli/exit-codes.ts';
@@ -51,14 +52,45 @@ function application(source: string): string {
   return `'${process.execPath}' '${scratch.file('application.mjs')}'`;
 }
 
-function replicate(exec?: string): Started {
+/**
+ * An environment in which, from SIGUSR2 on, nothing of the local state can be written or removed: the disk has become read-only
+ * after an error. (A mount that is remounted so refuses while files are open.)
+ */
+function readOnlyStateLater(): Record<string, string> {
+  writeFileSync(
+    scratch.file('preload.mjs'),
+    `import fs from 'node:fs';
+     import { syncBuiltinESMExports } from 'node:module';
+     import { isMainThread } from 'node:worker_threads';
+     const LOCAL = /\\/(daemon|state|uploads-[^/]*|proof-[^/]*|lease-[^/]*)\\.json[^/]*$/;
+     const refuse = (name, isWrite) => {
+       const real = fs[name];
+       fs[name] = (path, ...more) => {
+         if (LOCAL.test(String(path)) && isWrite(...more)) {
+           const message = 'EROFS: read-only file system, ' + name + " '" + path + "'";
+           throw Object.assign(new Error(message), { code: 'EROFS', errno: -30 });
+         }
+         return real(path, ...more);
+       };
+     };
+     if (isMainThread) process.on('SIGUSR2', () => {
+       for (const name of ['unlinkSync', 'rmSync', 'renameSync']) refuse(name, () => true);
+       refuse('openSync', (flags) => flags !== undefined && flags !== 'r' && flags !== fs.constants.O_RDONLY);
+       syncBuiltinESMExports();
+       console.log('the state is read-only');
+     });`,
+  );
+  return { NODE_OPTIONS: `--import=${pathToFileURL(scratch.file('preload.mjs')).href}` };
+}
+
+function replicate(exec?: string, env: Record<string, string> = {}): Started {
   const settings = {
     'shutdown-timeout': '500ms',
     ...(exec === undefined ? {} : { exec }),
     dbs: [{ path: scratch.file('app.db'), replicas: [{ path: scratch.file('replica') }] }],
   };
   writeFileSync(scratch.file('rivulet.yml'), JSON.stringify(settings));
-  return startRivulet(['replicate', '-no-expand-env', '-config', scratch.file('rivulet.yml')]);
+  return startRivulet(['replicate', '-no-expand-env', '-config', scratch.file('rivulet.yml')], { env });
 }
 
 /** From now on the destination refuses everything. */
@@ -96,6 +128,28 @@ describe('replicate ends', () => {
     assert.equal((await again.ended).code, EXIT_OK);
     assert.equal(await restoredRows(), 11);
   });
+});
+
+describe('replicate ends while its local state is read-only', () => {
+  for (const isAway of [false, true]) {
+    test(
+      isAway ? 'with 3 when the last changes could not be stored' : 'with 0 when everything is stored',
+      async () => {
+        const running = replicate(undefined, readOnlyStateLater());
+        await running.said('snapshot written');
+        running.process.kill('SIGUSR2');
+        await running.said('the state is read-only');
+        if (isAway) breakDestination();
+        writeRows(10);
+        running.process.kill('SIGTERM');
+        const { code, out } = await running.ended;
+        assert.equal(code, isAway ? EXIT_FINAL_SYNC_FAILED : EXIT_OK, out);
+        assert.match(out, /EROFS/);
+        assert.doesNotMatch(out, /fault of Rivulet|UNEXPECTED|could not be closed/);
+        if (!isAway) assert.equal(await restoredRows(), 11);
+      },
+    );
+  }
 });
 
 describe('replicate -exec ends', () => {
