@@ -2,12 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
-const BEGIN = '<!-- table -->';
-const END = '<!-- end of table -->';
 
-export function saveTable(text: string): void {
+/** `table`: beside Litestream; `beside`: what an application feels. */
+export type SavedTable = 'table' | 'beside';
+
+export function saveTable(name: SavedTable, text: string): void {
+  const [beginMark, endMark] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
   const page = readFileSync(PAGE, 'utf8');
-  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`docs/benchmarks.md has no "${BEGIN}" before "${END}"`);
-  writeFileSync(PAGE, `${page.slice(0, begin + BEGIN.length)}\n\n${text.trim()}\n\n${page.slice(end)}`);
+  const [begin, end] = [page.indexOf(beginMark), page.indexOf(endMark)];
+  if (begin < 0 || end < begin)
+    throw new Error(`docs/benchmarks.md has no "${beginMark}" before "${endMark}"`);
+  writeFileSync(PAGE, `${page.slice(0, begin + beginMark.length)}\n\n${text.trim()}\n\n${page.slice(end)}`);
 }

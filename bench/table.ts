@@ -3,7 +3,7 @@ import type { Line } from './measurement.ts';
 
 const HEAD = ['measurement', 'Rivulet', 'Litestream v0.3.13', 'ratio', 'target', ''];
 
-function number(value: number): string {
+export function formatNumber(value: number): string {
   if (Number.isNaN(value)) return '-';
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
   return value.toPrecision(3).replace(/\.0+$/, '');
@@ -20,8 +20,8 @@ function cells(line: Line): string[] {
   const verdict = line.isMet === undefined ? '' : line.isMet ? 'met' : '**missed**';
   return [
     line.what,
-    number(line.ours) + unit,
-    number(line.theirs) + unit,
+    formatNumber(line.ours) + unit,
+    formatNumber(line.theirs) + unit,
     ratioText(line.ratio),
     line.target ?? '',
     verdict,
@@ -34,13 +34,15 @@ export interface Section {
 }
 
 export function formatTable(sections: readonly Section[]): string {
-  const rows = sections.flatMap(({ title, lines }) => [
-    [`**${title}**`, '', '', '', '', ''],
-    ...lines.map(cells),
-  ]);
-  const widths = HEAD.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i]?.length ?? 0), 3));
+  const rows = sections.flatMap(({ title, lines }) => [[`**${title}**`], ...lines.map(cells)]);
+  return formatRows(HEAD, rows);
+}
+
+/** A Markdown table with columns of equal width; cells that a row lacks are empty. */
+export function formatRows(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0), 3));
   const format = (row: readonly string[]): string =>
-    `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
+    `| ${widths.map((width, i) => (row[i] ?? '').padEnd(width)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  return [format(HEAD), rule, ...rows.map(format)].join('\n');
+  return [format(head), rule, ...rows.map(format)].join('\n');
 }

@@ -12,9 +12,14 @@ export class ChildScript implements AsyncDisposable {
   readonly #exited: Promise<unknown>;
 
   /** @param name - the script's file name; it reads lines from stdin and writes lines to stdout */
-  constructor(name: string, args: readonly string[]) {
+  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const file = fileURLToPath(new URL(name, import.meta.url));
-    this.#child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child = spawn(process.execPath, [file, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    // A line to one that has been killed is lost.
+    this.#child.stdin?.on('error', () => undefined);
     this.#exited = once(this.#child, 'exit');
     if (this.#child.stdout === null) throw new Error('the script has no output');
     const lines = createInterface({ input: this.#child.stdout });
@@ -47,6 +52,12 @@ export class ChildScript implements AsyncDisposable {
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#child.kill(signal);
+    await this.#exited;
+  }
+
+  /** Ends its standard input and waits for its end. */
+  async close(): Promise<void> {
+    this.#child.stdin?.end();
     await this.#exited;
   }
 

@@ -255,6 +255,7 @@ export class LoopbackS3 implements AsyncDisposable {
         return { status: 204 };
       case 'DeleteObjects':
         return deleteMany(bucket, body, fault);
+      case 'ListObjects':
       case 'ListObjectsV2':
         return list(bucket, request, this.listing);
       case 'CreateMultipartUpload': {
@@ -343,7 +344,8 @@ function operationOf(method: string, key: string, query: URLSearchParams): Opera
     if (method === 'GET' && query.has('uploads')) return 'ListMultipartUploads';
     if (method === 'GET' && query.has('location')) return 'GetBucketLocation';
     if (method === 'HEAD') return 'HeadBucket';
-    return method === 'GET' && query.get('list-type') === '2' ? 'ListObjectsV2' : 'Unknown';
+    if (method !== 'GET') return 'Unknown';
+    return query.get('list-type') === '2' ? 'ListObjectsV2' : 'ListObjects';
   }
   if (method === 'PUT') return isPart ? 'UploadPart' : 'PutObject';
   if (method === 'GET') return 'GetObject';

@@ -7,6 +7,8 @@ export type Operation =
   | 'HeadObject'
   | 'DeleteObject'
   | 'DeleteObjects'
+  /** As Litestream v0.3 lists: pages are not continued here. */
+  | 'ListObjects'
   | 'ListObjectsV2'
   | 'HeadBucket'
   | 'GetBucketLocation'
