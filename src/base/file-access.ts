@@ -42,6 +42,11 @@ export function tampering({ mode }: FileOwnership): string | undefined {
   return (mode & GROUP_WRITE) !== 0 ? 'writable by its group' : undefined;
 }
 
+/** As `tampering`, where a group of people may keep a file together. */
+export function openTampering({ mode }: FileOwnership): string | undefined {
+  return (mode & OTHERS_WRITE) !== 0 ? 'writable by others' : undefined;
+}
+
 /** For a file that its owner alone should read: also that its group can. */
 export function keyExposure(file: FileOwnership): string | undefined {
   const exposure = secretExposure(file);

@@ -27,10 +27,8 @@ export async function reloadConfig(context: CommandContext): Promise<ChosenConfi
       hint: 'Name the database in the configuration, or leave -config out.',
     });
   }
-  return {
-    config: configFromCommandLine(databasePath, urls, { exec, environment: { ...env } }),
-    warnings: [],
-  };
+  const config = configFromCommandLine(databasePath, urls, { exec, environment: { ...env } });
+  return { config, warnings: await trustWarningsOf(config, undefined) };
 }
 
 async function fromFile(
@@ -38,7 +36,7 @@ async function fromFile(
   exec: string | undefined,
 ): Promise<ChosenConfig> {
   const { loadConfig } = await import('../config/load.ts');
-  const { config, warnings } = await loadConfig({
+  const { config, warnings, file } = await loadConfig({
     path: flags.text('config'),
     noExpandEnv: flags.boolean('no-expand-env'),
     environment: { ...env },
@@ -46,6 +44,15 @@ async function fromFile(
   });
   return {
     config: exec === undefined ? config : { ...config, exec },
-    warnings: warnings.map((warning) => formatProblem(warning)),
+    warnings: [
+      ...warnings.map((warning) => formatProblem(warning)),
+      ...(await trustWarningsOf(config, file)),
+    ],
   };
+}
+
+/** Also about credentials that come from the environment, and about what a URL says. */
+async function trustWarningsOf(config: Config, file: string | undefined): Promise<readonly string[]> {
+  const { warningsAtStart } = await import('../daemon/trust-warnings.ts');
+  return warningsAtStart(config, file);
 }

@@ -3,6 +3,7 @@ import { before, describe, it } from 'node:test';
 import { generateX25519Identity, identityToRecipient, Decrypter, Encrypter, armor } from 'age-encryption';
 import { array, assert as holds, asyncProperty, integer } from 'fast-check';
 import { type Age, openAge, recipientsOf } from '../../src/codec/age/age.ts';
+import { RECIPIENTS_MAX } from '../../src/codec/age/age-header.ts';
 import { isRivuletError } from '../../src/base/errors.ts';
 import { noise } from './samples.ts';
 
@@ -170,6 +171,19 @@ describe('age', () => {
       const mixed = Buffer.concat([large.subarray(0, head), ...order.map((chunk) => chunk!)]);
       await assert.rejects(gather(age.decrypt(whole(mixed))), { code: 'AGE_INVALID' });
     }
+  });
+
+  it('as many recipients as an object has room for are taken, and more are refused with the limit', async () => {
+    const identity = await generateX25519Identity();
+    const recipient = await identityToRecipient(identity);
+    const lines = (count: number): string => Array.from({ length: count }, () => recipient).join('\n');
+    const most = await open({ recipients: lines(RECIPIENTS_MAX), identities: identity });
+    const sealed = await most.encryptBytes(Buffer.from('x'));
+    assert.equal((await gather(most.decrypt(whole(sealed)))).toString(), 'x');
+    await assert.rejects(open({ recipients: lines(RECIPIENTS_MAX + 1) }), {
+      code: 'AGE_INVALID',
+      message: 'there are 2001 recipients, and an encrypted object has room for 2000',
+    });
   });
 
   it('a header without end does not fill the memory', async () => {

@@ -90,6 +90,7 @@ async function* findingsOf(
   const { openStore } = await import('../../daemon/stores.ts');
   yield* check({
     ...what,
+    configFile: what.file,
     openStore: async (replica, onKeys) =>
       openStore(replica, { clock, onKeys, attemptsMax: ATTEMPTS_MAX, personWaits: true }),
     clock,

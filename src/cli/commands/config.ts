@@ -1,4 +1,5 @@
 import { RivuletError } from '../../base/errors.ts';
+import { visibleText } from '../../base/visible-text.ts';
 import type { Command } from '../command.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { writeJson } from '../output.ts';
@@ -28,11 +29,14 @@ export const command: Command = {
       throw new RivuletError('USAGE', `config takes "schema" or nothing, not "${what}"`);
     const { loadConfigFor } = await import('../load-config.ts');
     const { effectiveConfig, effectiveConfigYaml } = await import('../../config/effective.ts');
-    const { config } = await loadConfigFor(context);
+    const { config, file } = await loadConfigFor(context);
     // Nothing here has to be ended gracefully.
     using _unhandled = context.signals.unhandled();
     const { assertEncryption } = await import('../../daemon/encryption.ts');
     await assertEncryption(config);
+    const { warningsAtStart } = await import('../../daemon/trust-warnings.ts');
+    for (const warning of warningsAtStart(config, file))
+      context.stderr.write(`rivulet: warning: ${visibleText(warning)}\n`);
     if (context.flags.boolean('json')) writeJson(context.stdout, effectiveConfig(config));
     else context.stdout.write(effectiveConfigYaml(config));
     return EXIT_OK;

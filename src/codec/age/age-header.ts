@@ -4,8 +4,10 @@ import { ageDamaged } from './age-error.ts';
 
 const FIRST_LINE = Buffer.from('age-encryption.org/v1\n', 'latin1');
 const LAST_LINE_BEGINS = '--- ';
-/** Some two thousand recipients; whoever claims more wants to fill the memory. */
+/** Room for `RECIPIENTS_MAX` with some to spare; whoever claims more wants to fill the memory. */
 const HEADER_BYTES_MAX = 256 * 1024;
+/** Each takes 98 bytes of the header, which is at the beginning of every object. */
+export const RECIPIENTS_MAX = 2_000;
 
 /** So many bytes tell whether an object is age. */
 export const AGE_MARK_BYTES: number = FIRST_LINE.length;

@@ -9,7 +9,7 @@ import type { Decrypter, Encrypter, Identity, Recipient } from 'age-encryption';
 import { messageOf, RivuletError } from '../../base/errors.ts';
 import { ChunkReader } from '../chunk-reader.ts';
 import { ageDamaged, ageInvalid, ageKeyMissing, ageKeyWrong } from './age-error.ts';
-import { AGE_MARK_BYTES, isAge, isCutAge, readHeader } from './age-header.ts';
+import { AGE_MARK_BYTES, isAge, isCutAge, readHeader, RECIPIENTS_MAX } from './age-header.ts';
 import { type KeyText, readKeyLines } from './age-keys.ts';
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts';
 import { openStream, PAYLOAD_NONCE_BYTES, payloadKey, sealBytes, sealStream } from './age-payload.ts';
@@ -189,6 +189,7 @@ export async function openAge(texts: AgeKeyTexts): Promise<Age> {
   const { passphrase } = texts;
   const recipients: (string | Recipient)[] = [];
   for (const text of texts.recipients) recipients.push(...checkedRecipients(library, text));
+  if (recipients.length > RECIPIENTS_MAX) throw tooManyRecipients(recipients.length);
   if (passphrase !== undefined && recipients.length === 0 && texts.recipients.length === 0) {
     recipients.push(passphraseRecipient(passphrase, library.Stanza, texts.passphraseWorkFactor));
   }
@@ -199,6 +200,13 @@ export async function openAge(texts: AgeKeyTexts): Promise<Age> {
   }
   // Last: each try costs a second of work.
   return new Age(library, recipients, [...identities, ...unlock]);
+}
+
+function tooManyRecipients(count: number): RivuletError {
+  const message = `there are ${count} recipients, and an encrypted object has room for ${RECIPIENTS_MAX}`;
+  return ageInvalid(message, {
+    hint: 'Encrypt to a key for a whole group, and give its identity to the members.',
+  });
 }
 
 function checkedRecipients(library: Library, text: KeyText): string[] {

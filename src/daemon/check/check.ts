@@ -6,6 +6,7 @@ import { formatReplicaUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { ReloadableKeys } from '../network-backends.ts';
+import { trustWarnings } from '../trust-warnings.ts';
 import { checkCredentials } from './check-credentials.ts';
 import { checkDatabase } from './check-database.ts';
 import { checkDestination } from './check-destination.ts';
@@ -15,6 +16,8 @@ export interface CheckOptions {
   /** Empty when a replica URL is checked. */
   readonly databases: readonly DatabaseSettings[];
   readonly replicas: readonly ReplicaSettings[];
+  /** The file that both come from, when there is one. */
+  readonly configFile?: string | undefined;
   /** Opens a destination for a few attempts at each step: a person wants an answer in seconds. */
   readonly openStore: (
     replica: ReplicaSettings,
@@ -28,6 +31,8 @@ export interface CheckOptions {
 /** Looks at everything in turn; nothing that exists is touched. @throws only the signal's reason */
 export async function* check(options: CheckOptions): AsyncGenerator<Finding, void, undefined> {
   for (const database of options.databases) yield* checkDatabase(database);
+  for (const { subject, message, hint } of trustWarnings(options.replicas, options.configFile))
+    yield { subject, step: 'trust', verdict: 'warning', detail: message, hint };
   for (const replica of options.replicas) yield* checkReplica(replica, options);
 }
 

@@ -3,7 +3,9 @@
  * is not used: its uploads and downloads cannot be cancelled, and its own attempts would be neither counted nor seen.
  */
 import type { BackendTools, RequestKind } from '../backend.ts';
+import { isThisMachine } from '../../base/private-host.ts';
 import { orAbort } from '../abandon.ts';
+import { storageFailed } from '../storage-error.ts';
 import type { AuthorizationSource } from './authorization.ts';
 import { gcsRefused, gcsUnanswered } from './failure.ts';
 import type { FailedCall } from './failure.ts';
@@ -45,8 +47,12 @@ export class GcsApi {
   readonly #authorization: AuthorizationSource;
   readonly #tools: BackendTools;
   readonly #client = new HttpClient();
+  /** The host, when what is sent there can be read on the way. */
+  readonly #hostInTheClear: string | undefined;
 
   constructor(place: GcsPlace, authorization: AuthorizationSource, tools: BackendTools) {
+    const { protocol, hostname, host } = new URL(place.endpoint);
+    this.#hostInTheClear = protocol !== 'https:' && !isThisMachine(hostname) ? host : undefined;
     this.#place = place;
     this.#authorization = authorization;
     this.#tools = tools;
@@ -69,6 +75,7 @@ export class GcsApi {
   async send(request: GcsRequest): Promise<HttpAnswer> {
     const { kind, signal, accepts = [] } = request;
     signal?.throwIfAborted();
+    if (this.#hostInTheClear !== undefined) throw inTheClear(this.#hostInTheClear);
     const authorization = await orAbort(this.#authorization.current(), signal);
     this.#tools.onRequest(kind);
     const headers = { ...(this.#isOwn(request.url) ? authorization.headers : {}), ...request.headers };
@@ -125,6 +132,15 @@ export class GcsApi {
       isRenewed,
     };
   }
+}
+
+/** A token lets whoever reads it do everything that the account may do, until it expires. */
+function inTheClear(host: string): Error {
+  return storageFailed(`a token of Google is not sent to ${host} over plain http`, {
+    code: 'CREDENTIALS_FAILED',
+    retry: false,
+    hint: 'Use an endpoint that begins with https://; plain http is taken for this machine only.',
+  });
 }
 
 export type Query = Readonly<Record<string, string | undefined>>;

@@ -15,6 +15,28 @@ const EMAIL = 'backup@project.iam.gserviceaccount.com';
 const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const PRIVATE_KEY = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 
+describe('plain http', () => {
+  for (const endpoint of ['http://storage.example.com', 'http://10.1.2.3:4443', 'http://gcs:4443']) {
+    it(`to another machine gets no token: ${endpoint}`, async () => {
+      let asked = 0;
+      const authorization = {
+        current: async () => {
+          asked++;
+          return { headers: {}, source: {} };
+        },
+        accepted: () => undefined,
+        renew: () => false,
+      };
+      await using scene = await gcsScene({ authorization, endpoint });
+      const error = await failureOf(scene.store.readBytes('a'));
+      assert.equal(error.code, 'CREDENTIALS_FAILED');
+      assert.match(error.message, /is not sent to .* over plain http/);
+      assert.equal(error.details['retry'], false);
+      assert.equal(asked, 0);
+    });
+  }
+});
+
 describe('a service account', () => {
   it('signs a request for a token, which requests then carry', async () => {
     await using tokens = await TokenEndpoint.start();
