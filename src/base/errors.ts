@@ -77,6 +77,7 @@ export const ERROR_CODES = {
   LEASE_LOST: 'another process has taken over this replica',
   PACKAGE_MISSING: 'an optional package that this destination needs is not installed',
   STATE_INVALID: 'the local state cannot be used',
+  TOO_MANY_FILES: 'the system allows fewer open files than all databases need',
   STALLED: 'a database or replica stands still although there is something to store',
   EXEC_FAILED: 'the child process could not be started',
   FINAL_SYNC_FAILED: 'not everything was stored at the destination before the end',

@@ -14,7 +14,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOTDIR:
     'A part of this path is a file where a directory is expected: move it away, or choose another path.',
   EISDIR: 'There is a directory where a file is expected: move it away, or choose another path.',
-  EMFILE: 'Too many files are open: raise the limit (ulimit -n).',
+  EMFILE: 'Too many files are open: raise the limit (ulimit -n, LimitNOFILE of systemd).',
   ENFILE: 'Too many files are open on this machine: raise the limit (fs.file-max).',
   ENAMETOOLONG: 'The path is too long for this file system: choose a shorter one.',
   ESTALE: 'The network file system lost this path: mount it again.',

@@ -18,6 +18,7 @@ import type { ControlSocket } from '../server/control-socket.ts';
 import { noteControl, openControl } from './control.ts';
 import { type AlteredDatabase, compareConfigs, type ConfigChanges } from './config-changes.ts';
 import { DatabaseRunner } from './database-runner.ts';
+import { DescriptorBudget } from './descriptor-budget.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
 import { RESTART_HINT } from './follow-failures.ts';
 import type { Refusal } from './replica-runner.ts';
@@ -60,6 +61,7 @@ export class Daemon {
   #config: Config;
   readonly #tools: DaemonTools;
   readonly #metrics: Metrics = createMetrics();
+  readonly #descriptors = new DescriptorBudget();
   readonly #changing = new Mutex();
   #isStopping = false;
   #databases: RunningDatabase[];
@@ -85,7 +87,12 @@ export class Daemon {
 
   #makeDatabase(settings: DatabaseSettings): RunningDatabase {
     const onOpened = (opened: DatabaseRunner): void => this.#note(opened);
-    const runner = new DatabaseRunner(settings, { ...this.#tools, metrics: this.#metrics, onOpened });
+    const runner = new DatabaseRunner(settings, {
+      ...this.#tools,
+      metrics: this.#metrics,
+      descriptors: this.#descriptors,
+      onOpened,
+    });
     return { runner, stop: new AbortController(), running: undefined };
   }
 

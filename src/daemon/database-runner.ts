@@ -12,6 +12,7 @@ import { Primary } from '../primary/primary.ts';
 import type { PrimaryObserver } from '../primary/primary-observer.ts';
 import type { DatabaseMetrics, Metrics } from '../server/metrics.ts';
 import type { AlteredDatabase } from './config-changes.ts';
+import type { DescriptorBudget } from './descriptor-budget.ts';
 import { removeDaemonNote } from './daemon-note.ts';
 import type { DatabaseStatus } from './database-status.ts';
 import { FollowFailures } from './follow-failures.ts';
@@ -27,6 +28,7 @@ export interface RunnerTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly descriptors: DescriptorBudget;
   /**
    * A destination refuses its credentials, another process writes there, or something stands still, and the
    * configuration says to end then.
@@ -60,6 +62,8 @@ export class DatabaseRunner {
   #lookedAtMs: number | undefined;
   /** The same by the monotonic clock. */
   #lookedMs: number | undefined;
+  /** Gives back the descriptors that the database was counted with. */
+  #release: () => void = () => undefined;
   /** While the database is followed, and when that is over. */
   #looking: Promise<void> | undefined;
 
@@ -97,6 +101,8 @@ export class DatabaseRunner {
   async #open(): Promise<void> {
     assertUsable(this.settings.path);
     await using opened = new AsyncDisposableStack();
+    const { path, replicas: destinations } = this.settings;
+    const release = opened.adopt(this.#tools.descriptors.take(path, destinations.length), (give) => give());
     const primary = opened.adopt(this.#makePrimary(), async (one) => one.close());
     await primary.refresh();
     const replicas: ReplicaRunner[] = [];
@@ -107,6 +113,7 @@ export class DatabaseRunner {
     opened.move();
     this.#replicas = replicas;
     this.#primary = primary;
+    this.#release = release;
     this.#tools.onOpened?.(this);
   }
 
@@ -378,6 +385,7 @@ export class DatabaseRunner {
       this.#primary = undefined;
       this.#replicas = [];
       await settleAll(replicas.map(async (one) => one.close()));
+      this.#release();
     }
   }
 

@@ -1,4 +1,6 @@
 /** What keeps a database from being followed: how long to wait, what to say and how often, what the status tells. */
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import { type Backoff, exponentialBackoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf } from '../base/errors.ts';
@@ -67,7 +69,7 @@ export class FollowFailures {
       logger.error('the database cannot be replicated at the moment', {
         error,
         retryInMs,
-        hint: hintOf(error) ?? usual,
+        hint: shortageHint() ?? hintOf(error) ?? usual,
       });
     }
   }
@@ -84,6 +86,16 @@ export class FollowFailures {
     if (this.#isFailing) this.#logger.info('the database is replicated again');
     this.#told = undefined;
     this.#isFailing = false;
+  }
+}
+
+/** SQLite does not say that it could not open a file because there are too many. */
+function shortageHint(): string | undefined {
+  try {
+    closeSync(openSync(devNull, 'r'));
+    return undefined;
+  } catch (error) {
+    return systemHint(error);
   }
 }
 

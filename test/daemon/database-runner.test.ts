@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import type { DatabaseSettings } from '../../src/config/settings.ts';
+import { DescriptorBudget } from '../../src/daemon/descriptor-budget.ts';
 import { DatabaseRunner } from '../../src/daemon/database-runner.ts';
 import { createMetrics, type Metrics } from '../../src/server/metrics.ts';
 import { newKeyPair } from '../support/age-keys.ts';
@@ -45,6 +46,7 @@ describe('a database and its replicas', () => {
       clock: systemClock,
       logger: new RecordingLogger(),
       metrics: createMetrics(),
+      descriptors: new DescriptorBudget(),
     });
     for (const _ of [1, 2]) {
       await assert.rejects(runner.open(), { code: 'AGE_INVALID' });
@@ -67,7 +69,12 @@ describe('a database and its replicas', () => {
     live.insert(3);
     const logger = new RecordingLogger();
     const before = oneReplica(live, scratch, { lease: { mode: 'off' } });
-    const runner = new DatabaseRunner(before, { clock: systemClock, logger, metrics: createMetrics() });
+    const runner = new DatabaseRunner(before, {
+      clock: systemClock,
+      logger,
+      metrics: createMetrics(),
+      descriptors: new DescriptorBudget(),
+    });
     const stop = new AbortController();
     const running = runner.run(stop.signal);
     await until('the first snapshot', () => runner.status().replicas[0]?.state === 'streaming');
@@ -97,7 +104,12 @@ describe('a database and its replicas', () => {
     const logger = new RecordingLogger();
     const settings = oneReplica(live, scratch, { lease: { mode: 'on' } });
     mkdirSync(join(settings.metaPath, 'lease-it.json'), { recursive: true });
-    const runner = new DatabaseRunner(settings, { clock: systemClock, logger, metrics: createMetrics() });
+    const runner = new DatabaseRunner(settings, {
+      clock: systemClock,
+      logger,
+      metrics: createMetrics(),
+      descriptors: new DescriptorBudget(),
+    });
     const stop = new AbortController();
     const running = runner.run(stop.signal);
     await until('it is told', () => logger.matching('cannot be replicated').length === 1);
@@ -119,6 +131,7 @@ describe('a database and its replicas', () => {
       clock: systemClock,
       logger,
       metrics: withFault(createMetrics(), fault),
+      descriptors: new DescriptorBudget(),
     });
     const stop = new AbortController();
     const running = runner.run(stop.signal);

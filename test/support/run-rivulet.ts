@@ -13,6 +13,8 @@ export interface Ended {
 
 export interface RunOptions {
   readonly uid?: number;
+  /** How many files the process may have open; as many as this one when absent. */
+  readonly descriptorsMax?: number;
   /** Beside the variables of this process. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -33,7 +35,12 @@ export function startRivulet(
 ): Started {
   const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
   const env = { ...process.env, ...options.env };
-  const child = spawn(EXECUTABLE, words, { stdio: ['ignore', 'pipe', 'pipe'], env, ...identity });
+  const limit = options.descriptorsMax;
+  const [file, args] =
+    limit === undefined
+      ? [EXECUTABLE, words]
+      : ['/bin/sh', ['-c', 'ulimit -n "$0" && exec "$@"', String(limit), EXECUTABLE, ...words]];
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...identity });
   // One that has not ended by then hangs.
   const late = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? PATIENCE_MS);
   const text = { out: '', err: '' };
