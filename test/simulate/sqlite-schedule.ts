@@ -1,26 +1,51 @@
 /** Random uses of one database by several connections, done to the real SQLite and to the simulated one. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseWalHeader, WAL_HEADER_BYTES } from '../../src/wal/wal-header.ts';
+import { readWalIndex, WAL_INDEX_BYTES } from '../../src/wal/wal-index.ts';
 import { Random } from '../faults/random.ts';
 import { Disk } from './world/disk.ts';
 import { SimProcess } from './world/process.ts';
-import { type CheckpointMode, PAGE_BYTES, type SimConnection, SimDatabase } from './world/sqlite.ts';
+import {
+  type CheckpointMode,
+  PAGE_BYTES,
+  type SimConnection,
+  SimDatabase,
+  type Steps,
+} from './world/sqlite.ts';
 
 export type Step =
-  | { readonly do: 'commit'; readonly by: number; readonly rows: readonly number[] }
+  /** `upgrade`: what was begun as a read becomes a write. `tear`: the writer dies between the two copies of the header. */
+  | {
+      readonly do: 'commit' | 'upgrade' | 'tear';
+      readonly by: number;
+      readonly rows: readonly number[];
+    }
   | { readonly do: 'checkpoint'; readonly by: number; readonly mode: CheckpointMode }
   | { readonly do: 'read' | 'end' | 'lock' | 'unlock' | 'reopen' | 'close'; readonly by: number }
   | { readonly do: 'kill all' };
 
-const CONNECTIONS = 3;
 export const ROWS = 6;
+const INDEX_HEADER_BYTES = 48;
 
 export function planSteps(seed: number): Step[] {
   const random = new Random(seed);
+  // More of them than there are read marks, in every other schedule.
+  const connections = random.pick([3, 8]);
   const weights = {
     commit: 10,
+    upgrade: 3,
+    tear: 0.4,
     checkpoint: 5,
     read: 2,
     end: 3,
@@ -30,12 +55,12 @@ export function planSteps(seed: number): Step[] {
     'kill all': 0.3,
   };
   return Array.from({ length: 40 }, (): Step => {
-    const by = random.int(0, CONNECTIONS - 1);
+    const by = random.int(0, connections - 1);
     const what = random.weighted(weights);
     if (what === 'kill all') return { do: what };
     if (what === 'checkpoint')
       return { do: what, by, mode: random.pick(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const) };
-    if (what !== 'commit') return { do: what, by };
+    if (what !== 'commit' && what !== 'upgrade' && what !== 'tear') return { do: what, by };
     const rows = Array.from({ length: random.int(1, ROWS) }, (_, i) => i + 1).filter(() =>
       random.chance(0.7),
     );
@@ -52,29 +77,63 @@ export interface Seen {
   readonly frames: number;
   /** How the salts came from those before. */
   readonly salts: 'none' | 'the first' | 'the same' | 'one more' | 'others';
+  readonly index: SeenIndex | string;
+}
+
+/** What the head of the index says; sizes and salts only as far as they are the same for both. */
+export interface SeenIndex {
+  readonly change: number;
+  readonly frames: number;
+  readonly backfilledFrames: number;
+  readonly readMarks: readonly number[];
+  readonly knowsPageCount: boolean;
+  readonly pageSizeBytes: number;
+  readonly hasSaltsOfLog: boolean;
 }
 
 /** Either of the two. */
 export interface Subject {
   perform(step: Step): string;
   log(): Uint8Array | undefined;
+  /** The first bytes of the `-shm` file; undefined while nobody has the database open. */
+  index(): Uint8Array | undefined;
   close(): void;
 }
 
 export class Watcher {
   #salts: readonly [number, number] | undefined;
 
-  see(answer: string, log: Uint8Array | undefined): Seen {
+  see(answer: string, log: Uint8Array | undefined, head: Uint8Array | undefined): Seen {
+    const index = seenIndex(head, log);
     if (log === undefined || log.length < WAL_HEADER_BYTES) {
       const kind = log === undefined ? 'none' : 'empty';
-      return { answer, log: kind, checkpointSequence: undefined, frames: 0, salts: 'none' };
+      return { answer, log: kind, checkpointSequence: undefined, frames: 0, salts: 'none', index };
     }
     const { salt1, salt2, checkpointSequence } = parseWalHeader(log);
     const before = this.#salts;
     this.#salts = [salt1, salt2];
     const frames = Math.floor((log.length - WAL_HEADER_BYTES) / (PAGE_BYTES + 24));
-    return { answer, log: 'there', checkpointSequence, frames, salts: relation(before, [salt1, salt2]) };
+    const salts = relation(before, [salt1, salt2]);
+    return { answer, log: 'there', checkpointSequence, frames, salts, index };
   }
+}
+
+function seenIndex(head: Uint8Array | undefined, log: Uint8Array | undefined): SeenIndex | string {
+  if (head === undefined) return 'closed';
+  const reading = readWalIndex(head);
+  if (reading.kind !== 'index') return reading.kind;
+  const { change, frames, backfilledFrames, readMarks, pageCount, pageSizeBytes, salt1, salt2 } =
+    reading.index;
+  const header = log !== undefined && log.length >= WAL_HEADER_BYTES ? parseWalHeader(log) : undefined;
+  return {
+    change,
+    frames,
+    backfilledFrames,
+    readMarks,
+    knowsPageCount: pageCount > 0,
+    pageSizeBytes,
+    hasSaltsOfLog: header?.salt1 === salt1 && header.salt2 === salt2,
+  };
 }
 
 function relation(before: readonly [number, number] | undefined, [one, two]: readonly [number, number]) {
@@ -87,11 +146,15 @@ function relation(before: readonly [number, number] | undefined, [one, two]: rea
 export class RealSubject implements Subject {
   readonly #scratch: string;
   #path: string;
+  readonly #isPadded: boolean;
   #lives = 0;
   #connections: (DatabaseSync | undefined)[] = [];
+  /** Opened after the first connection, closed after the last. */
+  #shm: number | undefined;
 
-  constructor(scratch: string) {
+  constructor(scratch: string, isPadded: boolean) {
     this.#scratch = scratch;
+    this.#isPadded = isPadded;
     this.#path = join(scratch, 'real.db');
     const database = new DatabaseSync(this.#path);
     database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA journal_mode = WAL`);
@@ -103,18 +166,32 @@ export class RealSubject implements Subject {
   #open(by: number): DatabaseSync {
     const open = this.#connections[by];
     if (open !== undefined) return open;
-    const database = new DatabaseSync(this.#path, { timeout: 0 });
+    const uri = `file:${this.#path}?psow=${this.#isPadded ? 0 : 1}`;
+    const database = new DatabaseSync(uri, { timeout: 0 });
     database.exec('PRAGMA wal_autocheckpoint = 0');
     database.prepare('SELECT count(*) FROM t').get();
     this.#connections[by] = database;
+    this.#shm ??= openSync(`${this.#path}-shm`, 'r+');
     return database;
+  }
+
+  #close(by: number): void {
+    this.#connections[by]?.close();
+    this.#connections[by] = undefined;
+    if (this.#shm === undefined || this.#connections.some((one) => one !== undefined)) return;
+    closeSync(this.#shm);
+    this.#shm = undefined;
+  }
+
+  #readIndex(length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    return bytes.subarray(0, readSync(this.#shm as number, bytes, 0, length, 0));
   }
 
   perform(step: Step): string {
     if (step.do === 'kill all') return this.#killAll();
     if (step.do === 'close') {
-      this.#connections[step.by]?.close();
-      this.#connections[step.by] = undefined;
+      this.#close(step.by);
       return '';
     }
     const database = this.#open(step.by);
@@ -122,9 +199,14 @@ export class RealSubject implements Subject {
       const row = database.prepare(`PRAGMA wal_checkpoint(${step.mode})`).get() as Record<string, number>;
       return `${row['busy']} ${row['log']} ${row['checkpointed']}`;
     }
-    if (step.do === 'commit') {
+    if (step.do === 'commit' || step.do === 'tear' || step.do === 'upgrade') {
       const change = step.rows.map((id) => `UPDATE t SET n = n + 1 WHERE id = ${id}`).join(';');
-      return attempt(database, `BEGIN IMMEDIATE; ${change}; COMMIT`);
+      if (step.do === 'upgrade') return attempt(database, `${change}; COMMIT`);
+      const before = this.#readIndex(INDEX_HEADER_BYTES);
+      const answer = attempt(database, `BEGIN IMMEDIATE; ${change}; COMMIT`);
+      if (step.do === 'tear' && answer === 'done')
+        writeSync(this.#shm as number, before, 0, before.length, 0);
+      return answer;
     }
     if (step.do === 'read') return attempt(database, 'BEGIN; SELECT n FROM t');
     if (step.do === 'lock') return attempt(database, 'BEGIN IMMEDIATE');
@@ -145,8 +227,12 @@ export class RealSubject implements Subject {
     return existsSync(`${this.#path}-wal`) ? readFileSync(`${this.#path}-wal`) : undefined;
   }
 
+  index(): Uint8Array | undefined {
+    return this.#shm === undefined ? undefined : this.#readIndex(WAL_INDEX_BYTES);
+  }
+
   close(): void {
-    for (const database of this.#connections) database?.close();
+    for (const by of this.#connections.keys()) this.#close(by);
     this.#connections = [];
   }
 }
@@ -156,11 +242,13 @@ function attempt(database: DatabaseSync, sql: string): string {
     database.exec(sql);
     return 'done';
   } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
     return String((error as { errcode?: number }).errcode);
   }
 }
 
 const SQLITE_BUSY = '5';
+const SQLITE_BUSY_SNAPSHOT = '517';
 
 /** The simulated one, with as many pages as the real table has rows. */
 export class SimSubject implements Subject {
@@ -169,8 +257,10 @@ export class SimSubject implements Subject {
   #process: SimProcess;
   #connections: (SimConnection | undefined)[] = [];
   readonly #random: Random;
+  readonly #isPadded: boolean;
 
-  constructor(seed: number) {
+  constructor(seed: number, isPadded: boolean) {
+    this.#isPadded = isPadded;
     this.#random = new Random(seed);
     this.#disk = new Disk(this.#random, () => 0);
     this.#disk.makeDirectory('/data');
@@ -184,7 +274,13 @@ export class SimSubject implements Subject {
   }
 
   #open(by: number): SimConnection {
-    return (this.#connections[by] ??= this.#database.open(this.#process));
+    const open = this.#connections[by];
+    if (open !== undefined) return open;
+    const connection = this.#database.open(this.#process);
+    finish(connection.beginRead());
+    connection.endRead();
+    this.#connections[by] = connection;
+    return connection;
   }
 
   perform(step: Step): string {
@@ -205,24 +301,38 @@ export class SimSubject implements Subject {
       return `${Number(busy)} ${logFrames} ${checkpointedFrames}`;
     }
     if (step.do === 'commit') return this.#commit(connection, step.rows);
-    if (step.do === 'read') connection.beginRead();
-    else if (step.do === 'lock') {
-      if (connection.tryBeginWrite()) return 'done';
-      connection.endRead();
-      return SQLITE_BUSY;
-    } else connection.endWrite();
+    if (step.do === 'tear') return this.#tear(connection, step.rows);
+    if (step.do === 'upgrade') return this.#upgrade(connection, step.rows);
+    if (step.do === 'read') finish(connection.beginRead());
+    else if (step.do === 'lock') return finish(connection.beginWrite()) ? 'done' : SQLITE_BUSY;
+    else connection.endWrite();
     return 'done';
   }
 
   #commit(connection: SimConnection, rows: readonly number[]): string {
-    if (!connection.tryBeginWrite()) {
-      connection.endRead();
-      return SQLITE_BUSY;
-    }
+    return finish(connection.beginWrite()) ? this.#write(connection, rows) : SQLITE_BUSY;
+  }
+
+  #upgrade(connection: SimConnection, rows: readonly number[]): string {
+    const lock = connection.upgrade();
+    if (lock === 'done') return this.#write(connection, rows);
+    connection.endRead();
+    return lock === 'busy' ? SQLITE_BUSY : SQLITE_BUSY_SNAPSHOT;
+  }
+
+  #write(connection: SimConnection, rows: readonly number[]): string {
     const changes = new Map(rows.map((row) => [row, new Uint8Array(PAGE_BYTES)]));
-    finish(connection.commit(changes, ROWS, { sync: false }));
+    finish(connection.commit(changes, ROWS, { sync: true, padded: this.#isPadded }));
     connection.endWrite();
     return 'done';
+  }
+
+  #tear(connection: SimConnection, rows: readonly number[]): string {
+    const { index } = this.#database;
+    const before = index.first;
+    const answer = this.#commit(connection, rows);
+    if (answer === 'done') index.storeFirst(before);
+    return answer;
   }
 
   log(): Uint8Array | undefined {
@@ -230,12 +340,17 @@ export class SimSubject implements Subject {
     return wal?.content.slice(0, wal.sizeBytes);
   }
 
+  index(): Uint8Array | undefined {
+    if (this.#database.connectionCount === 0) return undefined;
+    return this.#database.index.inode.content.slice(0, WAL_INDEX_BYTES);
+  }
+
   close(): void {
     this.#process.kill();
   }
 }
 
-function finish<Result>(steps: Generator<void, Result, void>): Result {
+function finish<Result>(steps: Steps<Result>): Result {
   for (;;) {
     const { done, value } = steps.next();
     if (done === true) return value;
@@ -252,7 +367,11 @@ export function* sensible(steps: readonly Step[]): Generator<Step> {
       continue;
     }
     const now = inside.get(step.by);
-    if (step.do === 'end' || step.do === 'unlock') {
+    if (step.do === 'upgrade') {
+      if (now !== 'read') continue;
+      inside.delete(step.by);
+      yield step;
+    } else if (step.do === 'end' || step.do === 'unlock') {
       if (now === undefined) continue;
       inside.delete(step.by);
       yield step;

@@ -83,6 +83,8 @@ export class Application {
   #process: SimProcess;
   #connection: SimConnection | undefined;
   #work: Steps<void> | undefined;
+  /** For a lock that somebody else has. */
+  #isWaiting = false;
   #versions: number[];
   #transaction = 0;
   #lastTransaction = 0;
@@ -241,13 +243,16 @@ export class Application {
       this.#plan();
       return;
     }
-    this.#after(this.#random.chance(0.8) ? 0 : this.#random.int(0, 3), () => this.#goOn(process));
+    const pauseMs = this.#random.chance(0.8) ? 0 : this.#random.int(0, 3);
+    this.#after(Math.max(pauseMs, this.#isWaiting ? 1 : 0), () => this.#goOn(process));
   }
 
   /** Does one step of what is under way; false when nothing is. */
   step(): boolean {
     if (this.#work === undefined || this.#process.isDead || this.isPaused) return false;
-    if (this.#work.next().done === true) this.#work = undefined;
+    const { done, value } = this.#work.next();
+    this.#isWaiting = value === 'waits';
+    if (done === true) this.#work = undefined;
     return true;
   }
 
@@ -278,11 +283,10 @@ export class Application {
 
   *#begin(): Steps<SimConnection | undefined> {
     const connection = this.#open();
-    if (connection.mark !== undefined) return undefined;
+    if (connection.isReading) return undefined;
     for (let attempt = 0; attempt < 200; attempt++) {
-      if (connection.tryBeginWrite()) return connection;
-      connection.endRead();
-      yield;
+      if (yield* connection.beginWrite()) return connection;
+      yield 'waits';
     }
     return undefined;
   }
@@ -295,7 +299,7 @@ export class Application {
     yield* connection.commit(changes, pageCount, { sync: this.#habits.synchronousFull });
     connection.endWrite();
     const { autoCheckpointFrames } = this.#habits;
-    if (autoCheckpointFrames > 0 && this.database.index.frames >= autoCheckpointFrames)
+    if (autoCheckpointFrames > 0 && this.database.published.frames >= autoCheckpointFrames)
       yield* connection.checkpoint('PASSIVE');
   }
 
@@ -317,18 +321,13 @@ export class Application {
     const connection = yield* this.#begin();
     if (connection === undefined) return;
     const { changes } = this.#nextTransaction(3, this.#versions.length);
-    const steps = connection.commit(changes, this.#versions.length, { sync: false });
-    const after = this.#random.int(1, 2 * changes.size);
-    for (let n = 0; n < after; n++) {
-      steps.next();
-      yield;
-    }
+    yield* connection.spill(new Map([...changes].slice(0, this.#random.int(1, changes.size))));
     connection.endWrite();
   }
 
   *#checkpoint(mode: CheckpointMode): Steps<void> {
     const connection = this.#open();
-    if (connection.mark !== undefined) return;
+    if (connection.isReading) return;
     for (let attempt = 0; attempt < 5; attempt++) {
       const { busy } = yield* connection.checkpoint(mode);
       if (!busy) return;
@@ -338,7 +337,10 @@ export class Application {
 
   *#readForLong(): Steps<void> {
     const reader = this.database.open(this.#process, true);
-    reader.beginRead();
+    if (!(yield* reader.beginRead())) {
+      reader.close();
+      return;
+    }
     const steps = this.#random.int(1, 60);
     const releaseAt = this.#time.elapsedMs + this.#random.int(0, 3_000);
     const process = this.#process;

@@ -21,6 +21,8 @@ export class Inode {
   content: Uint8Array = new Uint8Array(0);
   sizeBytes = 0;
   modifiedAtMs: number;
+  /** Descriptors that processes have on it. */
+  openCount = 0;
   #durable: Uint8Array = new Uint8Array(0);
   #unsynced: Change[] = [];
 
@@ -41,6 +43,11 @@ export class Inode {
     this.#unsynced.push({ offset, bytes: bytes.slice() });
     this.#apply(offset, bytes);
     this.modifiedAtMs = nowMs;
+  }
+
+  /** What a process writes into a file that it has mapped and never syncs: nobody has it after a power cut. */
+  store(offset: number, bytes: Uint8Array): void {
+    this.#apply(offset, bytes);
   }
 
   truncate(sizeBytes: number, nowMs: number): void {
@@ -148,6 +155,8 @@ export class Disk {
   /** Changes of names that are not safe yet, by directory. */
   readonly #pending = new Map<string, NameChange[]>();
   #lastId = 0;
+  /** Inode numbers that are free again, by the path of the file that had it. */
+  readonly #freeIds = new Map<string, number>();
   /** Writes fail with ENOSPC. */
   isFull = false;
   /** Share of the calls that fail with EIO. */
@@ -180,9 +189,16 @@ export class Disk {
   }
 
   make(path: string, kind: Inode['kind'] = 'file'): Inode {
-    const inode = new Inode(++this.#lastId, kind, this.#nowMs());
+    const inode = new Inode(this.#idFor(path), kind, this.#nowMs());
     this.#set(path, inode);
     return inode;
+  }
+
+  /** File systems like to give a new file the number that was freed last. */
+  #idFor(path: string): number {
+    const free = this.#freeIds.get(path);
+    this.#freeIds.delete(path);
+    return free !== undefined && this.#random.chance(0.5) ? free : ++this.#lastId;
   }
 
   /** An error of the hardware, now and then. */
@@ -230,6 +246,9 @@ export class Disk {
   }
 
   remove(path: string): void {
+    const inode = this.#names.get(path);
+    // Only the file of an index: any other may come back with its number when the power is cut.
+    if (inode?.openCount === 0 && path.endsWith('-shm')) this.#freeIds.set(path, inode.id);
     for (const name of this.#names.keys()) {
       if (name === path || name.startsWith(`${path}/`)) this.#set(name, undefined);
     }

@@ -7,6 +7,7 @@ import { Random } from '../../faults/random.ts';
 import { Application, type CommittedState, type Habits, type Past } from './application.ts';
 import { Disk } from './disk.ts';
 import { differenceOf } from './judge.ts';
+import { WAITS } from './machine.ts';
 import { type ProcessHooks, SimProcess } from './process.ts';
 import { type Destination, type RivuletParts, SimRivulet } from './rivulet.ts';
 import { PAGE_BYTES, SimDatabase } from './sqlite.ts';
@@ -123,7 +124,7 @@ export class Host {
   }
 
   #end(): { readonly salts: string; readonly offsetBytes: number } | undefined {
-    const { frames, chain } = this.#database.index;
+    const { frames, chain } = this.#database.published;
     if (chain === undefined) return undefined;
     const { salt1, salt2 } = chain.header;
     return { salts: `${hex(salt1)}${hex(salt2)}`, offsetBytes: walBytes(frames, PAGE_BYTES) };
@@ -178,7 +179,8 @@ export class Host {
   #hooks(): ProcessHooks {
     return {
       nowMs: () => this.#parts.time.wallMs,
-      beforeCall: () => {
+      onMistake: (what) => this.#parts.tell.bug(new Violation(what)),
+      beforeCall: (_, what) => {
         this.#calls++;
         if (this.#atCall !== undefined && this.#calls >= this.#atCall.call) {
           const { action } = this.#atCall;
@@ -186,6 +188,7 @@ export class Host {
           action();
         }
         const { interleaving } = this.#parts.settings;
+        if (what === WAITS) this.application.step();
         while (this.#random.chance(interleaving)) if (!this.application.step()) break;
       },
     };

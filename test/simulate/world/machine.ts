@@ -9,6 +9,9 @@ import type { Clocks, SimTime } from './time.ts';
 
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 1;
+const PUBLISHED_ATTEMPTS = 100;
+/** A call that waits for another process, which goes on meanwhile. */
+export const WAITS = 'wait for another process';
 
 export interface MachineParts {
   readonly process: SimProcess;
@@ -32,7 +35,7 @@ export function simMachine(parts: MachineParts): Machine {
       process.call('open for a checkpoint');
       const connection = parts.database(path).open(process);
       try {
-        finish(connection.checkpoint('PASSIVE'), process, 'checkpoint');
+        finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint');
       } finally {
         connection.close();
       }
@@ -59,14 +62,29 @@ export function simMachine(parts: MachineParts): Machine {
   };
 }
 
+/** Time that passes while SQLite waits for another process. */
+const WAIT_MS = 1;
+
 /** Runs all steps now; others come in between, and the process may die there. */
-function finish<Result>(steps: Steps<Result>, process: SimProcess, what: string): Result {
+function finish<Result>(
+  steps: Steps<Result>,
+  { process, time }: Pick<MachineParts, 'process' | 'time'>,
+  what: string,
+): Result {
   for (;;) {
     const { done, value } = steps.next();
     if (done === true) return value;
-    process.call(what);
+    if (value === 'waits') time.pass(WAIT_MS);
+    process.call(value === 'waits' ? WAITS : what);
   }
 }
+
+/** What SQLite throws when it gives up. */
+function lockingError(code: number, message: string): Error {
+  return Object.assign(new Error(message), { code: 'ERR_SQLITE_ERROR', errcode: code });
+}
+
+const SQLITE_PROTOCOL = 15;
 
 class SimConnections implements Connections {
   readonly switchedToWal = false;
@@ -102,13 +120,13 @@ class SimConnections implements Connections {
   hold(): void {
     if (this.#holding) return;
     this.#call('hold');
-    this.#holder.beginRead();
+    this.#begin(this.#holder);
     this.#holding = true;
   }
 
   moveHold(whileBothHold: () => boolean): boolean {
     this.#call('move the hold');
-    this.#spare.beginRead();
+    this.#begin(this.#spare);
     let moved = false;
     try {
       moved = whileBothHold();
@@ -122,6 +140,15 @@ class SimConnections implements Connections {
     this.#spare = old;
     this.#holding = true;
     return true;
+  }
+
+  #begin(connection: SimConnection): void {
+    if (!this.#finish(connection.beginRead(), 'begin a read'))
+      throw lockingError(SQLITE_PROTOCOL, 'locking protocol');
+  }
+
+  #finish<Result>(steps: Steps<Result>, what: string): Result {
+    return finish(steps, this.#parts, what);
   }
 
   #end(connection: SimConnection): void {
@@ -157,7 +184,7 @@ class SimConnections implements Connections {
     const giveUpMs = time.elapsedMs + waitMs;
     for (;;) {
       this.#call('take the write lock');
-      if (this.#writer.tryBeginWrite()) return true;
+      if (this.#finish(this.#writer.beginWrite(), 'take the write lock')) return true;
       if (time.elapsedMs >= giveUpMs) return false;
       time.pass(WRITE_LOCK_STEP_MS);
     }
@@ -165,20 +192,25 @@ class SimConnections implements Connections {
 
   checkpointPassive(): CheckpointResult {
     this.#call('checkpoint');
-    return finish(this.#checkpointer.checkpoint('PASSIVE'), this.#parts.process, 'checkpoint');
+    return this.#finish(this.#checkpointer.checkpoint('PASSIVE'), 'checkpoint');
   }
 
   publishedFrames(): number {
     this.#call('ask for the published frames');
-    return this.#database.index.frames;
+    for (let attempt = 0; attempt < PUBLISHED_ATTEMPTS; attempt++) {
+      const frames = this.#finish(this.#checkpointer.readPublished(), 'ask for the published frames');
+      if (frames !== undefined) return frames;
+      this.#call(WAITS);
+    }
+    throw new RivuletError('DB_BUSY', 'the index of the log cannot be read at the moment');
   }
 
   forceFrame(): boolean {
     if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
     const [first] = this.#database.image();
-    const { pageCount } = this.#database.index;
+    const pageCount = this.#database.pageCountOf(this.#database.published);
     const steps = this.#writer.commit(new Map([[1, first as Uint8Array]]), pageCount, { sync: false });
-    finish(steps, this.#parts.process, 'write a frame');
+    this.#finish(steps, 'write a frame');
     this.#writer.endWrite();
     return true;
   }
@@ -186,7 +218,12 @@ class SimConnections implements Connections {
   openReader(): { end(): void } {
     this.#call('open a reader');
     const connection = this.#database.open(this.#parts.process, true);
-    connection.beginRead();
+    try {
+      this.#begin(connection);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
     return {
       end: () => {
         this.#call('close a reader');

@@ -18,6 +18,8 @@ export interface ProcessHooks {
   /** Called before each call that a process makes on the world: others may do something first, or the process may die. */
   readonly beforeCall: (process: SimProcess, what: string) => void;
   readonly nowMs: () => number;
+  /** Told of what no process may do, whatever comes of it. */
+  readonly onMistake?: (what: string) => void;
 }
 
 export class SimProcess {
@@ -27,6 +29,8 @@ export class SimProcess {
   readonly #open = new Map<number, { inode: Inode; at: number; path: string }>();
   readonly #onDeath: (() => void)[] = [];
   readonly #undelivered: (() => void)[] = [];
+  /** Files on which SQLite has locks for this process, and how many connections they belong to. */
+  readonly #locked = new Map<Inode, number>();
   #lastDescriptor = 2;
   #isDead = false;
   #isFrozen = false;
@@ -72,6 +76,7 @@ export class SimProcess {
     this.#isDead = true;
     this.#isFrozen = false;
     this.#undelivered.splice(0);
+    for (const { inode } of this.#open.values()) inode.openCount--;
     this.#open.clear();
     for (const action of this.#onDeath.splice(0)) action();
   }
@@ -126,7 +131,7 @@ export class SimProcess {
       this.#disk.assertWorks();
       this.#inodeOf(descriptor).inode.sync();
     },
-    close: (descriptor) => void this.#open.delete(descriptor),
+    close: (descriptor) => this.#close(descriptor),
     rename: (from, to) => {
       this.call(`rename ${to}`);
       this.#disk.assertWorks();
@@ -167,8 +172,28 @@ export class SimProcess {
     if (this.#disk.isFull) throw systemError('ENOSPC', 'no space left on device');
   }
 
+  /** A connection of this process has locks on a file from now on. */
+  locks(inode: Inode): void {
+    this.#locked.set(inode, (this.#locked.get(inode) ?? 0) + 1);
+  }
+
+  unlocks(inode: Inode): void {
+    this.#locked.set(inode, (this.#locked.get(inode) ?? 1) - 1);
+  }
+
+  /** Closing any descriptor of a file drops all locks that the process has on it (POSIX). */
+  #close(descriptor: number): void {
+    const open = this.#open.get(descriptor);
+    if (open === undefined) return;
+    this.#open.delete(descriptor);
+    open.inode.openCount--;
+    if ((this.#locked.get(open.inode) ?? 0) > 0)
+      this.#hooks.onMistake?.(`a descriptor of inode ${open.inode.id} was closed under SQLite's locks on it`);
+  }
+
   #openInode(inode: Inode, path: string): number {
     const descriptor = ++this.#lastDescriptor;
+    inode.openCount++;
     this.#open.set(descriptor, { inode, at: 0, path });
     return descriptor;
   }

@@ -2,7 +2,7 @@
  * SQLite's write-ahead log as other processes see it: the files byte for byte, the index in shared memory, the locks, and who
  * may do what when (sqlite.org/walformat.html, sqlite.org/wal.html). No SQL: a transaction is a set of pages.
  *
- * Whatever takes several writes is a generator that yields between them, so that anybody may come in between, or the
+ * Whatever takes several steps is a generator that yields between them, so that anybody may come in between, or the
  * process may die there.
  */
 import type { Random } from '../../faults/random.ts';
@@ -20,11 +20,16 @@ import {
 import { encodeWalHeader, parseWalHeader, WAL_HEADER_BYTES } from '../../../src/wal/wal-header.ts';
 import type { Disk, Inode } from './disk.ts';
 import type { SimProcess } from './process.ts';
+import { EMPTY_HEADER, type IndexHeader, READ_SLOTS, SharedIndex } from './shared-index.ts';
 
 export const PAGE_BYTES = 512;
+/** Without powersafe overwrite a commit is padded to sectors of this size. */
+const SECTOR_BYTES = 8_192;
+/** So often SQLite tries to begin a read transaction before it gives up (SQLITE_PROTOCOL). */
+const READ_ATTEMPTS = 100;
 
-/** A step was done; somebody else may go on. */
-export type Steps<Result> = Generator<void, Result, void>;
+/** A step was done; somebody else may go on. With `waits` nothing goes on before somebody else has. */
+export type Steps<Result> = Generator<'waits' | undefined, Result, void>;
 
 export type CheckpointMode = 'PASSIVE' | 'FULL' | 'RESTART' | 'TRUNCATE';
 
@@ -34,43 +39,36 @@ export interface CheckpointOutcome {
   readonly checkpointedFrames: number;
 }
 
-/** The index of the log in shared memory. */
-interface LogIndex {
-  /** Frames that are committed for every reader. */
-  frames: number;
-  pageCount: number;
-  salts: readonly [number, number];
-  /** Behind the last committed frame; undefined before the log has a header. */
-  chain: Chain | undefined;
-  backfilled: number;
-  /** The page of each frame, from the first. */
-  pages: number[];
+export interface CommitOptions {
+  /** `synchronous=FULL`: sync the WAL after the commit. */
+  readonly sync: boolean;
+  /** `psow=0`: a synced commit repeats its commit frame up to the end of the sector. */
+  readonly padded?: boolean;
 }
 
-type ReadMark = { readonly frames: number } | 'file';
+/** What became of an attempt to write: `stale` is SQLITE_BUSY_SNAPSHOT. */
+export type WriteLock = 'done' | 'busy' | 'stale';
 
 export class SimDatabase {
   readonly path: string;
   readonly walPath: string;
+  readonly shmPath: string;
   readonly #disk: Disk;
   readonly #random: Random;
   readonly #nowMs: () => number;
   readonly #connections = new Set<SimConnection>();
-  #index: LogIndex | undefined;
+  #index: SharedIndex | undefined;
   /** The files of a database that somebody has removed or replaced; who has it open goes on with them. */
   #orphaned: { readonly file: Inode; readonly wal: Inode | undefined } | undefined;
-  writer: SimConnection | undefined;
-  checkpointer: SimConnection | undefined;
-  /** A checkpoint writes into the file at this moment: no reader may begin on the file alone. */
-  isBackfilling = false;
   /** Told of each transaction at the moment at which every reader sees it. */
   onCommit: (pages: ReadonlyMap<number, Uint8Array>, pageCount: number) => void = () => undefined;
-  /** Told after the first to open has read the log: a commit frame that nobody had published counts from now on. */
+  /** Told after somebody has read the WAL anew: a commit frame that nobody had published counts from now on. */
   onRecovery: (firstPage: Uint8Array) => void = () => undefined;
 
   constructor(path: string, disk: Disk, random: Random, nowMs: () => number) {
     this.path = path;
     this.walPath = `${path}-wal`;
+    this.shmPath = `${path}-shm`;
     this.#disk = disk;
     this.#random = random;
     this.#nowMs = nowMs;
@@ -91,7 +89,7 @@ export class SimDatabase {
   /** Somebody takes its names away. Whoever opens the path from now on opens another database. */
   orphan(): void {
     this.#orphaned = { file: this.file, wal: this.wal };
-    for (const path of [this.path, this.walPath]) this.#disk.remove(path);
+    for (const path of [this.path, this.walPath, this.shmPath]) this.#disk.remove(path);
     this.#disk.syncDirectory(directoryOf(this.path));
   }
 
@@ -107,20 +105,33 @@ export class SimDatabase {
     return this.#disk.lookUp(this.walPath);
   }
 
+  /** Opens a connection and looks into the database: the first one recovers the WAL. */
   open(process: SimProcess, readOnly = false): SimConnection {
-    const connection = new SimConnection(this, process, readOnly);
+    const { file } = this;
     const isFirst = this.#connections.size === 0;
-    if (isFirst) this.#recover(connection);
+    // Others may have the file of a database that everybody else has left: it keeps its inode, and is emptied.
+    this.#index ??= new SharedIndex(this.#disk.lookUp(this.shmPath) ?? this.#disk.make(this.shmPath));
+    const { inode } = this.#index;
+    const connection = new SimConnection(this, process, readOnly);
     if (this.wal === undefined) this.#disk.make(this.walPath);
     this.#connections.add(connection);
+    for (const locked of [file, inode]) process.locks(locked);
     process.onDeath(() => this.#gone(connection));
-    if (isFirst) this.onRecovery(this.image()[0] as Uint8Array);
+    connection.onClose = () => {
+      for (const locked of [file, inode]) process.unlocks(locked);
+    };
+    if (isFirst) connection.recoverFirst();
     return connection;
   }
 
-  get index(): LogIndex {
+  get index(): SharedIndex {
     if (this.#index === undefined) throw new Error('nobody has the database open');
     return this.#index;
+  }
+
+  /** The header that readers see. */
+  get published(): IndexHeader {
+    return this.index.first;
   }
 
   randomSalt(): number {
@@ -131,59 +142,69 @@ export class SimDatabase {
     return this.#nowMs();
   }
 
-  others(than: SimConnection | undefined): SimConnection[] {
-    return [...this.#connections].filter((connection) => connection !== than);
+  has(connection: SimConnection): boolean {
+    return this.#connections.has(connection);
   }
 
-  /** The last connection that can write checkpoints all and removes the log; others just go. */
+  /** The last connection that can write checkpoints all and removes WAL and index; others just go. */
   close(connection: SimConnection): void {
     if (!this.#connections.has(connection)) return;
-    if (this.#connections.size === 1 && !connection.readOnly) {
+    const isLast = this.#connections.size === 1 && !connection.readOnly;
+    if (isLast) {
       for (const _ of connection.checkpoint('PASSIVE')) continue;
-      const isOver = this.index.backfilled === this.index.frames;
-      if (isOver && this.#orphaned === undefined) this.#disk.remove(this.walPath);
+      if (this.#orphaned === undefined) {
+        this.#disk.remove(this.walPath);
+        this.#disk.remove(this.shmPath);
+      }
     }
+    connection.onClose();
     this.#gone(connection);
   }
 
   #gone(connection: SimConnection): void {
-    this.#connections.delete(connection);
-    if (this.writer === connection) this.writer = undefined;
-    if (this.checkpointer === connection) {
-      this.checkpointer = undefined;
-      this.isBackfilling = false;
-    }
+    if (!this.#connections.delete(connection)) return;
+    this.#index?.release(connection);
     if (this.#connections.size === 0) this.#index = undefined;
   }
 
-  /** The first to open reads the log from its start to the last commit that checks out. */
-  #recover(connection: SimConnection): void {
+  /** Reads the WAL from its start to the last commit that checks out. */
+  scan(): { readonly header: IndexHeader; readonly pages: number[]; readonly sequence?: number } {
     const bytes = this.wal?.content.slice(0, this.wal.sizeBytes) ?? new Uint8Array(0);
-    const pageCount = Math.floor(this.file.sizeBytes / PAGE_BYTES);
-    this.#index = { frames: 0, pageCount, salts: [0, 0], chain: undefined, backfilled: 0, pages: [] };
-    const header = headerOf(bytes);
-    if (header === undefined) return;
-    const scan = scanFrames(startChain(header), bytes, WAL_HEADER_BYTES);
-    connection.checkpointSequence = header.checkpointSequence;
+    // A header without anything behind it is not looked at.
+    const walHeader = bytes.length > WAL_HEADER_BYTES ? headerOf(bytes) : undefined;
+    if (walHeader === undefined) return { header: EMPTY_HEADER, pages: [] };
+    const scan = scanFrames(startChain(walHeader), bytes, WAL_HEADER_BYTES);
     const frames = scan.committedBytes / frameBytes(PAGE_BYTES);
     const view = viewOf(bytes);
-    this.#index = {
+    const header: IndexHeader = {
+      change: 0,
       frames,
-      pageCount: frames === 0 ? pageCount : scan.commitPageCount,
-      salts: [header.salt1, header.salt2],
+      pageCount: frames === 0 ? 0 : scan.commitPageCount,
+      pageSizeBytes: PAGE_BYTES,
+      salts: [walHeader.salt1, walHeader.salt2],
+      checksum: frames === 0 ? EMPTY_HEADER.checksum : scan.committedChain.checksum,
       chain: scan.committedChain,
-      backfilled: 0,
-      pages: Array.from({ length: frames }, (_, i) => framePage(view, walBytes(i, PAGE_BYTES))),
     };
+    return {
+      header,
+      pages: Array.from({ length: frames }, (_, i) => framePage(view, walBytes(i, PAGE_BYTES))),
+      sequence: walHeader.checkpointSequence,
+    };
+  }
+
+  /** Pages of the database as a reader with this header sees it. */
+  pageCountOf({ pageCount }: IndexHeader): number {
+    return pageCount || Math.floor(this.file.sizeBytes / PAGE_BYTES);
   }
 
   /** What a reader that begins now sees. */
   image(): Uint8Array[] {
-    const { frames, pages, pageCount } = this.index;
+    const header = this.published;
+    const pageCount = this.pageCountOf(header);
     const image = Array.from({ length: pageCount }, (_, i) => pageOf(this.file, i * PAGE_BYTES));
     const wal = this.wal;
-    for (let frame = 0; frame < frames; frame++) {
-      const page = pages[frame] as number;
+    for (let frame = 0; frame < header.frames; frame++) {
+      const page = this.index.pages[frame] as number;
       if (page <= pageCount && wal !== undefined)
         image[page - 1] = pageOf(wal, walBytes(frame, PAGE_BYTES) + FRAME_HEADER_BYTES);
     }
@@ -225,7 +246,11 @@ export class SimConnection {
   readonly readOnly: boolean;
   /** How often this connection restarted the log; one that never did draws new random salts for a new log. */
   checkpointSequence = 0;
-  #mark: ReadMark | undefined;
+  onClose: () => void = () => undefined;
+  /** The group of readers that the open read transaction belongs to: 0 is those of the database file alone. */
+  #slot: number | undefined;
+  /** The header as this connection has read it. */
+  #header: IndexHeader = EMPTY_HEADER;
 
   constructor(database: SimDatabase, process: SimProcess, readOnly: boolean) {
     this.#database = database;
@@ -233,75 +258,220 @@ export class SimConnection {
     this.readOnly = readOnly;
   }
 
-  get mark(): ReadMark | undefined {
-    return this.#mark;
+  get isReading(): boolean {
+    return this.#slot !== undefined;
   }
 
   get isOpen(): boolean {
-    return !this.#process.isDead && this.#database.others(undefined).includes(this);
+    return !this.#process.isDead && this.#database.has(this);
   }
 
-  /** Begins a read transaction. On a log that is wholly in the file it does not pin the log. */
-  beginRead(useLog = false): void {
-    if (this.#mark !== undefined) throw new Error('a read transaction is open already');
-    const { frames, backfilled } = this.#database.index;
-    const fileAlone = !useLog && backfilled === frames && !this.#database.isBackfilling;
-    this.#mark = fileAlone ? 'file' : { frames };
+  get #index(): SharedIndex {
+    return this.#database.index;
+  }
+
+  // ---- reading -----------------------------------------------------------------------------------------------------
+
+  /** Begins a read transaction. False when the index could not be read for long: a writer stands still in the middle. */
+  *beginRead(): Steps<boolean> {
+    if (this.#slot !== undefined) throw new Error('a read transaction is open already');
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      if ((yield* this.#readHeader()) && (yield* this.#tryBeginRead(false))) return true;
+      yield 'waits';
+    }
+    return false;
+  }
+
+  /** On a WAL that is wholly in the database file a reader needs the file alone, and writers may restart the WAL. */
+  *#tryBeginRead(usesWal: boolean): Steps<boolean> {
+    const index = this.#index;
+    const header = this.#header;
+    yield;
+    if (!usesWal && index.backfilled === header.frames && index.tryShare(0, this))
+      return this.#readsFrom(0, index.isSame(header));
+    const { frames } = header;
+    let best = 0;
+    for (let slot = 1; slot < READ_SLOTS; slot++) {
+      const mark = index.mark(slot);
+      if (mark <= frames && (best === 0 || index.mark(best) <= mark)) best = slot;
+    }
+    if (best === 0 || index.mark(best) < frames) {
+      for (let slot = 1; slot < READ_SLOTS; slot++) {
+        if (!index.tryOwn(slot, slot + 1, this)) continue;
+        index.setMark(slot, frames);
+        index.disown(slot, slot + 1);
+        best = slot;
+        break;
+      }
+    }
+    if (best === 0) return false;
+    const mark = index.mark(best);
+    yield;
+    if (!index.tryShare(best, this)) return false;
+    return this.#readsFrom(best, index.mark(best) === mark && index.isSame(header));
+  }
+
+  #readsFrom(slot: number, isStill: boolean): boolean {
+    if (isStill) this.#slot = slot;
+    else this.#index.endRead(this);
+    return isStill;
   }
 
   endRead(): void {
-    this.#mark = undefined;
+    this.#slot = undefined;
+    // The database may be gone already, with the last that had it open.
+    if (this.isOpen) this.#index.endRead(this);
   }
 
-  /** BEGIN IMMEDIATE. Answers false when another connection writes. */
-  tryBeginWrite(): boolean {
-    if (this.#database.writer !== undefined) return false;
-    if (this.#mark === undefined) this.beginRead();
-    this.#database.writer = this;
-    return true;
+  /** Answers false when the header is torn and somebody writes: it is about to become whole. */
+  *#readHeader(): Steps<boolean> {
+    const index = this.#index;
+    const { header } = index;
+    if (header !== undefined) {
+      this.#header = header;
+      return true;
+    }
+    if (index.writer !== undefined && index.writer !== this) return false;
+    const ownedBefore = index.writer === this;
+    index.writer = this;
+    try {
+      return yield* this.#recover();
+    } finally {
+      if (!ownedBefore && index.writer === this) index.writer = undefined;
+    }
+  }
+
+  /** Frames that are committed for every reader; undefined while nobody can tell. What `PRAGMA wal_checkpoint(NOOP)` does. */
+  *readPublished(): Steps<number | undefined> {
+    return (yield* this.#readHeader()) ? this.#header.frames : undefined;
+  }
+
+  /** With the write lock: makes the index again from what is in the WAL. */
+  *#recover(): Steps<boolean> {
+    const index = this.#index;
+    if (index.checkpointer !== undefined && index.checkpointer !== this) return false;
+    const ownedBefore = index.checkpointer === this;
+    index.checkpointer = this;
+    let isLastFree = true;
+    try {
+      const { header, pages, sequence } = this.#database.scan();
+      this.checkpointSequence = sequence ?? this.checkpointSequence;
+      index.pages.length = 0;
+      index.pages.push(...pages);
+      this.#header = header;
+      yield;
+      yield* this.#publish(header);
+      index.backfilled = 0;
+      index.setMark(0, 0);
+      for (let slot = 1; slot < READ_SLOTS; slot++) {
+        isLastFree = index.tryOwn(slot, slot + 1, this);
+        if (!isLastFree) continue;
+        index.setMark(slot, slot === 1 && header.frames > 0 ? header.frames : 'not used');
+        index.disown(slot, slot + 1);
+      }
+    } finally {
+      if (!ownedBefore && index.checkpointer === this) index.checkpointer = undefined;
+    }
+    this.#database.onRecovery(this.#database.image()[0] as Uint8Array);
+    // Where the last mark is in use, SQLite says that it was busy although all is done.
+    return isLastFree;
+  }
+
+  /** The first to open; nobody can come in between. */
+  recoverFirst(): void {
+    const steps = this.#readHeader();
+    while (steps.next().done !== true) continue;
+  }
+
+  *#publish(header: IndexHeader): Steps<void> {
+    this.#header = header;
+    this.#index.storeSecond(header);
+    yield;
+    this.#index.storeFirst(header);
+  }
+
+  // ---- writing -----------------------------------------------------------------------------------------------------
+
+  /** BEGIN IMMEDIATE, once. Nothing is open when it was busy. */
+  *beginWrite(): Steps<boolean> {
+    if (!(yield* this.beginRead())) return false;
+    if (this.upgrade() === 'done') return true;
+    this.endRead();
+    return false;
+  }
+
+  /** The first write in a read transaction; no busy handler is asked. */
+  upgrade(): WriteLock {
+    const index = this.#index;
+    if (index.writer !== undefined) return 'busy';
+    if (!index.isSame(this.#header)) return 'stale';
+    index.writer = this;
+    return 'done';
   }
 
   endWrite(): void {
-    if (this.#database.writer === this) this.#database.writer = undefined;
+    if (this.isOpen && this.#index.writer === this) this.#index.writer = undefined;
     this.endRead();
   }
 
+  /** Writes frames of a transaction that is rolled back: one that outgrew its cache. They stay behind the end of the WAL. */
+  *spill(changes: ReadonlyMap<number, Uint8Array>): Steps<void> {
+    let chain = yield* this.#beginFrames();
+    for (const [page, content] of changes) chain = yield* this.#writeFrame(chain, page, content, 0);
+  }
+
+  *#beginFrames(): Steps<Chain> {
+    yield* this.#restartLogIfPossible();
+    return this.#header.frames === 0 ? yield* this.#writeHeader() : (this.#header.chain as Chain);
+  }
+
   /** Writes one transaction behind the committed frames and publishes it. The write lock must be held. */
-  *commit(
-    changes: ReadonlyMap<number, Uint8Array>,
-    pageCount: number,
-    options: { readonly sync: boolean },
-  ): Steps<void> {
-    this.#restartLogIfPossible();
-    yield;
-    const { index } = this.#database;
-    let chain = index.frames === 0 ? yield* this.#writeHeader() : (index.chain as Chain);
+  *commit(changes: ReadonlyMap<number, Uint8Array>, pageCount: number, options: CommitOptions): Steps<void> {
+    const database = this.#database;
+    const index = this.#index;
+    let chain = yield* this.#beginFrames();
     const numbers = [...changes.keys()];
     for (const [i, page] of numbers.entries()) {
       const isLast = i === numbers.length - 1;
-      const frame = new Uint8Array(frameBytes(PAGE_BYTES));
-      frame.set(changes.get(page) as Uint8Array, FRAME_HEADER_BYTES);
-      const at = chain.offsetBytes;
-      chain = encodeFrameHeader(chain, frame, 0, {
-        pageNumber: page,
-        commitPageCount: isLast ? pageCount : 0,
-      });
-      // SQLite writes a frame's header and its page one after the other.
-      this.#wal.write(at, frame.subarray(0, FRAME_HEADER_BYTES), this.#database.nowMs);
-      yield;
-      this.#wal.write(at + FRAME_HEADER_BYTES, frame.subarray(FRAME_HEADER_BYTES), this.#database.nowMs);
-      yield;
+      chain = yield* this.#writeFrame(chain, page, changes.get(page) as Uint8Array, isLast ? pageCount : 0);
     }
     if (options.sync) {
-      this.#database.syncLog();
+      const last = numbers.at(-1) as number;
+      const end = Math.ceil(chain.offsetBytes / SECTOR_BYTES) * SECTOR_BYTES;
+      while (options.padded === true && chain.offsetBytes < end) {
+        chain = yield* this.#writeFrame(chain, last, changes.get(last) as Uint8Array, pageCount);
+        numbers.push(last);
+      }
+      database.syncLog();
       yield;
     }
-    index.pages.length = index.frames;
+    const { change, frames, salts } = this.#header;
+    index.pages.length = frames;
     index.pages.push(...numbers);
-    index.frames += numbers.length;
-    index.pageCount = pageCount;
-    index.chain = chain;
-    this.#database.onCommit(changes, pageCount);
+    yield;
+    yield* this.#publish({
+      change: (change + 1) >>> 0,
+      frames: frames + numbers.length,
+      pageCount,
+      pageSizeBytes: PAGE_BYTES,
+      salts,
+      checksum: chain.checksum,
+      chain,
+    });
+    database.onCommit(changes, pageCount);
+  }
+
+  /** SQLite writes a frame's header and its page one after the other. */
+  *#writeFrame(chain: Chain, pageNumber: number, content: Uint8Array, commitPageCount: number): Steps<Chain> {
+    const frame = new Uint8Array(frameBytes(PAGE_BYTES));
+    frame.set(content, FRAME_HEADER_BYTES);
+    const at = chain.offsetBytes;
+    const next = encodeFrameHeader(chain, frame, 0, { pageNumber, commitPageCount });
+    this.#wal.write(at, frame.subarray(0, FRAME_HEADER_BYTES), this.#database.nowMs);
+    yield;
+    this.#wal.write(at + FRAME_HEADER_BYTES, frame.subarray(FRAME_HEADER_BYTES), this.#database.nowMs);
+    yield;
+    return next;
   }
 
   get #wal(): Inode {
@@ -311,35 +481,41 @@ export class SimConnection {
   }
 
   /** The first write on a log that is wholly in the file begins it anew, if nobody reads from it. */
-  #restartLogIfPossible(): void {
-    if (this.#mark !== 'file') return;
-    const { index } = this.#database;
-    const isRead = this.#database.others(this).some(({ mark }) => mark !== undefined && mark !== 'file');
-    if (index.backfilled > 0 && !isRead) this.restartIndex();
+  *#restartLogIfPossible(): Steps<void> {
+    const index = this.#index;
+    if (this.#slot !== 0) return;
+    if (index.backfilled > 0 && index.tryOwn(1, READ_SLOTS, this)) {
+      yield* this.#restartIndex();
+      index.disown(1, READ_SLOTS);
+    }
     this.endRead();
-    this.beginRead(true);
+    while (!(yield* this.#tryBeginRead(true))) yield 'waits';
   }
 
-  restartIndex(): void {
-    const { index } = this.#database;
+  /** Nobody reads from the WAL, and the caller keeps it so. The next transaction is written over its start. */
+  *#restartIndex(): Steps<void> {
+    const index = this.#index;
+    const { salts } = this.#header;
     this.checkpointSequence++;
-    index.frames = 0;
+    const next = [(salts[0] + 1) >>> 0, this.#database.randomSalt()] as const;
+    yield* this.#publish({ ...this.#header, frames: 0, salts: next, chain: undefined });
+    index.pages.length = 0;
     index.backfilled = 0;
-    index.pages = [];
-    index.chain = undefined;
-    index.salts = [(index.salts[0] + 1) >>> 0, this.#database.randomSalt()];
+    index.resetMarks(0);
   }
 
   *#writeHeader(): Steps<Chain> {
-    const { index } = this.#database;
-    if (this.checkpointSequence === 0)
-      index.salts = [this.#database.randomSalt(), this.#database.randomSalt()];
+    if (this.checkpointSequence === 0) {
+      const salts = [this.#database.randomSalt(), this.#database.randomSalt()] as const;
+      this.#header = { ...this.#header, salts };
+    }
+    const { salts } = this.#header;
     const bytes = encodeWalHeader({
       bigEndianChecksum: false,
       pageSizeBytes: PAGE_BYTES,
       checkpointSequence: this.checkpointSequence,
-      salt1: index.salts[0],
-      salt2: index.salts[1],
+      salt1: salts[0],
+      salt2: salts[1],
     });
     this.#wal.write(0, bytes, this.#database.nowMs);
     yield;
@@ -349,64 +525,119 @@ export class SimConnection {
     return startChain(parseWalHeader(bytes));
   }
 
-  /** `PRAGMA wal_checkpoint(MODE)`. A killed one leaves the file half written, which the log makes good. */
-  *checkpoint(mode: CheckpointMode): Steps<CheckpointOutcome> {
-    const database = this.#database;
-    if (database.checkpointer !== undefined) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
-    database.checkpointer = this;
+  // ---- checkpoints -------------------------------------------------------------------------------------------------
+
+  /**
+   * `PRAGMA wal_checkpoint(MODE)`. A killed one leaves the file half written, which the log makes good.
+   *
+   * @param busyTimeoutMs - how long it waits for writers and readers in all; for another checkpoint nobody waits
+   */
+  *checkpoint(mode: CheckpointMode, busyTimeoutMs = 0): Steps<CheckpointOutcome> {
+    const index = this.#index;
+    if (index.checkpointer !== undefined) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
+    index.checkpointer = this;
+    const untilMs = this.#database.nowMs + busyTimeoutMs;
     let ownsWriteLock = false;
     try {
-      if (mode !== 'PASSIVE' && database.writer === undefined) {
-        database.writer = this;
-        ownsWriteLock = true;
-      }
-      yield* this.#backfill();
-      const { frames, backfilled } = database.index;
-      const isWhole = backfilled === frames;
-      const couldRestart = mode === 'PASSIVE' || (isWhole && ownsWriteLock && this.#restartAfter(mode));
-      if (couldRestart && mode === 'TRUNCATE') return { busy: false, logFrames: 0, checkpointedFrames: 0 };
-      return { busy: !couldRestart, logFrames: frames, checkpointedFrames: backfilled };
+      if (mode !== 'PASSIVE') ownsWriteLock = yield* this.#untilBusy(untilMs, () => this.#tryOwnWriteLock());
+      const waitsUntilMs = ownsWriteLock ? untilMs : undefined;
+      if (!(yield* this.#readHeader())) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
+      yield* this.#backfill(waitsUntilMs);
+      const isWhole = index.backfilled >= this.#header.frames;
+      const isDone =
+        mode === 'PASSIVE' || (isWhole && ownsWriteLock && (yield* this.#restartAfter(mode, waitsUntilMs)));
+      return { busy: !isDone, logFrames: this.#header.frames, checkpointedFrames: index.backfilled };
     } finally {
-      if (ownsWriteLock && database.writer === this) database.writer = undefined;
-      if (database.checkpointer === this) database.checkpointer = undefined;
-      database.isBackfilling = false;
+      if (this.isOpen) this.#endCheckpoint(ownsWriteLock);
     }
   }
 
-  *#backfill(): Steps<void> {
+  #endCheckpoint(ownsWriteLock: boolean): void {
+    const index = this.#index;
+    if (ownsWriteLock && index.writer === this) index.writer = undefined;
+    if (index.checkpointer === this) index.checkpointer = undefined;
+  }
+
+  #tryOwnWriteLock(): boolean {
+    if (this.#index.writer !== undefined) return false;
+    this.#index.writer = this;
+    return true;
+  }
+
+  /** Tries until it works or the busy timeout is over; only once without one. */
+  *#untilBusy(untilMs: number | undefined, attempt: () => boolean): Steps<boolean> {
+    for (;;) {
+      if (attempt()) return true;
+      if (untilMs === undefined || this.#database.nowMs >= untilMs) return false;
+      yield 'waits';
+    }
+  }
+
+  *#backfill(untilMs: number | undefined): Steps<void> {
+    const index = this.#index;
+    const { frames } = this.#header;
+    if (index.backfilled >= frames) return;
+    let safe = frames;
+    let waitsUntilMs = untilMs;
+    for (let slot = 1; slot < READ_SLOTS; slot++) {
+      const mark = index.mark(slot);
+      if (safe <= mark) continue;
+      if (yield* this.#untilBusy(waitsUntilMs, () => index.tryOwn(slot, slot + 1, this))) {
+        index.setMark(slot, slot === 1 ? safe : 'not used');
+        index.disown(slot, slot + 1);
+      } else {
+        safe = mark;
+        waitsUntilMs = undefined;
+      }
+    }
+    // Readers of the file alone must not see anything newer in it.
+    if (index.backfilled >= safe || !(yield* this.#untilBusy(waitsUntilMs, () => index.tryOwn(0, 1, this))))
+      return;
+    try {
+      yield* this.#copy(safe);
+    } finally {
+      if (this.isOpen) index.disown(0, 1);
+    }
+  }
+
+  *#copy(safe: number): Steps<void> {
     const database = this.#database;
-    const { index, file } = database;
-    const readers = database.others(undefined).map(({ mark }) => mark);
-    let safe = index.frames;
-    for (const mark of readers) if (mark !== undefined && mark !== 'file') safe = Math.min(safe, mark.frames);
-    if (index.backfilled >= safe || readers.includes('file')) return;
-    database.isBackfilling = true;
+    const index = this.#index;
+    const { file } = database;
+    const { frames, pageCount } = this.#header;
     database.syncLog();
     yield;
-    const isWhole = safe === index.frames;
-    const { pageCount } = index;
     const newest = new Map<number, number>();
-    for (let frame = index.backfilled; frame < safe; frame++) newest.set(index.pages[frame] as number, frame);
+    for (let frame = index.backfilled; frame < frames; frame++)
+      newest.set(index.pages[frame] as number, frame);
     for (const [page, frame] of [...newest].sort(([a], [b]) => a - b)) {
-      if (page > pageCount) continue;
+      // A page whose newest frame is not safe yet stays as it is, whatever older frames of it are.
+      if (page > pageCount || frame >= safe) continue;
       const content = pageOf(this.#wal, walBytes(frame, PAGE_BYTES) + FRAME_HEADER_BYTES);
       file.write((page - 1) * PAGE_BYTES, content, database.nowMs);
       yield;
     }
-    if (isWhole && safe === index.frames) file.truncate(pageCount * PAGE_BYTES, database.nowMs);
-    file.sync();
-    yield;
+    if (safe === index.publishedFrames) {
+      file.truncate(pageCount * PAGE_BYTES, database.nowMs);
+      yield;
+      file.sync();
+      yield;
+    }
     index.backfilled = safe;
-    database.isBackfilling = false;
   }
 
-  #restartAfter(mode: CheckpointMode): boolean {
+  *#restartAfter(mode: CheckpointMode, untilMs: number | undefined): Steps<boolean> {
+    const index = this.#index;
     if (mode === 'FULL') return true;
-    const database = this.#database;
-    if (database.others(this).some(({ mark }) => mark !== undefined && mark !== 'file')) return false;
-    if (mode === 'TRUNCATE') {
-      this.restartIndex();
-      database.truncateLog();
+    if (!(yield* this.#untilBusy(untilMs, () => index.tryOwn(1, READ_SLOTS, this)))) return false;
+    try {
+      if (mode === 'TRUNCATE') {
+        yield* this.#restartIndex();
+        yield;
+        this.#database.truncateLog();
+      }
+    } finally {
+      if (this.isOpen) index.disown(1, READ_SLOTS);
     }
     return true;
   }
