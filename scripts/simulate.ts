@@ -173,6 +173,10 @@ function tellSummary(tally: Tally): void {
       `longest until all was caught up ${(counts.settleMsMax / 1000).toFixed(1)} s`,
   );
   console.log(
+    `the application: locked at once ${counts.lockedAtOnce} times, busy checkpoints ${counts.busyCheckpoints}, ` +
+      `longest checkpoint ${counts.checkpointMsMax} ms`,
+  );
+  console.log(
     `violations: ${tally.violations.length}${tally.violations.map(({ seed }) => ` (${seed})`).join('')}`,
   );
 }

@@ -99,6 +99,8 @@ const ON_HOST: Partial<Record<EventKind, Effect<Host>>> = {
     host.pause(amount * 2, a < 0.5);
   },
   'kill-application': (_, host, amount) => host.killApplication(amount),
+  'kill-in-commit': (_, host, amount, [a = 0]) =>
+    host.killApplicationInCommit(a < 0.3 ? 'before the header' : 'between the copies', amount),
   'power-cut': (world, host, amount) => {
     world.powerCut(host);
     startsLater(world, host, amount);

@@ -11,6 +11,7 @@ export type EventKind =
   | 'freeze'
   | 'pause'
   | 'kill-application'
+  | 'kill-in-commit'
   | 'power-cut'
   | 'power-cut-in-call'
   | 'away'
@@ -52,6 +53,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
   freeze: 1,
   pause: 1,
   'kill-application': 3,
+  'kill-in-commit': 3,
   'power-cut': 1,
   'power-cut-in-call': 2,
   away: 2,
@@ -74,7 +76,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
 
 export function planRun(seed: number): RunPlan {
   const random = new Random(seed);
-  const settings = withProofs(seed, planWorld(seed, random));
+  const settings = withManners(seed, withProofs(seed, planWorld(seed, random)));
   const { second, profile } = settings;
   const durationMs = random.int(1_000, second === undefined ? 12_000 : 60_000);
   const weights = {
@@ -119,6 +121,31 @@ function withProofs(seed: number, settings: WorldSettings): WorldSettings {
   return { ...settings, destinations };
 }
 
+/** How the application treats SQLite, and how late Rivulet wakes up. Drawn apart, too. */
+function withManners(seed: number, settings: WorldSettings): WorldSettings {
+  const random = new Random(seed * 37 + 11);
+  const { host } = settings;
+  const { habits } = host;
+  const isBursting = random.chance(0.3);
+  const stalls = random.chance(0.3)
+    ? { everyMs: random.pick([200, 1_000]), maxMs: random.pick([50, 300, 1_500]) }
+    : undefined;
+  const own: Habits = {
+    ...habits,
+    isPadded: random.chance(0.15),
+    busyTimeoutMs: random.pick([0, 0, 250, 3_000]),
+    autoCheckpointFrames: random.chance(0.15) ? 1 : habits.autoCheckpointFrames,
+    weights: {
+      ...habits.weights,
+      burst: isBursting ? random.int(1, 12) : 0,
+      guest: random.pick([0, 0, 1, 5]),
+      vacuum: random.pick([0, 0, 1]),
+      'read-then-write': random.pick([0, 2, 20]),
+    },
+  };
+  return { ...settings, host: { ...host, habits: own, ...(stalls === undefined ? {} : { stalls }) } };
+}
+
 function planWorld(seed: number, random: Random): WorldSettings {
   const profile = random.weighted<Profile>({ whole: 85, tampered: 10, late: 5 });
   const hasSecond = profile === 'whole' && random.chance(0.25);
@@ -137,8 +164,14 @@ function planHost(random: Random, hasSecond: boolean): HostSettings {
     pagesMax: random.int(4, 20),
     synchronousFull: random.chance(0.5),
     autoCheckpointFrames: random.pick([0, 0, 5, 20, 60]),
+    isPadded: false,
+    busyTimeoutMs: 0,
     weights: {
       commit: 20,
+      vacuum: 0,
+      'read-then-write': 0,
+      burst: 0,
+      guest: 0,
       large: random.int(0, 6),
       rollback: random.int(0, 3),
       checkpoint: random.int(0, 3),

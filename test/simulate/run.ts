@@ -23,6 +23,10 @@ export interface RunCounts {
   readonly walBytesMax: number;
   readonly spoolBytesMax: number;
   readonly settleMsMax: number;
+  /** What the application felt of Rivulet and of its own other readers. */
+  readonly lockedAtOnce: number;
+  readonly busyCheckpoints: number;
+  readonly checkpointMsMax: number;
 }
 
 export interface RunResult {

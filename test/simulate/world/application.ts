@@ -8,6 +8,7 @@ import { SimProcess, type ProcessHooks } from './process.ts';
 import {
   type CheckpointMode,
   PAGE_BYTES,
+  type PublishingPhase,
   type SimConnection,
   type SimDatabase,
   type Steps,
@@ -33,15 +34,40 @@ export interface Habits {
   readonly pauseMs: number;
   readonly pagesMax: number;
   readonly synchronousFull: boolean;
+  /** `psow=0`: with `synchronousFull` each commit is padded to a sector with copies of its commit frame. */
+  readonly isPadded: boolean;
+  /** How long a checkpoint waits for readers and writers. */
+  readonly busyTimeoutMs: number;
   /** Frames in the log from which on a commit checkpoints by itself; 0 never. */
   readonly autoCheckpointFrames: number;
   readonly weights: Readonly<Record<Action, number>>;
 }
 
-export type Action = 'commit' | 'large' | 'rollback' | 'checkpoint' | 'read' | 'reopen' | 'shrink' | 'rest';
+export type Action =
+  | 'commit'
+  | 'large'
+  | 'vacuum'
+  | 'rollback'
+  | 'read-then-write'
+  | 'burst'
+  | 'guest'
+  | 'checkpoint'
+  | 'read'
+  | 'reopen'
+  | 'shrink'
+  | 'rest';
+
+/** What the application feels of others. */
+export interface Feels {
+  /** A read transaction that should become a write found somebody else's write lock: an error at once. */
+  readonly lockedAtOnce: () => void;
+  /** How long a checkpoint took, and whether it was told that somebody was in the way. */
+  readonly checkpointed: (ms: number, busy: boolean) => void;
+}
 
 export const TRANSACTION_AT = 100;
 const PAUSED_LOOK_MS = 200;
+const MODES = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const;
 
 /** The one content that page `page` can have in version `version`; version 0 is all that was never written. */
 export function pageContent(page: number, version: number, pageCount: number): Uint8Array {
@@ -80,7 +106,14 @@ export class Application {
   readonly #hooks: ProcessHooks;
   readonly #past: Past;
   readonly #onEnd: () => void;
+  readonly #feels: Feels;
   #process: SimProcess;
+  /** A process of the same application with a short life, beside the one that stays. */
+  #guest: SimProcess | undefined;
+  /** Where in its next commit a process of it dies. */
+  #doom:
+    | { readonly process: SimProcess; readonly phase: PublishingPhase; readonly restartMs: number }
+    | undefined;
   #connection: SimConnection | undefined;
   #work: Steps<void> | undefined;
   /** For a lock that somebody else has. */
@@ -104,11 +137,13 @@ export class Application {
     firstTransaction: number;
     pages: number;
     past: Past;
+    readonly feels: Feels;
     /** Told whenever the log has a new end: after each commit, and after it was recovered. */
     onEnd: () => void;
   }) {
     this.#past = parts.past;
     this.#onEnd = parts.onEnd;
+    this.#feels = parts.feels;
     this.database = parts.database;
     this.#disk = parts.disk;
     this.#random = parts.random;
@@ -134,6 +169,9 @@ export class Application {
   }
 
   #watch(): void {
+    this.database.onPublishing = (process, phase) => {
+      if (this.#doom?.process === process && this.#doom.phase === phase) this.#meetDoom(this.#doom.restartMs);
+    };
     this.database.onCommit = (pages) => {
       this.#committed(pages);
       this.#onEnd();
@@ -182,6 +220,10 @@ export class Application {
 
   get isBusy(): boolean {
     return this.#work !== undefined;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** No new actions; what is under way is finished. */
@@ -261,10 +303,14 @@ export class Application {
     const pages = this.#versions.length;
     const actions: Readonly<Record<Action, () => Steps<void>>> = {
       commit: () => this.#write(random.int(1, 4), pages),
+      vacuum: () => this.#write(4 * pages, random.int(Math.max(2, pages - 2), pages)),
+      'read-then-write': () => this.#readThenWrite(pages),
+      burst: () => this.#burst(pages),
+      guest: () => this.#beGuest(pages),
       large: () => this.#write(random.int(5, 20), this.#grown()),
       shrink: () => this.#write(2, random.int(Math.min(2, pages), pages)),
       rollback: () => this.#rollBack(),
-      checkpoint: () => this.#checkpoint(random.pick(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const)),
+      checkpoint: () => this.#checkpoint(random.pick(MODES)),
       read: () => this.#readForLong(),
       reopen: () => this.#reopen(),
       rest: () => this.#rest(),
@@ -281,8 +327,7 @@ export class Application {
     return this.#connection;
   }
 
-  *#begin(): Steps<SimConnection | undefined> {
-    const connection = this.#open();
+  *#begin(connection: SimConnection = this.#open()): Steps<SimConnection | undefined> {
     if (connection.isReading) return undefined;
     for (let attempt = 0; attempt < 200; attempt++) {
       if (yield* connection.beginWrite()) return connection;
@@ -294,13 +339,61 @@ export class Application {
   *#write(pages: number, pageCount: number): Steps<void> {
     const connection = yield* this.#begin();
     if (connection === undefined) return;
-    const { changes, versions, transaction } = this.#nextTransaction(pages, pageCount);
-    this.#pending = { transaction, versions };
-    yield* connection.commit(changes, pageCount, { sync: this.#habits.synchronousFull });
-    connection.endWrite();
+    yield* this.#commit(connection, pages, pageCount);
     const { autoCheckpointFrames } = this.#habits;
     if (autoCheckpointFrames > 0 && this.database.published.frames >= autoCheckpointFrames)
       yield* connection.checkpoint('PASSIVE');
+  }
+
+  *#commit(connection: SimConnection, pages: number, pageCount: number): Steps<void> {
+    const { changes, versions, transaction } = this.#nextTransaction(pages, pageCount);
+    this.#pending = { transaction, versions };
+    const { synchronousFull, isPadded } = this.#habits;
+    yield* connection.commit(changes, pageCount, { sync: synchronousFull, padded: isPadded });
+    connection.endWrite();
+  }
+
+  /** A plain transaction that reads first: SQLite calls no busy handler when it becomes a write. */
+  *#readThenWrite(pages: number): Steps<void> {
+    const connection = this.#open();
+    if (connection.isReading || !(yield* connection.beginRead())) return;
+    for (let n = this.#random.int(1, 4); n > 0; n--) yield;
+    const lock = connection.upgrade();
+    if (lock === 'done') yield* this.#commit(connection, this.#random.int(1, 3), pages);
+    else {
+      if (lock === 'busy') this.#feels.lockedAtOnce();
+      connection.endRead();
+    }
+  }
+
+  /** Several commits without a pause, each followed by a checkpoint of all: the next one restarts the WAL. */
+  *#burst(pages: number): Steps<void> {
+    for (let n = this.#random.int(2, 6); n > 0; n--) {
+      const connection = yield* this.#begin();
+      if (connection === undefined) return;
+      yield* this.#commit(connection, this.#random.int(1, 3), pages);
+      if (this.#random.chance(0.8)) yield* connection.checkpoint('PASSIVE');
+    }
+  }
+
+  /** Opens the database, does something, and goes, some in the middle of their commit. */
+  *#beGuest(pages: number): Steps<void> {
+    const process = new SimProcess('guest', this.#disk, this.#hooks);
+    this.#guest = process;
+    const random = this.#random;
+    if (random.chance(0.4)) {
+      const phase = random.pick(['before the header', 'between the copies'] as const);
+      this.#doom = { process, phase, restartMs: 0 };
+    }
+    const connection = this.database.open(process);
+    for (let n = random.int(1, 3); n > 0; n--) {
+      if ((yield* this.#begin(connection)) === undefined) break;
+      yield* this.#commit(connection, random.int(1, 3), pages);
+      if (random.chance(0.5)) yield* connection.checkpoint(random.pick(MODES), this.#habits.busyTimeoutMs);
+    }
+    if (random.chance(0.3)) process.kill();
+    else connection.close();
+    this.#guest = undefined;
   }
 
   #nextTransaction(pages: number, pageCount: number) {
@@ -329,8 +422,10 @@ export class Application {
     const connection = this.#open();
     if (connection.isReading) return;
     for (let attempt = 0; attempt < 5; attempt++) {
-      const { busy } = yield* connection.checkpoint(mode);
-      if (!busy) return;
+      const sinceMs = this.#time.elapsedMs;
+      const { busy } = yield* connection.checkpoint(mode, this.#habits.busyTimeoutMs);
+      this.#feels.checkpointed(this.#time.elapsedMs - sinceMs, busy);
+      if (!busy && this.#random.chance(0.8)) return;
       yield;
     }
   }
@@ -373,11 +468,33 @@ export class Application {
   /** Killed in the middle of whatever it does; comes back by itself unless `restart` is false. */
   kill(restartAfterMs: number | undefined): void {
     this.doubt();
+    this.#doom = undefined;
+    this.#guest?.kill();
+    this.#guest = undefined;
     this.#process.kill();
     this.#work = undefined;
     this.#pending = undefined;
     this.#connection = undefined;
     if (restartAfterMs !== undefined) this.#time.after(restartAfterMs, () => this.restart());
+  }
+
+  /** Dies in its next commit, at the place that is said. */
+  dieInCommit(phase: PublishingPhase, restartMs: number): void {
+    if (!this.#process.isDead) this.#doom = { process: this.#process, phase, restartMs };
+  }
+
+  #meetDoom(restartMs: number): void {
+    if (this.#doom?.process === this.#process) {
+      this.kill(restartMs);
+      return;
+    }
+    // Only the guest; whoever is left goes on.
+    this.doubt();
+    this.#guest?.kill();
+    this.#guest = undefined;
+    this.#doom = undefined;
+    this.#work = undefined;
+    this.#pending = undefined;
   }
 
   restart(): void {

@@ -188,6 +188,10 @@ export class Disk {
     return this.#names.get(path);
   }
 
+  hasName(inode: Inode): boolean {
+    return [...this.#names.values()].includes(inode);
+  }
+
   make(path: string, kind: Inode['kind'] = 'file'): Inode {
     const inode = new Inode(this.#idFor(path), kind, this.#nowMs());
     this.#set(path, inode);

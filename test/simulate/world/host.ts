@@ -4,13 +4,13 @@ import type { Generation, Position } from '../../../src/generations/names.ts';
 import { decodeState, type LocalState } from '../../../src/primary/state-file.ts';
 import { walBytes } from '../../../src/wal/frames.ts';
 import { Random } from '../../faults/random.ts';
-import { Application, type CommittedState, type Habits, type Past } from './application.ts';
+import { Application, type CommittedState, type Feels, type Habits, type Past } from './application.ts';
 import { Disk } from './disk.ts';
 import { differenceOf } from './judge.ts';
 import { WAITS } from './machine.ts';
 import { type ProcessHooks, SimProcess } from './process.ts';
 import { type Destination, type RivuletParts, SimRivulet } from './rivulet.ts';
-import { PAGE_BYTES, SimDatabase } from './sqlite.ts';
+import { PAGE_BYTES, type PublishingPhase, SimDatabase } from './sqlite.ts';
 import type { Clocks, SimTime } from './time.ts';
 import { Violation } from './violation.ts';
 
@@ -28,6 +28,8 @@ export interface HostSettings {
   /** Chance that the application does something before each call that Rivulet makes. */
   readonly interleaving: number;
   readonly skewMs: number;
+  /** Rivulet's event loop stands still now and then, so that it wakes up late. */
+  readonly stalls?: { readonly everyMs: number; readonly maxMs: number };
 }
 
 export interface HostParts {
@@ -49,6 +51,7 @@ export interface HostTells {
   readonly snapshot: (host: Host, destination: string) => void;
   readonly proof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   readonly finished: (host: Host, destination: string, generation: Generation, position: Position) => void;
+  readonly feels: Feels;
   /** A log line of Rivulet. */
   readonly said: (host: Host, destination: string | undefined, message: string, detail: string) => void;
   readonly bug: (error: unknown) => void;
@@ -95,9 +98,27 @@ export class Host {
       pages: settings.pages,
       past: parts.past,
       onEnd: () => this.#noteEnd(),
+      feels: parts.tell.feels,
     });
     if (original === undefined) this.disk.makeDirectory('/data');
     this.application.start(original === undefined);
+    this.#stallLater(this.#stream(6));
+  }
+
+  #stallLater(random: Random): void {
+    const { settings, time } = this.#parts;
+    if (settings.stalls === undefined || this.application.isStopped) return;
+    const { everyMs, maxMs } = settings.stalls;
+    time.after(random.int(1, 2 * everyMs), () => {
+      const process = this.rivulet?.process;
+      if (process?.isFrozen === false && !this.application.isStopped) {
+        process.freeze();
+        time.after(random.int(1, maxMs), () => {
+          if (!this.application.isPaused) process.thaw();
+        });
+      }
+      this.#stallLater(random);
+    });
   }
 
   #stream(name: number): Random {
@@ -261,6 +282,11 @@ export class Host {
   killApplication(restartAfterMs: number): void {
     this.note('the application is killed');
     this.application.kill(restartAfterMs);
+  }
+
+  killApplicationInCommit(phase: PublishingPhase, restartAfterMs: number): void {
+    this.note(`the application is to die in its next commit, ${phase}`);
+    this.application.dieInCommit(phase, restartAfterMs);
   }
 
   /** Answers the newest transaction that survived. */

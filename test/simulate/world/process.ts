@@ -187,7 +187,8 @@ export class SimProcess {
     if (open === undefined) return;
     this.#open.delete(descriptor);
     open.inode.openCount--;
-    if ((this.#locked.get(open.inode) ?? 0) > 0)
+    // One that nobody can open any more has nobody to be kept out.
+    if ((this.#locked.get(open.inode) ?? 0) > 0 && this.#disk.hasName(open.inode))
       this.#hooks.onMistake?.(`a descriptor of inode ${open.inode.id} was closed under SQLite's locks on it`);
   }
 

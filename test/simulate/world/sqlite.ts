@@ -46,6 +46,9 @@ export interface CommitOptions {
   readonly padded?: boolean;
 }
 
+/** Where a writer can die: its commit is in the WAL, and no reader or every recovery knows of it. */
+export type PublishingPhase = 'before the header' | 'between the copies';
+
 /** What became of an attempt to write: `stale` is SQLITE_BUSY_SNAPSHOT. */
 export type WriteLock = 'done' | 'busy' | 'stale';
 
@@ -62,6 +65,8 @@ export class SimDatabase {
   #orphaned: { readonly file: Inode; readonly wal: Inode | undefined } | undefined;
   /** Told of each transaction at the moment at which every reader sees it. */
   onCommit: (pages: ReadonlyMap<number, Uint8Array>, pageCount: number) => void = () => undefined;
+  /** Told when a commit is in the WAL and not published, and again between the two copies of the header. */
+  onPublishing: (process: SimProcess, phase: PublishingPhase) => void = () => undefined;
   /** Told after somebody has read the WAL anew: a commit frame that nobody had published counts from now on. */
   onRecovery: (firstPage: Uint8Array) => void = () => undefined;
 
@@ -151,7 +156,7 @@ export class SimDatabase {
     if (!this.#connections.has(connection)) return;
     const isLast = this.#connections.size === 1 && !connection.readOnly;
     if (isLast) {
-      for (const _ of connection.checkpoint('PASSIVE')) continue;
+      for (const _ of connection.checkpoint('PASSIVE')) if (!this.#connections.has(connection)) return;
       if (this.#orphaned === undefined) {
         this.#disk.remove(this.walPath);
         this.#disk.remove(this.shmPath);
@@ -247,6 +252,7 @@ export class SimConnection {
   /** How often this connection restarted the log; one that never did draws new random salts for a new log. */
   checkpointSequence = 0;
   onClose: () => void = () => undefined;
+  #isOpening = false;
   /** The group of readers that the open read transaction belongs to: 0 is those of the database file alone. */
   #slot: number | undefined;
   /** The header as this connection has read it. */
@@ -379,13 +385,16 @@ export class SimConnection {
 
   /** The first to open; nobody can come in between. */
   recoverFirst(): void {
+    this.#isOpening = true;
     const steps = this.#readHeader();
     while (steps.next().done !== true) continue;
+    this.#isOpening = false;
   }
 
   *#publish(header: IndexHeader): Steps<void> {
     this.#header = header;
     this.#index.storeSecond(header);
+    if (!this.#isOpening) this.#database.onPublishing(this.#process, 'between the copies');
     yield;
     this.#index.storeFirst(header);
   }
@@ -448,6 +457,7 @@ export class SimConnection {
     const { change, frames, salts } = this.#header;
     index.pages.length = frames;
     index.pages.push(...numbers);
+    database.onPublishing(this.#process, 'before the header');
     yield;
     yield* this.#publish({
       change: (change + 1) >>> 0,

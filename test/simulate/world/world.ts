@@ -109,6 +109,9 @@ export class World {
     walBytesMax: 0,
     spoolBytesMax: 0,
     settleMsMax: 0,
+    lockedAtOnce: 0,
+    busyCheckpoints: 0,
+    checkpointMsMax: 0,
   };
   /** Whether any clock was set, so that times say little. */
   hasOddClocks: boolean;
@@ -213,6 +216,13 @@ export class World {
             this.#reasons.said(at.name, destination, message);
             this.#damageTold(message);
             this.#chainGivenUp(message, detail);
+          },
+          feels: {
+            lockedAtOnce: () => void this.counts.lockedAtOnce++,
+            checkpointed: (ms, busy) => {
+              if (busy) this.counts.busyCheckpoints++;
+              this.counts.checkpointMsMax = Math.max(this.counts.checkpointMsMax, ms);
+            },
           },
           bug: (error) => void this.#bugs.push(error),
         },
