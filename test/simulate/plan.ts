@@ -133,12 +133,15 @@ function withManners(seed: number, settings: WorldSettings): WorldSettings {
   const own: Habits = {
     ...habits,
     isPadded: random.chance(0.15),
+    // A young index, one that is trusted, and one whose count is about to begin again at 0.
+    commitsBefore: random.pick([0, 10_000, 10_000, 2 ** 32 - 20]),
     busyTimeoutMs: random.pick([0, 0, 250, 3_000]),
     autoCheckpointFrames: random.chance(0.15) ? 1 : habits.autoCheckpointFrames,
     weights: {
       ...habits.weights,
       burst: isBursting ? random.int(1, 12) : 0,
       guest: random.pick([0, 0, 1, 5]),
+      thousands: random.pick([0, 0, 1]),
       vacuum: random.pick([0, 0, 1]),
       'read-then-write': random.pick([0, 2, 20]),
     },
@@ -165,6 +168,7 @@ function planHost(random: Random, hasSecond: boolean): HostSettings {
     synchronousFull: random.chance(0.5),
     autoCheckpointFrames: random.pick([0, 0, 5, 20, 60]),
     isPadded: false,
+    commitsBefore: 0,
     busyTimeoutMs: 0,
     weights: {
       commit: 20,
@@ -172,6 +176,7 @@ function planHost(random: Random, hasSecond: boolean): HostSettings {
       'read-then-write': 0,
       burst: 0,
       guest: 0,
+      thousands: 0,
       large: random.int(0, 6),
       rollback: random.int(0, 3),
       checkpoint: random.int(0, 3),

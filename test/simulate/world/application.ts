@@ -36,6 +36,8 @@ export interface Habits {
   readonly synchronousFull: boolean;
   /** `psow=0`: with `synchronousFull` each commit is padded to a sector with copies of its commit frame. */
   readonly isPadded: boolean;
+  /** Transactions that were committed before anybody looked. */
+  readonly commitsBefore: number;
   /** How long a checkpoint waits for readers and writers. */
   readonly busyTimeoutMs: number;
   /** Frames in the log from which on a commit checkpoints by itself; 0 never. */
@@ -51,6 +53,7 @@ export type Action =
   | 'read-then-write'
   | 'burst'
   | 'guest'
+  | 'thousands'
   | 'checkpoint'
   | 'read'
   | 'reopen'
@@ -67,6 +70,7 @@ export interface Feels {
 
 export const TRANSACTION_AT = 100;
 const PAUSED_LOOK_MS = 200;
+const THOUSANDS = 5_000;
 const MODES = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'] as const;
 
 /** The one content that page `page` can have in version `version`; version 0 is all that was never written. */
@@ -161,6 +165,8 @@ export class Application {
   start(isNew: boolean): void {
     if (isNew) this.#create();
     this.#watch();
+    const { commitsBefore } = this.#habits;
+    if (isNew && commitsBefore > 0) for (const _ of this.#open().countOn(commitsBefore)) continue;
     this.#plan();
   }
 
@@ -307,6 +313,7 @@ export class Application {
       'read-then-write': () => this.#readThenWrite(pages),
       burst: () => this.#burst(pages),
       guest: () => this.#beGuest(pages),
+      thousands: () => this.#commitThousands(),
       large: () => this.#write(random.int(5, 20), this.#grown()),
       shrink: () => this.#write(2, random.int(Math.min(2, pages), pages)),
       rollback: () => this.#rollBack(),
@@ -374,6 +381,13 @@ export class Application {
       yield* this.#commit(connection, this.#random.int(1, 3), pages);
       if (this.#random.chance(0.8)) yield* connection.checkpoint('PASSIVE');
     }
+  }
+
+  /** More transactions in one go than anybody commits between two looks of somebody who looks. */
+  *#commitThousands(): Steps<void> {
+    const connection = this.#open();
+    if (connection.isReading || (yield* connection.checkpoint('TRUNCATE')).busy) return;
+    if (yield* connection.countOn(THOUSANDS)) yield* connection.checkpoint('TRUNCATE');
   }
 
   /** Opens the database, does something, and goes, some in the middle of their commit. */

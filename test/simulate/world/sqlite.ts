@@ -471,6 +471,22 @@ export class SimConnection {
     database.onCommit(changes, pageCount);
   }
 
+  /**
+   * Makes the index count as if so many transactions had been committed, checkpointed and overwritten this moment, which nobody
+   * but the index remembers. False when others are in the way. The WAL must be empty, and the write lock is taken here.
+   */
+  *countOn(commits: number): Steps<boolean> {
+    const index = this.#index;
+    if (!(yield* this.#readHeader()) || this.#header.frames > 0 || index.writer !== undefined) return false;
+    if (!index.tryOwn(0, READ_SLOTS, this)) return false;
+    index.writer = this;
+    const change = (this.#header.change + commits) >>> 0;
+    yield* this.#publish({ ...this.#header, change });
+    index.disown(0, READ_SLOTS);
+    index.writer = undefined;
+    return true;
+  }
+
   /** SQLite writes a frame's header and its page one after the other. */
   *#writeFrame(chain: Chain, pageNumber: number, content: Uint8Array, commitPageCount: number): Steps<Chain> {
     const frame = new Uint8Array(frameBytes(PAGE_BYTES));
