@@ -146,7 +146,11 @@ function withManners(seed: number, settings: WorldSettings): WorldSettings {
       'read-then-write': random.pick([0, 2, 20]),
     },
   };
-  return { ...settings, host: { ...host, habits: own, ...(stalls === undefined ? {} : { stalls }) } };
+  const watches = random.chance(0.6);
+  return {
+    ...settings,
+    host: { ...host, habits: own, watches, ...(stalls === undefined ? {} : { stalls }) },
+  };
 }
 
 function planWorld(seed: number, random: Random): WorldSettings {

@@ -28,6 +28,8 @@ export interface HostSettings {
   /** Chance that the application does something before each call that Rivulet makes. */
   readonly interleaving: number;
   readonly skewMs: number;
+  /** File events wake Rivulet up; without them it looks once in a while. */
+  readonly watches?: boolean;
   /** Rivulet's event loop stands still now and then, so that it wakes up late. */
   readonly stalls?: { readonly everyMs: number; readonly maxMs: number };
 }
@@ -87,6 +89,7 @@ export class Host {
     this.clocks = { skewMs: settings.skewMs, monotonicSkewMs: seed % 1000 };
     this.#database = this.#openPath();
     original?.application.doubt();
+    const events = this.#stream(7);
     this.application = new Application({
       database: this.#database,
       disk: this.disk,
@@ -97,12 +100,21 @@ export class Host {
       firstTransaction: parts.firstTransaction,
       pages: settings.pages,
       past: parts.past,
-      onEnd: () => this.#noteEnd(),
+      onEnd: () => {
+        this.#noteEnd();
+        this.#stir(events);
+      },
       feels: parts.tell.feels,
     });
     if (original === undefined) this.disk.makeDirectory('/data');
     this.application.start(original === undefined);
     this.#stallLater(this.#stream(6));
+  }
+
+  /** File events come soon, and some are lost. */
+  #stir(random: Random): void {
+    const { watches } = this.#parts.settings;
+    if (watches === true && random.chance(0.9)) this.rivulet?.stir(random.pick([0, 2, 2, 10]));
   }
 
   #stallLater(random: Random): void {

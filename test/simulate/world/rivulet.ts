@@ -1,4 +1,5 @@
 /** Rivulet as one simulated process: the real engine on the simulated machine, started and ended as the daemon does it. */
+import type { Clock } from '../../../src/base/clock.ts';
 import { isRivuletError, systemCode } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/log.ts';
 import { writtenTo } from '../../../src/daemon/leases.ts';
@@ -57,6 +58,8 @@ export class SimRivulet {
   #replicas: Replica[] = [];
   #running: Promise<unknown> = Promise.resolve();
   #isStopping = false;
+  #hasStirred = false;
+  #wake: () => void = () => undefined;
 
   constructor(parts: RivuletParts) {
     this.#parts = parts;
@@ -120,10 +123,29 @@ export class SimRivulet {
             this.#parts.onBug(error);
           waitMs = RETRY_MS;
         }
-        await clock.sleep(waitMs, signal).catch(() => undefined);
+        await this.#rest(clock, waitMs);
       }
     };
     await Promise.all([follow(), ...this.#replicas.map((replica) => replica.run(signal))]);
+  }
+
+  /** Until the time is over, or a file event comes. */
+  async #rest(clock: Clock, ms: number): Promise<void> {
+    const enough = new AbortController();
+    this.#wake = () => enough.abort();
+    if (this.#hasStirred) enough.abort();
+    await clock.sleep(ms, AbortSignal.any([this.#stop.signal, enough.signal])).catch(() => undefined);
+    this.#wake = () => undefined;
+    this.#hasStirred = false;
+  }
+
+  /** The system tells of a write into the WAL, a moment later. */
+  stir(afterMs: number): void {
+    const tell = (): void => {
+      this.#hasStirred = true;
+      this.#wake();
+    };
+    this.#parts.time.after(afterMs, () => this.process.deliver(tell));
   }
 
   #openReplica({ name, replica, open, lease }: Destination, primary: Primary): Replica {
