@@ -132,9 +132,13 @@ export class SimRivulet {
   /** Until the time is over, or a file event comes. */
   async #rest(clock: Clock, ms: number): Promise<void> {
     const enough = new AbortController();
-    this.#wake = () => enough.abort();
-    if (this.#hasStirred) enough.abort();
-    await clock.sleep(ms, AbortSignal.any([this.#stop.signal, enough.signal])).catch(() => undefined);
+    const wake = (): void => enough.abort();
+    const { signal } = this.#stop;
+    this.#wake = wake;
+    signal.addEventListener('abort', wake, { once: true });
+    if (this.#hasStirred || signal.aborted) wake();
+    await clock.sleep(ms, enough.signal).catch(() => undefined);
+    signal.removeEventListener('abort', wake);
     this.#wake = () => undefined;
     this.#hasStirred = false;
   }
