@@ -1796,6 +1796,53 @@ export const MUTANTS: readonly Mutant[] = [
       { kind: 'test', file: 'primary/primary.test.ts', only: 'a full spool drops the slow one only' },
     ],
   },
+  {
+    name: 'lag-since-all-was-stored',
+    breaks: 'the lag of a destination that is always a little behind grows for ever',
+    file: 'replica/lag.ts',
+    edits: [{ find: 'firstLacking === -1 ? this.#marks.length : firstLacking', replace: '0' }],
+    caughtBy: [{ kind: 'test', file: 'replica/lag.test.ts', only: 'with a steady writer' }],
+  },
+  {
+    name: 'lag-bytes-of-present-log',
+    breaks: 'what a destination lacks of a generation before is forgotten although nothing was stored',
+    file: 'replica/lag.ts',
+    edits: [{ find: 'this.#seenBytes += moreBytes;', replace: 'this.#seenBytes = moreBytes;' }],
+    caughtBy: [{ kind: 'test', file: 'replica/lag.test.ts', only: 'never becomes less' }],
+  },
+  {
+    name: 'stall-over-without-anything-stored',
+    breaks: 'an upload to a full disk that gets a little further ends the alarm, again and again',
+    file: 'daemon/stall-alarm.ts',
+    edits: [{ find: 'facts.outcome ?? facts.progress', replace: 'facts.progress' }],
+    caughtBy: [{ kind: 'test', file: 'daemon/stall-alarm.test.ts', only: 'stores nothing' }],
+  },
+  {
+    name: 'silent-destination-healthy',
+    breaks: 'a destination that never answers is well until a call to it is given up',
+    file: 'daemon/database-status.ts',
+    edits: [{ find: 'one.stillMs < STILL_AFTER_MS', replace: 'one.stillMs >= 0' }],
+    caughtBy: [{ kind: 'test', file: 'daemon/database-status.test.ts', only: 'does not answer' }],
+  },
+  {
+    name: 'last-descriptor-taken',
+    breaks: 'databases are opened until none of them has a descriptor left to store anything',
+    file: 'daemon/descriptor-budget.ts',
+    edits: [{ find: 'DATABASE_DESCRIPTORS + transfers + reserve', replace: '0' }],
+    caughtBy: [{ kind: 'test', file: 'daemon/descriptor-budget.test.ts', only: 'enough is left' }],
+  },
+  {
+    name: 'watchdog-counts-sleep',
+    breaks: 'a process that was stopped for a while is killed when it goes on',
+    file: 'daemon/watchdog-rule.ts',
+    edits: [
+      {
+        find: "hasWork: endLimitMs !== undefined, progress: '' }",
+        replace: "hasWork: endLimitMs !== undefined, progress: '', gapMsMax: Infinity }",
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'daemon/watchdog-rule.test.ts', only: 'stopped for an hour' }],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {
