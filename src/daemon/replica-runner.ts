@@ -2,6 +2,7 @@
 import { abortAlong } from '../base/abort-along.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
+import { systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { settleAll } from '../base/settle-all.ts';
 import { within } from '../base/within.ts';
@@ -9,7 +10,8 @@ import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import type { Primary } from '../primary/primary.ts';
 import { finalSyncHint } from '../replica/final-sync-hint.ts';
 import { Replica } from '../replica/replica.ts';
-import { Lag } from '../replica/lag.ts';
+import { BehindMemory } from '../replica/behind-memory.ts';
+import { Lag, type Remembered } from '../replica/lag.ts';
 import type { ReplicaObserver } from '../replica/replica-observer.ts';
 import type { NotedError } from '../replica/replica-status.ts';
 import { type StallFacts, stallLimitMs } from '../replica/stall.ts';
@@ -54,6 +56,7 @@ export class ReplicaRunner {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   readonly #lag: Lag;
+  readonly #behind: BehindMemory;
   /** What a gap since the last look counts for at most; the first look comes at once. */
   #gapMsMax = 0;
   #isRefused = false;
@@ -73,8 +76,10 @@ export class ReplicaRunner {
     this.#logger = parts.logger.child({ replica: settings.name });
     this.#metrics = metrics.replica(database.path, settings.name);
     this.#alarm = new StallAlarm(clock, this.#logger);
-    this.#lag = new Lag(clock.monotonicMs());
     const { store } = opened;
+    const noteParts = { metaPath: database.metaPath, name: settings.name, files: systemFiles };
+    this.#behind = new BehindMemory(noteParts, store.location);
+    this.#lag = new Lag(clock.monotonicMs(), this.#remembered());
     const lease = leaseOf(database, settings, { store, clock, logger: this.#logger });
     this.replica = new Replica(this.#replicaSettings(), {
       primary,
@@ -209,6 +214,8 @@ export class ReplicaRunner {
     } catch (error) {
       this.#logger.error(messageOf(error), { error });
       throw error;
+    } finally {
+      this.#noteLag();
     }
   }
 
@@ -227,6 +234,26 @@ export class ReplicaRunner {
   }
 
   // ---- what is told of it ------------------------------------------------------------------------------------------
+
+  /** What the run before has noted, by the monotonic clock. */
+  #remembered(): Remembered | undefined {
+    const { clock } = this.#parts;
+    const { note } = this.#behind;
+    if (note === undefined) return undefined;
+    return { atMs: clock.monotonicMs() - Math.max(0, clock.now() - note.sinceMs), stored: note.stored };
+  }
+
+  /** For the next run. It is for people: where it cannot be written, everything goes on. */
+  #noteLag(): void {
+    const { generation, confirmed } = this.replica.status;
+    const isKnown = generation !== undefined && confirmed !== undefined;
+    const stored = isKnown ? { generation, position: confirmed } : undefined;
+    try {
+      this.#behind.update(this.#lacks().lagMs, stored, this.#parts.clock.now());
+    } catch (error) {
+      this.#logger.debug('since when the destination is behind was not noted', { error });
+    }
+  }
 
   /**
    * Takes note of what is committed and what is stored.
@@ -294,6 +321,7 @@ export class ReplicaRunner {
   watch(nowMs: number, gapMsMax: number): void {
     const { settings } = this;
     this.#gapMsMax = gapMsMax;
+    this.#noteLag();
     const limitMs = stallLimitMs({
       stallAfterMs: settings.stallAfterMs,
       spacingMs: settings.syncIntervalMs,

@@ -9,6 +9,8 @@
  * What was written while nobody looked (before the start, while the process was stopped) was written by the last change of the log file
  * at the latest: so it is told to be at least that old, and may be older.
  */
+import { isSamePlace } from './behind-memory.ts';
+import type { StoredPlace } from './behind-note.ts';
 import type { Generation, Position } from '../generations/names.ts';
 
 /** A look each 100 ms makes so many in less than two minutes; thinned, they tell any time within half a percent. */
@@ -27,6 +29,12 @@ interface Mark {
   readonly atMs: number;
 }
 
+/** Since when the destination lacked something where it stood then. */
+export interface Remembered {
+  readonly atMs: number;
+  readonly stored: StoredPlace | undefined;
+}
+
 export class Lag {
   readonly #startedMs: number;
   #seen: { readonly generation: Generation; readonly position: Position } | undefined;
@@ -37,10 +45,15 @@ export class Lag {
   #lostSinceMs: number | undefined;
   /** Whether it is known what the destination holds. */
   #isKnown = false;
+  #remembered: Remembered | undefined;
 
-  /** @param nowMs - by the monotonic clock, as all times here */
-  constructor(nowMs: number) {
+  /**
+   * @param nowMs - by the monotonic clock, as all times here
+   * @param remembered - what an earlier run knew
+   */
+  constructor(nowMs: number, remembered?: Remembered) {
     this.#startedMs = nowMs;
+    this.#remembered = remembered;
   }
 
   /**
@@ -68,6 +81,7 @@ export class Lag {
   stored(log: LogEndSeen, generation: Generation, position: Position): void {
     // After a first snapshot nothing of the log is stored, but what it held then is in the snapshot.
     this.#isKnown ||= position.offsetBytes > 0;
+    this.#compareWith({ generation, position });
     if (this.#seen?.generation !== generation) return;
     this.#storedUpTo(this.#seenBytes - log.bytesBetween(position, this.#seen.position));
   }
@@ -75,7 +89,17 @@ export class Lag {
   /** It holds everything that was seen. */
   storedAll(): void {
     this.#isKnown = true;
+    this.#remembered = undefined;
     this.#storedUpTo(this.#seenBytes);
+  }
+
+  /** Where the destination stands still where it stood, it lacks the same oldest change. */
+  #compareWith(place: StoredPlace): void {
+    const before = this.#remembered;
+    const oldest = this.#marks[0];
+    this.#remembered = undefined;
+    if (before === undefined || oldest === undefined || !isSamePlace(before.stored, place)) return;
+    this.#marks[0] = { ...oldest, atMs: Math.min(oldest.atMs, before.atMs) };
   }
 
   #storedUpTo(bytes: number): void {
@@ -104,7 +128,7 @@ export class Lag {
     }
     // Nobody knows yet whether the destination lacks what was there before the start.
     const sinceMs = this.#isKnown ? oldest.atMs : Math.max(oldest.atMs, this.#startedMs);
-    return Math.max(0, nowMs - sinceMs);
+    return Math.max(0, nowMs - Math.min(sinceMs, this.#remembered?.atMs ?? sinceMs));
   }
 }
 

@@ -134,6 +134,42 @@ describe('a destination', () => {
     await daemon.stop();
   });
 
+  it('that is away while the process is started again lacks changes since before that', async () => {
+    using live = new LiveDatabase();
+    live.insert(1);
+    let laterMs = 0;
+    const clock: Clock = {
+      ...hastyClock,
+      now: () => systemClock.now() + laterMs,
+      monotonicMs: () => systemClock.monotonicMs() + laterMs,
+    };
+    const run = async (): Promise<Daemon> => {
+      const daemon = new Daemon(configOf(live, '', '100ms'), { clock, logger: new RecordingLogger() });
+      daemons.push(daemon);
+      await daemon.start();
+      return daemon;
+    };
+    const first = await run();
+    await until('it is level', () => isLevel(first));
+    mock.method(FileObjectStore.prototype, 'write', async () => {
+      throw new Error('away');
+    });
+    live.insert(1);
+    const lagMs = (daemon: Daemon): number => daemon.status()[0]?.replicas[0]?.lagMs ?? 0;
+    await until('it lags', () => lagMs(first) > 0);
+    laterMs = 3_600_000;
+    assert.equal(await first.stop(), 1);
+    const second = await run();
+    await until('it lags', () => lagMs(second) > 0);
+    assert.ok(lagMs(second) >= 3_600_000 && lagMs(second) < 3_660_000, String(lagMs(second)));
+    mock.restoreAll();
+    await until('it has everything', () => isLevel(second));
+    assert.equal(await second.stop(), 0);
+    const third = await run();
+    assert.ok(lagMs(third) < 60_000, 'nothing is left of it');
+    await third.stop();
+  });
+
   it('that is always a little behind lacks changes since the oldest that it lacks, not since it had all of them', async () => {
     using live = new LiveDatabase();
     live.insert(1);

@@ -64,6 +64,33 @@ describe('how old the oldest change is that is not stored', () => {
   });
 });
 
+describe('what an earlier run knew', () => {
+  const place = { generation: A, position: { index: 0, offsetBytes: 500 } };
+
+  test('counts until the destination is reached, and on where it stands still where it stood', () => {
+    const lag = new Lag(1_000_000, { atMs: 900_000, stored: place });
+    lag.saw(at(0, 900), 1_000_100);
+    assert.equal(lag.ms(1_003_000), 103_000);
+    lag.stored(at(0, 900), A, place.position);
+    assert.equal(lag.ms(1_003_000), 103_000);
+    lag.stored(at(0, 900), A, { index: 0, offsetBytes: 900 });
+    lag.saw(at(0, 950), 1_004_000);
+    assert.equal(lag.ms(1_004_000), 0);
+  });
+
+  test('counts no more where it stands elsewhere, or has everything', () => {
+    const further = new Lag(1_000_000, { atMs: 900_000, stored: place });
+    further.saw(at(0, 900), 1_000_100);
+    further.stored(at(0, 900), A, { index: 0, offsetBytes: 600 });
+    assert.equal(further.ms(1_003_000), 2_900);
+    const all = new Lag(1_000_000, { atMs: 900_000, stored: place });
+    all.saw(at(0, 900), 1_000_100);
+    all.storedAll();
+    all.saw(at(0, 950), 1_002_000);
+    assert.equal(all.ms(1_003_000), 1_000);
+  });
+});
+
 describe('how much is not stored', () => {
   test('never becomes less while nothing is stored: not by another log, another generation, a chain given up', () => {
     const lag = new Lag(0);
