@@ -59,6 +59,8 @@ export class DatabaseRunner {
   #primary: Primary | undefined;
   #replicas: readonly ReplicaRunner[] = [];
   #looks = 0;
+  /** Of the primary, when lags were looked at last. */
+  #changes: number | undefined;
   #lookedAtMs: number | undefined;
   /** The same by the monotonic clock. */
   #lookedMs: number | undefined;
@@ -143,7 +145,7 @@ export class DatabaseRunner {
     return {
       onSync: (elapsedMs) => {
         metrics.addSync({ elapsedMs, failed: false });
-        this.#lookAtLags();
+        if (this.#primary?.changes !== this.#changes) this.#lookAtLags();
       },
       onWalBytes: (bytes) => {
         metrics.addWalBytes(bytes);
@@ -156,6 +158,7 @@ export class DatabaseRunner {
   }
 
   #lookAtLags(): void {
+    this.#changes = this.#primary?.changes;
     const ageMs = this.#changeAgeMs();
     for (const one of this.#replicas) one.look(ageMs);
   }

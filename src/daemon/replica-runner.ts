@@ -27,6 +27,9 @@ import { sweepTemporaries } from './sweep-temporaries.ts';
 /** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
 const SLOWEST_BYTES_PER_MS = 16;
 
+/** A stall is over also when there is nothing to do for this process any more. */
+const TAKEN_OVER = 'the replica is no longer stalled: another process writes to it';
+
 /** Why everything is to end. */
 export interface Refusal {
   readonly db: string;
@@ -245,11 +248,8 @@ export class ReplicaRunner {
 
   /** For the next run. It is for people: where it cannot be written, everything goes on. */
   #noteLag(): void {
-    const { generation, confirmed } = this.replica.status;
-    const isKnown = generation !== undefined && confirmed !== undefined;
-    const stored = isKnown ? { generation, position: confirmed } : undefined;
     try {
-      this.#behind.update(this.#lacks().lagMs, stored, this.#parts.clock.now());
+      this.#behind.update(this.#lacks().lagMs, this.replica.stored, this.#parts.clock.now());
     } catch (error) {
       this.#logger.debug('since when the destination is behind was not noted', { error });
     }
@@ -263,11 +263,10 @@ export class ReplicaRunner {
   look(ageMs: number = 0): void {
     const { primary, clock } = this.#parts;
     const { replica } = this;
-    const { generation, confirmed } = replica.status;
+    const { stored } = replica;
     this.#lag.saw(primary, clock.monotonicMs(), ageMs);
     if (replica.isCaughtUp) this.#lag.storedAll();
-    else if (generation !== undefined && confirmed !== undefined)
-      this.#lag.stored(primary, generation, confirmed);
+    else if (stored !== undefined) this.#lag.stored(primary, stored);
   }
 
   report(): ReplicaReport {
@@ -361,7 +360,9 @@ export class ReplicaRunner {
   #stall(): StallTold {
     const lastError = this.#lastError;
     const isCause = lastError?.isOver === false && lastError.duty === undefined;
-    return replicaStall(isCause ? lastError : undefined, this.#lacks().lagBytes);
+    const told = replicaStall(isCause ? lastError : undefined, this.#lacks().lagBytes);
+    const { state } = this.replica.status;
+    return state === 'lost' || state === 'standby' ? { ...told, over: TAKEN_OVER } : told;
   }
 }
 

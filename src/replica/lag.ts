@@ -77,11 +77,12 @@ export class Lag {
     if (this.#marks.length > MARKS_MAX) this.#marks = thinned(this.#marks);
   }
 
-  /** The destination holds everything before `position` of the log as it was seen last. */
-  stored(log: LogEndSeen, generation: Generation, position: Position): void {
+  /** The destination holds everything before `place`. @param log - as it was seen last */
+  stored(log: LogEndSeen, place: StoredPlace): void {
+    const { generation, position } = place;
     // After a first snapshot nothing of the log is stored, but what it held then is in the snapshot.
     this.#isKnown ||= position.offsetBytes > 0;
-    this.#compareWith({ generation, position });
+    this.#compareWith(place);
     if (this.#seen?.generation !== generation) return;
     this.#storedUpTo(this.#seenBytes - log.bytesBetween(position, this.#seen.position));
   }

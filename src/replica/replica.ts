@@ -19,6 +19,7 @@ import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { StoredPlace } from './behind-note.ts';
 import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
@@ -140,6 +141,12 @@ export class Replica {
       lease: this.#parts.lease?.status,
       proof: this.#duties.proof,
     };
+  }
+
+  /** Where the destination stands; undefined while that is not known. */
+  get stored(): StoredPlace | undefined {
+    const session = this.#session;
+    return session && { generation: session.generation, position: positionOf(session.cursor) };
   }
 
   /** What tells whether this destination stands still; see `stall.ts`. */

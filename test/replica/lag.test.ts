@@ -20,7 +20,11 @@ describe('how old the oldest change is that is not stored', () => {
     const lag = new Lag(0);
     for (let nowMs = 0; nowMs <= 600_000; nowMs += 100) {
       lag.saw(at(0, 32 + nowMs), nowMs);
-      if (nowMs >= 3_000) lag.stored(at(0, 32 + nowMs), A, { index: 0, offsetBytes: 32 + nowMs - 3_000 });
+      if (nowMs >= 3_000)
+        lag.stored(at(0, 32 + nowMs), {
+          generation: A,
+          position: { index: 0, offsetBytes: 32 + nowMs - 3_000 },
+        });
       if (nowMs < 5_000) continue;
       const ms = lag.ms(nowMs);
       assert.ok(ms >= 2_900 && ms <= 3_000, `${ms} at ${nowMs}`);
@@ -31,11 +35,11 @@ describe('how old the oldest change is that is not stored', () => {
     const lag = new Lag(0);
     const dayMs = 24 * 3_600_000;
     lag.saw(at(0, 32), 0);
-    lag.stored(at(0, 32), A, { index: 0, offsetBytes: 32 });
+    lag.stored(at(0, 32), { generation: A, position: { index: 0, offsetBytes: 32 } });
     for (let nowMs = 1_000; nowMs <= dayMs; nowMs += 1_000) lag.saw(at(0, 32 + nowMs), nowMs);
     assert.equal(lag.ms(dayMs), dayMs - 1_000);
     // It has come back and stored all but the last six hours.
-    lag.stored(at(0, 32 + dayMs), A, { index: 0, offsetBytes: 32 + dayMs * 0.75 });
+    lag.stored(at(0, 32 + dayMs), { generation: A, position: { index: 0, offsetBytes: 32 + dayMs * 0.75 } });
     const ms = lag.ms(dayMs);
     assert.ok(ms >= dayMs / 4 && ms <= dayMs / 4 + dayMs / 200, String(ms));
   });
@@ -44,14 +48,14 @@ describe('how old the oldest change is that is not stored', () => {
     const lag = new Lag(1_000_000);
     lag.saw(at(0, 900), 1_000_100, 50_000);
     assert.equal(lag.ms(1_003_000), 3_000);
-    lag.stored(at(0, 900), A, { index: 0, offsetBytes: 500 });
+    lag.stored(at(0, 900), { generation: A, position: { index: 0, offsetBytes: 500 } });
     assert.equal(lag.ms(1_003_000), 52_900, 'as old as the last change of the log file');
   });
 
   test('a first snapshot holds what its log held, however old', () => {
     const lag = new Lag(1_000_000);
     lag.saw(at(3, 900), 1_000_100, 50_000);
-    lag.stored(at(3, 900), A, { index: 3, offsetBytes: 0 });
+    lag.stored(at(3, 900), { generation: A, position: { index: 3, offsetBytes: 0 } });
     assert.equal(lag.ms(1_003_000), 3_000);
   });
 
@@ -71,9 +75,9 @@ describe('what an earlier run knew', () => {
     const lag = new Lag(1_000_000, { atMs: 900_000, stored: place });
     lag.saw(at(0, 900), 1_000_100);
     assert.equal(lag.ms(1_003_000), 103_000);
-    lag.stored(at(0, 900), A, place.position);
+    lag.stored(at(0, 900), place);
     assert.equal(lag.ms(1_003_000), 103_000);
-    lag.stored(at(0, 900), A, { index: 0, offsetBytes: 900 });
+    lag.stored(at(0, 900), { generation: A, position: { index: 0, offsetBytes: 900 } });
     lag.saw(at(0, 950), 1_004_000);
     assert.equal(lag.ms(1_004_000), 0);
   });
@@ -81,7 +85,7 @@ describe('what an earlier run knew', () => {
   test('counts no more where it stands elsewhere, or has everything', () => {
     const further = new Lag(1_000_000, { atMs: 900_000, stored: place });
     further.saw(at(0, 900), 1_000_100);
-    further.stored(at(0, 900), A, { index: 0, offsetBytes: 600 });
+    further.stored(at(0, 900), { generation: A, position: { index: 0, offsetBytes: 600 } });
     assert.equal(further.ms(1_003_000), 2_900);
     const all = new Lag(1_000_000, { atMs: 900_000, stored: place });
     all.saw(at(0, 900), 1_000_100);
@@ -95,7 +99,7 @@ describe('how much is not stored', () => {
   test('never becomes less while nothing is stored: not by another log, another generation, a chain given up', () => {
     const lag = new Lag(0);
     lag.saw(at(0, 900), 0);
-    lag.stored(at(0, 900), A, { index: 0, offsetBytes: 400 });
+    lag.stored(at(0, 900), { generation: A, position: { index: 0, offsetBytes: 400 } });
     assert.equal(lag.bytes, 500);
     lag.saw(at(1, 32), 10);
     lag.saw(at(1, 300), 20);
@@ -103,9 +107,9 @@ describe('how much is not stored', () => {
     lag.saw(at(0, 132, B), 30);
     assert.equal(lag.bytes, 1032);
     assert.equal(lag.ms(1_000), 1_000, 'the oldest is of the generation before');
-    lag.stored(at(0, 132, B), A, { index: 1, offsetBytes: 300 });
+    lag.stored(at(0, 132, B), { generation: A, position: { index: 1, offsetBytes: 300 } });
     assert.equal(lag.bytes, 1032, 'a position of the generation before says nothing any more');
-    lag.stored(at(0, 132, B), B, { index: 0, offsetBytes: 100 });
+    lag.stored(at(0, 132, B), { generation: B, position: { index: 0, offsetBytes: 100 } });
     assert.equal(lag.bytes, 32);
     assert.equal(lag.ms(1_000), 970);
     lag.storedAll();
