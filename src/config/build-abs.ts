@@ -1,4 +1,4 @@
-import { need, networkSettings, prefixOf, problemOf, secretOf, holdsUser } from './destination-parts.ts';
+import { need, networkSettings, bucketPathOf, problemOf, secretOf, holdsUser } from './destination-parts.ts';
 import type { DestinationParts, Secret } from './destination-parts.ts';
 import type { AbsDestination } from './settings.ts';
 
@@ -20,7 +20,7 @@ export function buildAbs(parts: DestinationParts): AbsDestination | undefined {
     sasToken: sas.value?.replace(/^\?/, ''),
     sasTokenFile: sas.file,
     bucket,
-    path: prefixOf(parts),
+    path: bucketPathOf(parts),
     endpoint,
     ...networkSettings(parts),
   };

@@ -1,7 +1,7 @@
 import { buildAbs } from './build-abs.ts';
 import { buildS3 } from './build-s3.ts';
 import { buildSftp } from './build-sftp.ts';
-import { need, networkSettings, pathOf, prefixOf, problemOf, holdsUser } from './destination-parts.ts';
+import { need, networkSettings, pathOf, bucketPathOf, problemOf, holdsUser } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import type { ReplicaType } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
@@ -33,7 +33,7 @@ function buildGcs(parts: DestinationParts): Destination | undefined {
   return {
     type: 'gcs',
     bucket,
-    path: prefixOf(parts),
+    path: bucketPathOf(parts),
     endpoint,
     credentialsFile: pathOf(parts, 'credentialsFile'),
     ...networkSettings(parts),

@@ -1,4 +1,4 @@
-import { need, networkSettings, prefixOf, problemOf, holdsUser } from './destination-parts.ts';
+import { need, networkSettings, bucketPathOf, problemOf, holdsUser } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import { isUrl } from './replica-url.ts';
 import { regionOfAccessPoint } from './s3-access-point.ts';
@@ -19,7 +19,7 @@ export function buildS3(parts: DestinationParts): S3Destination | undefined {
   return {
     type: 's3',
     bucket,
-    path: prefixOf(parts),
+    path: bucketPathOf(parts),
     endpoint,
     region: settled.region ?? url.region ?? regionOfAccessPoint(bucket) ?? regionOfEndpoint(endpoint),
     forcePathStyle: forcePathStyle(parts, endpoint),

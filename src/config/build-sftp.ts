@@ -1,3 +1,4 @@
+import { cleanPath } from './clean-path.ts';
 import { need, networkSettings, pathOf, problemOf, secretOf } from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import type { SftpDestination } from './settings.ts';
@@ -22,7 +23,7 @@ export function buildSftp(parts: DestinationParts): SftpDestination | undefined 
     user,
     password: password.value,
     passwordFile: password.file,
-    path: given.path ?? url.path,
+    path: onServer(given.path ?? url.path),
     keyPath: pathOf(parts, 'keyPath'),
     keyPassphrase: passphrase.value,
     keyPassphraseFile: passphrase.file,
@@ -30,6 +31,11 @@ export function buildSftp(parts: DestinationParts): SftpDestination | undefined 
     ...hostKeySettings(parts),
     ...networkSettings(parts),
   };
+}
+
+/** Empty for the folder where a login ends up. */
+function onServer(path: string): string {
+  return path === '' ? '' : cleanPath(path);
 }
 
 type HostKeySettings = Pick<SftpDestination, 'hostKeys' | 'knownHosts' | 'insecureHostKey'>;

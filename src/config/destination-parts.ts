@@ -1,4 +1,5 @@
 /** What destinations of every type are made of. */
+import { cleanBucketPath } from './clean-path.ts';
 import { EMPTIED_BY_VARIABLE } from './expand-environment.ts';
 import type { Given, KeySpec, Settled } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
@@ -52,10 +53,13 @@ export function problemOf(parts: DestinationParts, property: ReplicaProperty, me
   else settling.problem(given, 'url', `\`${REPLICA_KEYS[property].key}\` ${message}`);
 }
 
-/** The prefix inside a bucket. */
-export function prefixOf({ given, url }: DestinationParts): string {
-  const path = given.path ?? url.path;
-  return path === '.' ? '' : path.replace(/(?<=.)\/+$/, '');
+/** The path inside a bucket; a problem is reported. */
+export function bucketPathOf(parts: DestinationParts): string {
+  const { given, url } = parts;
+  const path = cleanBucketPath(url.type, given.path ?? url.path);
+  if (path === undefined)
+    problemOf(parts, 'path', 'leads out of the bucket: leave out the `..` at its beginning');
+  return path ?? '';
 }
 
 /** A path of the file as an absolute one. */

@@ -1,6 +1,5 @@
-import { posix } from 'node:path';
-
 import { suggest } from '../base/suggest.ts';
+import { cleanPath } from './clean-path.ts';
 import { escapedPath, splitUrl, unescape } from './go-url.ts';
 import type { GoUrl } from './go-url.ts';
 import type { Given, ReplicaType } from './key-spec.ts';
@@ -133,11 +132,6 @@ function prefixOf(rawPath: string): string {
   return path === '.' ? '' : path.replace(/^\//, '');
 }
 
-function cleanPath(path: string): string {
-  const normal = posix.normalize(path).replace(/^\/{2,}/, '/');
-  return normal.length > 1 ? normal.replace(/\/$/, '') : normal;
-}
-
 function unknownScheme(scheme: string): string {
   const types = REPLICA_KEYS.type.choices;
   const similar = suggest(scheme, types);
@@ -149,7 +143,9 @@ function unknownScheme(scheme: string): string {
 export function formatReplicaUrl(destination: Destination): string {
   const { type, path } = destination;
   if (type === 'file') return `file://${path}`;
-  return `${type}://${authorityOf(destination)}${pathInUrl(path)}`;
+  // Part of the objects' names there, and nothing that a URL could say.
+  const slash = (type === 'abs' || type === 'gcs') && path.startsWith('/') ? '/' : '';
+  return `${type}://${authorityOf(destination)}${slash}${pathInUrl(path)}`;
 }
 
 function authorityOf(destination: Exclude<Destination, FileDestination>): string {

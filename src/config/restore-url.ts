@@ -15,8 +15,12 @@ type Property = keyof typeof REPLICA_KEYS;
  * must come from elsewhere; a bucket's keys come from the environment or a `profile`.
  *
  * A relative directory of an sftp replica has no form as a URL; what is shown is the absolute one of that name.
+ *
+ * @returns undefined for a path at Azure or Google that begins with a slash: a URL names the one without it
  */
-export function restoreUrl(destination: Destination): string {
+export function restoreUrl(destination: Destination): string | undefined {
+  const { type, path } = destination;
+  if ((type === 'abs' || type === 'gcs') && path.startsWith('/')) return undefined;
   if (destination.type === 'file') return formatReplicaUrl(destination);
   const host = destination.type === 's3' ? s3HostOf(destination) : undefined;
   const told = SHOWN[destination.type].flatMap((property) => {
@@ -26,6 +30,21 @@ export function restoreUrl(destination: Destination): string {
   const place =
     host === undefined ? formatReplicaUrl(destination) : `s3://${host}${pathInUrl(destination.path)}`;
   return told.length === 0 ? place : `${place}?${told.join('&')}`;
+}
+
+/**
+ * What a command is told to find the replica: its URL, or where that cannot say it the database and the replica of the
+ * configuration.
+ *
+ * @param database - undefined for a replica that was given as a URL, which has one
+ */
+export function restoreSource(
+  destination: Destination,
+  replica: string,
+  database: string | undefined,
+): readonly string[] {
+  const url = restoreUrl(destination) ?? (database === undefined ? formatReplicaUrl(destination) : undefined);
+  return url === undefined ? ['-replica', replica, database ?? ''] : [url];
 }
 
 /** What it takes to get at the objects; what only tunes the way there is left out. */

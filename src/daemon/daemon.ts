@@ -9,7 +9,7 @@ import { shellWord } from '../base/shell-word.ts';
 import { systemHint } from '../base/system-hint.ts';
 import { within } from '../base/within.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
-import { restoreUrl } from '../config/restore-url.ts';
+import { restoreSource } from '../config/restore-url.ts';
 import type { Config, DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { healthAnswer, jsonAnswer, type Routes } from '../server/answers.ts';
@@ -228,12 +228,12 @@ export class Daemon {
   /** What somebody who starts this for the first time wants to know. */
   #introduce(path: string, replicas: readonly ReplicaSettings[]): void {
     for (const { name, destination } of replicas) {
-      const url = formatReplicaUrl(destination);
+      const source = restoreSource(destination, name, path).map(shellWord).join(' ');
       this.#tools.logger.info('replicating', {
         db: path,
         replica: name,
-        to: url,
-        restoreWith: `rivulet restore -o OUTPUT ${shellWord(restoreUrl(destination))}`,
+        to: formatReplicaUrl(destination),
+        restoreWith: `rivulet restore -o OUTPUT ${source}`,
       });
     }
   }

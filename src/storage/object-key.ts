@@ -13,3 +13,8 @@ export function assertFolderPrefix(prefix: string): void {
   if (!prefix.endsWith('/')) throw new RangeError(`not a folder prefix: ${JSON.stringify(prefix)}`);
   assertObjectKey(prefix.slice(0, -1));
 }
+
+/** What stands before each key below `path`, whose last slash may be written or not; empty for the root. */
+export function prefixOfPath(path: string): string {
+  return path === '' ? '' : path.replace(/\/*$/, '/');
+}

@@ -128,7 +128,7 @@ test('s3 settings: keys, URL and endpoint together', () => {
   assert.deepEqual(given(own), {
     type: 's3',
     bucket: 'b',
-    path: '/p',
+    path: 'p',
     endpoint: 'https://minio:9000',
     region: 'us-east-1',
     forcePathStyle: true,

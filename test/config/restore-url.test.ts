@@ -111,7 +111,7 @@ test('a URL to restore from says what the configuration said, for every type', (
   fc.assert(
     fc.property(fc.oneof(s3, gcs, abs, sftp), (keys) => {
       const destination = destinationOf(given(keys));
-      const url = restoreUrl(destination);
+      const url = restoreUrl(destination) ?? assert.fail('no URL');
       assert.deepEqual(place(again(url)), place(destination), url);
     }),
     { numRuns: 500 },

@@ -131,7 +131,7 @@ function readUrl(input: Uint8Array): void {
   const config = configFromCommandLine('/srv/app.db', [text], { environment: {}, ...PLACES });
   const destination = config.databases[0]?.replicas[0]?.destination;
   assert.ok(destination !== undefined);
-  const shown = restoreUrl(destination);
+  const shown = restoreUrl(destination) ?? assert.fail('a URL was read');
   assert.ok(!shown.includes(SECRET) || !isSecretThere(text), `a password is shown: ${shown}`);
   if (!hasPlainName(destination)) return;
   const again = parseReplicaUrl(shown);

@@ -52,6 +52,19 @@ describe('Azure Blob Storage on Azurite', { skip, timeout: 300_000 }, () => {
   const signed = (sasToken: AbsObjectStoreOptions['sasToken']): AbsObjectStoreOptions =>
     optionsOf({ sasToken, accountKey: undefined });
 
+  it('a slash at the beginning of the path is part of the names of blobs, as v0.3.13 has it', async () => {
+    const path = `tests/${randomUUID()}`;
+    const rooted = new AbsObjectStore(optionsOf({ path: `/${path}` }), recordingTools());
+    const plain = new AbsObjectStore(optionsOf({ path }), recordingTools());
+    await rooted.write('a/x', Buffer.from('data'));
+    assert.equal(await container.getBlobClient(`/${path}/a/x`).exists(), true);
+    const keys: string[] = [];
+    for await (const { key } of rooted.list('a/')) keys.push(key);
+    assert.deepEqual(keys, ['a/x']);
+    assert.equal(Buffer.from(await rooted.readBytes('a/x')).toString(), 'data');
+    assert.deepEqual(await plain.listFolders(''), []);
+  });
+
   conformance(
     'abs',
     async () => {

@@ -7,7 +7,8 @@ import { shellWord } from '../../base/shell-word.ts';
 import { visibleText } from '../../base/visible-text.ts';
 import { silentLogger } from '../../base/log.ts';
 import { withIdentities } from '../../config/age-section.ts';
-import { restoreUrl } from '../../config/restore-url.ts';
+import { formatReplicaUrl } from '../../config/replica-url.ts';
+import { restoreSource, restoreUrl } from '../../config/restore-url.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
 import { openStore } from '../../daemon/stores.ts';
 import { type Inventory, readInventory } from '../../generations/inventory.ts';
@@ -119,7 +120,9 @@ async function* proveReplica(
   const { replica, db } = subject;
   const { graceful: signal } = context.signals;
   const logger = await commandLogger(context);
-  const about = { db, replica: replica.name, location: restoreUrl(replica.destination) };
+  const { destination } = replica;
+  const location = restoreUrl(destination) ?? formatReplicaUrl(destination);
+  const about = { db, replica: replica.name, location };
   await using stack = new AsyncDisposableStack();
   let store: ObjectStore;
   let inventory: Inventory;
@@ -142,7 +145,7 @@ async function* proveReplica(
       point,
       outcome: outcomeOf(proof),
       proof,
-      restoreWith: commandFor(about.location, proof),
+      restoreWith: commandFor(restoreSource(destination, replica.name, db), proof),
     };
   }
 }
@@ -221,11 +224,13 @@ function outcomeOf(proof: Proof): Outcome {
 }
 
 /** What to type to get what can be had; nothing where all is well or nothing can. */
-function commandFor(location: string, proof: Proof): string | undefined {
+function commandFor(source: readonly string[], proof: Proof): string | undefined {
   if (proof.outcome !== 'broken') return undefined;
   const { flags } = proof.damage.error.details;
   if (typeof flags !== 'string') return undefined;
-  return ['rivulet restore', ...(flags === '' ? [] : [flags]), '-o OUTPUT', shellWord(location)].join(' ');
+  return ['rivulet restore', ...(flags === '' ? [] : [flags]), '-o OUTPUT', ...source.map(shellWord)].join(
+    ' ',
+  );
 }
 
 // ---- what people see -----------------------------------------------------------------------------------------------

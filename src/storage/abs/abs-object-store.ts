@@ -6,7 +6,7 @@ import type { BlobDownloadResponseParsed, ContainerClient } from '@azure/storage
 import { isRivuletError } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
 import { wholeOrParts } from '../body-parts.ts';
-import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
+import { assertFolderPrefix, assertObjectKey, prefixOfPath } from '../object-key.ts';
 import type {
   CallOptions,
   ObjectInfo,
@@ -40,10 +40,10 @@ export class AbsObjectStore implements ObjectStore {
   readonly #requests: AbsRequests;
 
   constructor(options: AbsObjectStoreOptions, tools: BackendTools) {
-    const path = options.path.replace(/^\/+|\/+$/g, '');
+    const { path } = options;
     const access = new AbsAccessSource(options);
     this.location = `abs://${access.accountName}@${options.container}/${path}`;
-    const place = { prefix: path === '' ? '' : `${path}/`, location: this.location };
+    const place = { prefix: prefixOfPath(path), location: this.location };
     this.#requests = new AbsRequests(place, access, tools);
   }
 

@@ -5,7 +5,7 @@
 import { isRivuletError, messageOf } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
 import { wholeOrParts } from '../body-parts.ts';
-import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
+import { assertFolderPrefix, assertObjectKey, prefixOfPath } from '../object-key.ts';
 import type {
   CallOptions,
   ObjectInfo,
@@ -57,10 +57,10 @@ export class GcsObjectStore implements ObjectStore {
 
   constructor(options: GcsObjectStoreOptions, tools: BackendTools) {
     const { bucket } = options;
-    const path = options.path.replace(/^\/+|\/+$/g, '');
+    const { path } = options;
     const endpoint = (options.endpoint ?? GCS_ENDPOINT).replace(/\/+$/, '');
     this.location = `gcs://${bucket}/${path}`;
-    this.#prefix = path === '' ? '' : `${path}/`;
+    this.#prefix = prefixOfPath(path);
     this.#tools = tools;
     const authorization = options.authorization ?? new GoogleAuthorization(options);
     this.#api = new GcsApi({ bucket, endpoint, location: this.location }, authorization, tools);

@@ -295,7 +295,7 @@ function storeOf(given: Partial<AbsObjectStoreOptions>): AbsObjectStore {
       endpoint: 'http://127.0.0.1:1/account',
       accountKey: KEY,
       container: 'container',
-      path: '/path/',
+      path: 'path',
       ...given,
     },
     recordingTools(),

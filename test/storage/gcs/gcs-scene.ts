@@ -22,7 +22,7 @@ export async function gcsScene(
   const store = new GcsObjectStore(
     {
       bucket: 'bucket',
-      path: '/replicas/app/',
+      path: 'replicas/app',
       endpoint: gcs.endpoint,
       authorization: fixedToken('token-1'),
       ...options,
