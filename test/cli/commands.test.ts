@@ -223,6 +223,21 @@ describe('commands on a replica', () => {
     assert.equal(skipped.code, 0);
   });
 
+  test('an empty file is no database: beside a replica that has one it is an error, beside an empty one nothing', async () => {
+    const output = scratch.file('empty.db');
+    writeFileSync(output, '');
+    const flags = ['-if-db-not-exists', '-if-replica-exists', '-o', output];
+    const refused = await run('restore', ...flags, url);
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(refused.err, /empty\.db is an empty file and no database.*OUTPUT_EXISTS/);
+    assert.match(refused.err, /hint: Remove the empty file/);
+    assert.equal((await run('restore', ...flags, `file://${scratch.file('nothing')}`)).code, 0);
+    assert.equal(readFileSync(output).length, 0);
+    rmSync(output);
+    assert.equal((await run('restore', ...flags, url)).code, 0);
+    assert.ok(readFileSync(output).length > 0);
+  });
+
   test('restore -json and -dry-run tell scripts the same facts, and a dry run writes nothing', async () => {
     const output = scratch.file('out.db');
     const plan = JSON.parse((await run('restore', '-dry-run', '-json', '-o', output, url)).out);

@@ -165,7 +165,7 @@ describe('command line', { skip, concurrency: 2 }, () => {
 
     test('exit codes', async () => {
       const existing = scratch.file('existing.db');
-      writeFileSync(existing, '');
+      writeFileSync(existing, 'something');
       const commands: (readonly [number, readonly string[]])[] = [
         [0, ['version']],
         [1, ['nonsense']],

@@ -1,5 +1,5 @@
 /** The whole story of `rivulet restore`. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../../base/errors.ts';
@@ -30,7 +30,9 @@ export async function runRestore(context: CommandContext): Promise<number> {
   const sources = await findSources(context);
   const outputPath = outputOf(context, sources);
   const replicas = withGivenKeys(sources.replicas, flags);
-  if (flags.boolean('if-db-not-exists') && existsSync(outputPath)) {
+  const isSkippable = flags.boolean('if-db-not-exists');
+  const isEmptyThere = isEmptyFile(outputPath);
+  if (isSkippable && !isEmptyThere && existsSync(outputPath)) {
     return skip(context, 'output-exists', `${outputPath} exists already; nothing to do`);
   }
   await using stack = new AsyncDisposableStack();
@@ -39,6 +41,7 @@ export async function runRestore(context: CommandContext): Promise<number> {
   if (flags.boolean('if-replica-exists') && isEmpty(candidates)) {
     return skip(context, 'replica-empty', 'the replica is empty; nothing to restore');
   }
+  if (isSkippable && isEmptyThere) throw emptyOutput(outputPath);
   const chosen = chooseCandidate(candidates, target);
   for (const failure of candidates.failures) logger.warn(describeFailure(failure));
   if (flags.boolean('dry-run')) {
@@ -60,6 +63,20 @@ export async function runRestore(context: CommandContext): Promise<number> {
   bar[Symbol.dispose]();
   showSummary(context, summary, chosen, outputPath);
   return EXIT_OK;
+}
+
+/** A file of no bytes, as an interrupted first start leaves: `replicate` takes it for no database, too. */
+function isEmptyFile(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats?.isFile() === true && stats.size === 0;
+}
+
+/** To pass it over would let the application begin with nothing beside a replica that has its data. */
+function emptyOutput(path: string): RivuletError {
+  return new RivuletError('OUTPUT_EXISTS', `${path} is an empty file and no database; the replica has one`, {
+    hint: 'Remove the empty file, or give another output path; a mount of a single file cannot be restored to: mount its directory.',
+    details: { path },
+  });
 }
 
 /** The replicas, with the keys that the command line adds to those of the configuration. */
