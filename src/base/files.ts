@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -13,11 +14,14 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
+  write,
   writeSync,
   type BigIntStats,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { systemCode } from './errors.ts';
 
 export interface FileFacts {
@@ -38,10 +42,14 @@ export interface Files {
   open(path: string): number;
   /** Makes a file, or empties the one that is there, and opens it for writing. */
   create(path: string, mode: number): number;
+  /** Makes a file for reading and writing; fails when anything has that name, be it a link that leads nowhere. */
+  createScratch(path: string, mode: number): number;
   /** Reads at `position` into a part of `into`; answers how many bytes there were, 0 at the end. */
   read(descriptor: number, into: Uint8Array, at: number, length: number, position: number): number;
   /** Appends all of `bytes`. */
   write(descriptor: number, bytes: Uint8Array): void;
+  /** Writes all of `bytes` at `position` on another thread: a disk that is busy makes writers wait. */
+  writeAside(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
   /** What was written is safe from a power cut when this returns. */
   sync(descriptor: number): void;
   close(descriptor: number): void;
@@ -59,6 +67,8 @@ export interface Files {
   statOpen(descriptor: number): FileFacts;
   /** The path behind symbolic links; throws when nothing is there. */
   realPath(path: string): string;
+  /** Bytes that this user may still write on the file system of `path`. Quotas do not count. */
+  freeBytes(path: string): number;
 }
 
 function factsOf(stats: BigIntStats): FileFacts {
@@ -94,13 +104,29 @@ function syncDirectory(path: string): void {
   }
 }
 
+const { O_CREAT, O_EXCL, O_RDWR } = constants;
+/** Windows does not have it. */
+const O_NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
+
+const writeAt = promisify(write);
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+}
+
 /** This machine's. */
 export const systemFiles: Files = {
   open: (path) => openSync(path, 'r'),
   create: (path, mode) => openSync(path, 'w', mode),
+  createScratch: (path, mode) => openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, mode),
   read: readSync,
   write: (descriptor, bytes) => {
     for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
+  },
+  writeAside: async (descriptor, bytes, position) => {
+    for (let at = 0; at < bytes.length;)
+      at += (await writeAt(descriptor, bytes, at, bytes.length - at, position + at)).bytesWritten;
   },
   sync: fsyncSync,
   close: closeSync,
@@ -115,6 +141,7 @@ export const systemFiles: Files = {
   },
   statOpen: (descriptor) => factsOf(fstatSync(descriptor, { bigint: true })),
   realPath: realpathSync,
+  freeBytes,
 };
 
 /**

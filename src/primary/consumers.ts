@@ -1,4 +1,4 @@
-/** What each destination has confirmed, as far as the primary must know it to keep what is still needed. */
+/** What each destination has confirmed, as far as the primary must know it to keep what is still needed; and what copies need. */
 import { comparePositions, type Position } from '../generations/names.ts';
 
 /** A destination that has confirmed nothing for this long is not counted as shipping. */
@@ -17,12 +17,20 @@ interface Consumer {
   readonly wellMs: number;
 }
 
+/** A destination has a name; a copy of the database that is being made (`database-copy.ts`) is a symbol. */
+export type ConsumerName = string | symbol;
+
 export class Consumers {
   /** A name that is here holds back the log from its position on; a name that is not holds back nothing. */
-  readonly #all = new Map<string, Consumer>();
+  readonly #all = new Map<ConsumerName, Consumer>();
 
+  /** Of destinations: a copy ends with the process. */
   get positions(): ReadonlyMap<string, Position> {
-    return new Map([...this.#all].map(([name, { position }]) => [name, position]));
+    return new Map(this.#destinations().map(([name, { position }]) => [name, position]));
+  }
+
+  #destinations(): [string, Consumer][] {
+    return [...this.#all].filter((entry): entry is [string, Consumer] => typeof entry[0] === 'string');
   }
 
   /** Known from an earlier run, and to be heard of. */
@@ -30,7 +38,7 @@ export class Consumers {
     this.#all.set(name, { position, confirmedMs: Number.NEGATIVE_INFINITY, wellMs: nowMs });
   }
 
-  confirm(name: string, position: Position, nowMs: number): void {
+  confirm(name: ConsumerName, position: Position, nowMs: number): void {
     this.#all.set(name, { position, confirmedMs: nowMs, wellMs: nowMs });
   }
 
@@ -40,9 +48,9 @@ export class Consumers {
     if (consumer !== undefined) this.#all.set(name, { ...consumer, wellMs: Number.NEGATIVE_INFINITY });
   }
 
-  /** Whether everybody has confirmed something lately, so that waiting for them is better than spooling. */
+  /** Whether every destination has confirmed something lately, so that waiting for them is better than spooling. */
   isMoving(nowMs: number): boolean {
-    return [...this.#all.values()].every(({ confirmedMs }) => nowMs - confirmedMs < MOVING_MS);
+    return this.#destinations().every(([, { confirmedMs }]) => nowMs - confirmedMs < MOVING_MS);
   }
 
   /** Whether the slowest may be waited for: it does not fail, and has not been silent for long. */
@@ -50,8 +58,8 @@ export class Consumers {
     return this.#slowest().every(([, { wellMs }]) => nowMs - wellMs < PATIENCE_MS);
   }
 
-  /** The destination starts anew with a snapshot and needs nothing of what is there now. */
-  drop(name: string): void {
+  /** The destination starts anew with a snapshot and needs nothing of what is there now; the copy has ended. */
+  drop(name: ConsumerName): void {
     this.#all.delete(name);
   }
 
@@ -69,11 +77,11 @@ export class Consumers {
   }
 
   /** Those that are furthest behind. */
-  slowestNames(): string[] {
+  slowestNames(): ConsumerName[] {
     return this.#slowest().map(([name]) => name);
   }
 
-  #slowest(): [string, Consumer][] {
+  #slowest(): [ConsumerName, Consumer][] {
     const least = this.slowest();
     if (least === undefined) return [];
     return [...this.#all].filter(([, { position }]) => comparePositions(position, least) === 0);

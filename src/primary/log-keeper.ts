@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { comparePositions, type Position } from '../generations/names.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
-import { Consumers } from './consumers.ts';
+import { type ConsumerName, Consumers } from './consumers.ts';
 import { type Cursor, type LogBytes, positionOf } from './cursor.ts';
 import type { LocalTrouble } from './local-trouble.ts';
 import type { LogTail } from './log-tail.ts';
@@ -98,7 +98,7 @@ export class LogKeeper {
 
   // ---- destinations --------------------------------------------------------------------------------------------
 
-  confirm(name: string, position: Position): void {
+  confirm(name: ConsumerName, position: Position): void {
     this.#consumers.confirm(name, position, this.#parts.clock.monotonicMs());
     this.#release();
   }
@@ -107,9 +107,14 @@ export class LogKeeper {
     this.#consumers.failed(name);
   }
 
-  drop(name: string): void {
+  drop(name: ConsumerName): void {
     this.#consumers.drop(name);
     this.#release();
+  }
+
+  /** Whether a copy of the database that is being made needs more of the log than every destination. */
+  get isCopySlowest(): boolean {
+    return this.#consumers.slowestNames().some((name) => typeof name === 'symbol');
   }
 
   #release(): void {
@@ -193,6 +198,8 @@ export class LogKeeper {
     const { spool, logger } = this.#parts;
     for (const name of this.#consumers.slowestNames()) {
       this.#consumers.drop(name);
+      // A copy finds out by itself, and begins again or is given up.
+      if (typeof name === 'symbol') continue;
       // Whether the destination is away is told where that is known; this heals itself.
       logger.warn('the spool is full; the destination will need a fresh snapshot when it is back', {
         replica: name,

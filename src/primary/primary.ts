@@ -16,6 +16,8 @@ import type { Generation, Position } from '../generations/names.ts';
 import { type Checksum, checksumsEqual } from '../wal/checksum.ts';
 import { checkpointIfDue, checkpointNow } from './checkpoint.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
+import type { CopySizes } from './copies.ts';
+import { removeLeftCopies } from './copy-store.ts';
 import type { Cursor } from './cursor.ts';
 import { type Following, placeOf } from './following.ts';
 import type { InstanceLock } from './instance-lock.ts';
@@ -29,7 +31,7 @@ import type { PrimaryParts } from './primary-parts.ts';
 import { resumeAfterSegment, resumeAtLogEnd, resumeAtLogStart } from './resume.ts';
 import type { LogEnd } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
-import { Snapshots } from './snapshots.ts';
+import { type SnapshotOptions, Snapshots } from './snapshots.ts';
 import { Spool } from './spool.ts';
 import { StateStore } from './state-store.ts';
 import { type Taken, takeNext, type TakeParts } from './take.ts';
@@ -44,6 +46,8 @@ export interface PrimarySettings {
   readonly busyTimeoutMs: number;
   /** Names of all destinations; what an earlier run kept for others is let go. */
   readonly destinations: ReadonlySet<string>;
+  /** For tests: what is copied how. */
+  readonly copySizes?: CopySizes;
 }
 
 export interface PrimaryTools {
@@ -86,8 +90,16 @@ export class Primary {
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
-    const follower = this.#follower;
-    this.#snapshots = new Snapshots({ path, spoolLimitBytes, machine, keeper, follower, clock, logger });
+    removeLeftCopies(machine.files, metaPath);
+    this.#snapshots = new Snapshots({
+      ...this.#parts,
+      directory: metaPath,
+      files: machine.files,
+      spoolLimitBytes,
+      follower: this.#follower,
+      sizes: settings.copySizes,
+      exclusively: async (work) => this.#exclusively(work),
+    });
   }
 
   get #smallRestBytes(): number {
@@ -150,7 +162,8 @@ export class Primary {
     if (following === undefined) return undefined;
     return logPin({
       hindrance: following.checkpoints.hindrance,
-      openSnapshots: this.#snapshots.openCount,
+      pinnedSnapshots: this.#snapshots.pinnedCount,
+      copyingForMs: this.#keeper.isCopySlowest ? this.#snapshots.copyingForMs : undefined,
       isWaiting: this.#keeper.uncapturedBytes(following.tail) > this.#smallRestBytes,
       confirmed: this.#keeper.confirmed,
     });
@@ -291,13 +304,13 @@ export class Primary {
   }
 
   /**
-   * Opens a consistent snapshot at the present end of the log. Close it.
+   * A consistent snapshot, of some moment after this call. The database is copied aside for it where there is room, which
+   * takes as long as reading and writing it once. Close it.
    *
-   * @param wanted - the generation that it is for; a snapshot of another one must not get there
-   * @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when `wanted` has ended
+   * @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when `wanted` has ended; the reason of `signal`
    */
-  async openSnapshot(wanted?: Generation): Promise<Snapshot> {
-    return this.#exclusively(async () => this.#snapshots.open(wanted));
+  async openSnapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
+    return this.#snapshots.open(options);
   }
 
   /**

@@ -18,11 +18,11 @@ export interface ReadAgainDeps {
 }
 
 /** @throws what `read` throws: at once unless it is a read failure, else after a minute of pauses */
-export async function readAgain<T>(read: () => T, { clock, logger }: ReadAgainDeps): Promise<T> {
+export async function readAgain<T>(read: () => T | Promise<T>, { clock, logger }: ReadAgainDeps): Promise<T> {
   let pausedMs = 0;
   for (let pauseMs = PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
     try {
-      const result = read();
+      const result = await read();
       if (pausedMs > 0) logger.info('the database can be read again', { failedForMs: pausedMs });
       return result;
     } catch (error) {

@@ -39,7 +39,7 @@ export interface Snapshot {
   readonly previousEnd: LogEnd | undefined;
   /** The pages in order. To be read once; each piece is good until the next one is asked for. */
   pages(): AsyncIterable<Uint8Array>;
-  /** Ends the read transaction. Call once, also after a failure. */
+  /** Ends the read transaction, or removes the copy. Call once, also after a failure. */
   close(): void;
 }
 

@@ -1,12 +1,17 @@
-/** Consistent copies of the database for destinations: begun at the present end of the log, and counted while they are open. */
+/**
+ * Consistent copies of the database for destinations. The database is copied aside first, into memory or into the state
+ * directory, without any lock (`copies.ts`): a read transaction that lasts as long as an upload would keep the log from
+ * being restarted, and an application that wants to truncate it would wait for hours. Only where there is no room for a
+ * copy, the live database is read during the upload, in a read transaction (`pin-snapshot.ts`).
+ */
 import { RivuletError } from '../base/errors.ts';
+import { systemHint } from '../base/system-hint.ts';
 import type { Generation } from '../generations/names.ts';
+import { Copies, type CopiesParts, type CopyRequest } from './copies.ts';
+import { CopyFailed } from './copy-store.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
-import type { LogFollower } from './log-follower.ts';
-import type { LogKeeper } from './log-keeper.ts';
-import type { Machine } from './machine.ts';
+import type { Following } from './following.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
-import type { ReadAgainDeps } from './read-again.ts';
 import type { Snapshot } from './snapshot-source.ts';
 
 /** Attempts to begin a snapshot while the log changes; the first few without taking the write lock. */
@@ -14,64 +19,124 @@ const PIN_ATTEMPTS = 50;
 const PIN_ATTEMPTS_UNLOCKED = 3;
 const ATTACH_ATTEMPTS = 20;
 
-export interface SnapshotsParts extends ReadAgainDeps {
+export interface SnapshotsParts extends Omit<CopiesParts, 'attach' | 'tooFast'> {
   /** The database file. */
   readonly path: string;
   readonly spoolLimitBytes: number;
-  readonly machine: Pick<Machine, 'pause'>;
-  readonly keeper: LogKeeper;
-  readonly follower: Pick<LogFollower, 'settled'>;
+}
+
+export interface SnapshotOptions extends Partial<Omit<CopyRequest, 'assertWanted'>> {
+  /** The generation that it is for; a snapshot of another one must not get there. */
+  readonly wanted?: Generation | undefined;
 }
 
 export class Snapshots {
   readonly #parts: SnapshotsParts;
-  #openCount = 0;
+  readonly #copies: Copies;
+  #pinnedCount = 0;
+  #isToldOfFailure = false;
 
   constructor(parts: SnapshotsParts) {
     this.#parts = parts;
+    this.#copies = new Copies({
+      ...parts,
+      attach: async (consumer) => this.#attach(consumer),
+      tooFast: () => this.#tooFast(),
+    });
   }
 
-  /** How many are open. */
-  get openCount(): number {
-    return this.#openCount;
+  /** How many read the live database, in a read transaction. */
+  get pinnedCount(): number {
+    return this.#pinnedCount;
+  }
+
+  /** For how long the oldest copy that is being made has been; undefined when none is. */
+  get copyingForMs(): number | undefined {
+    return this.#copies.underWayForMs;
   }
 
   /**
-   * From now on everything from the start of the present log is kept for the destination.
+   * From now on everything from the start of the present log is kept for the destination. To be run exclusively.
    *
    * @throws RivuletError `DB_BUSY` when the log changes too fast, `DB_NOT_FOUND`
    */
   async attach(name: string): Promise<Cursor> {
+    const { tail } = await this.#attach(name);
+    return startOfLog(tail.index);
+  }
+
+  async #attach(name: string | symbol): Promise<Following> {
     const { keeper, spoolLimitBytes, follower } = this.#parts;
     for (let attempt = 0; attempt < ATTACH_ATTEMPTS; attempt++) {
-      const { database, tail } = await follower.settled();
+      const following = await follower.settled();
+      const { database, tail } = following;
       keeper.confirm(name, { index: tail.index, offsetBytes: 0 });
       if (tail.position.offsetBytes < spoolLimitBytes) await keeper.capture(database, tail);
-      if (tail.isSameLog()) return startOfLog(tail.index);
+      if (tail.isSameLog()) return following;
     }
     throw this.#tooFast();
   }
 
-  /** @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when generation `wanted` has ended */
-  async open(wanted: Generation | undefined): Promise<Snapshot> {
-    const { clock, logger } = this.#parts;
-    for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
-      const { database, tail, generation } = await this.#parts.follower.settled();
+  /**
+   * The database as of some moment after this call. Close it.
+   *
+   * @throws RivuletError `DB_BUSY`, `DB_NOT_FOUND`; `CANCELLED` when generation `wanted` has ended
+   */
+  async open(options: SnapshotOptions): Promise<Snapshot> {
+    const { wanted, keepFor } = options;
+    const assertWanted = ({ generation }: Following): void => {
       if (wanted !== undefined && generation !== wanted)
         throw new RivuletError('CANCELLED', `generation ${wanted} has ended`);
+    };
+    const request = { ...options, keepFor, assertWanted };
+    try {
+      const snapshot = await this.#copies.open(request);
+      this.#isToldOfFailure = false;
+      return snapshot;
+    } catch (error) {
+      if (!(error instanceof CopyFailed)) throw error;
+      this.#tellFailure(error);
+    }
+    return this.#parts.exclusively(async () => this.#openPinned(request));
+  }
+
+  #tellFailure({ message, neededBytes, cause }: CopyFailed): void {
+    const { logger, directory } = this.#parts;
+    if (this.#isToldOfFailure) return;
+    this.#isToldOfFailure = true;
+    const whatToDo =
+      neededBytes === undefined
+        ? (systemHint(cause) ?? `Look at ${directory}.`)
+        : `Make room there, ${neededBytes} bytes in all, or set meta-path to a directory on a larger disk.`;
+    logger.warn('the database cannot be copied aside: it is read while the snapshot is stored', {
+      why: message,
+      ...(neededBytes === undefined ? {} : { neededBytes }),
+      hint:
+        `${whatToDo} Until the snapshot is stored the write-ahead log cannot become shorter, and an application ` +
+        'that truncates it has to wait.',
+    });
+  }
+
+  async #openPinned({ assertWanted, keepFor }: CopyRequest): Promise<Snapshot> {
+    const { follower, keeper, machine, clock, logger } = this.#parts;
+    if (keepFor !== undefined) await this.#attach(keepFor);
+    for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt++) {
+      const following = await follower.settled();
+      assertWanted(following);
+      const { database, tail } = following;
       const pin = (): Snapshot | undefined =>
-        pinSnapshot(database, tail, this.#parts.keeper.ends.get(tail.index - 1), { clock, logger });
+        pinSnapshot(database, tail, keeper.ends.get(tail.index - 1), { clock, logger });
       const snapshot = attempt < PIN_ATTEMPTS_UNLOCKED ? pin() : database.connections.withWriteLock(pin);
       if (snapshot !== undefined) return this.#counted(snapshot);
-      await this.#parts.machine.pause();
+      await machine.pause();
     }
     throw this.#tooFast();
   }
 
   #counted(snapshot: Snapshot): Snapshot {
-    this.#openCount++;
+    this.#pinnedCount++;
     const close = (): void => {
-      this.#openCount--;
+      this.#pinnedCount--;
       snapshot.close();
     };
     return { ...snapshot, close };

@@ -214,7 +214,7 @@ export class Duties {
   /** The snapshot may only appear when the log before its position has been shipped. */
   async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     // The database may have been replaced since the last look of this destination, which was away.
-    const snapshot = await this.#parts.primary.openSnapshot(session.generation);
+    const snapshot = await this.#parts.primary.openSnapshot({ wanted: session.generation, signal });
     const stored = async (): Promise<void> => {
       await this.#confirmedThrough(session, snapshot.position, signal);
     };

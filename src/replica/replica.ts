@@ -296,6 +296,12 @@ export class Replica {
   async #openSession(generation: Generation, signal: AbortSignal | undefined): Promise<Session> {
     const { clock } = this.#parts;
     this.#state = 'starting';
+    let copiedBytes = 0;
+    const onCopied = (bytes: number): void => {
+      this.#state = 'snapshotting';
+      copiedBytes += bytes;
+      this.#progress.copied(copiedBytes);
+    };
     const upload = async (snapshot: Snapshot): Promise<void> => {
       this.#state = 'snapshotting';
       await this.#duties.upload(generation, snapshot, async () => undefined, signal);
@@ -309,6 +315,7 @@ export class Replica {
       record: this.#record,
       name,
       signal,
+      onCopied,
       upload,
       onSnapshotFound,
       monotonicMs,

@@ -41,6 +41,8 @@ export interface SessionParts {
   /** What is noted here about what was stored; see `upload-record.ts`. */
   readonly record?: UploadRecord | undefined;
   readonly signal: AbortSignal | undefined;
+  /** So many more bytes of the database have been copied for a first snapshot. */
+  readonly onCopied: (bytes: number) => void;
   /** Uploads and closes the first snapshot of a destination. */
   readonly upload: (snapshot: Snapshot) => Promise<void>;
   /** The destination holds a snapshot already, since then (milliseconds since 1970). */
@@ -137,8 +139,8 @@ async function isThere(store: ObjectStore, key: string, signal: AbortSignal | un
 async function beginSession(parts: SessionParts, generation: Generation): Promise<Session> {
   const { name, primary } = parts;
   try {
-    await primary.attach(name);
-    const snapshot = await primary.openSnapshot();
+    const { onCopied, signal } = parts;
+    const snapshot = await primary.openSnapshot({ wanted: generation, keepFor: name, onCopied, signal });
     const { index, offsetBytes } = snapshot.position;
     if (primary.generation !== generation) {
       snapshot.close();

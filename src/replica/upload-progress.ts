@@ -16,6 +16,8 @@ export class UploadProgress {
   #furthestBytes = 0;
   /** The furthest that an attempt came which broke off, since something was last stored. */
   #brokenOffBytes: number | undefined;
+  /** The furthest that copies of the database came, which are made before they are uploaded, since something was last stored. */
+  #furthestCopiedBytes = 0;
   readonly #underWay = new Set<{ unseenBytes: number }>();
 
   /** Changes with everything that is a step forward. */
@@ -39,6 +41,14 @@ export class UploadProgress {
     this.#storedCount++;
     this.#furthestBytes = 0;
     this.#brokenOffBytes = undefined;
+    this.#furthestCopiedBytes = 0;
+  }
+
+  /** A copy of the database, which is uploaded afterwards, has come so far. */
+  copied(bytes: number): void {
+    if (bytes <= this.#furthestCopiedBytes) return;
+    this.#furthestCopiedBytes = bytes;
+    this.#steps++;
   }
 
   /**

@@ -126,11 +126,12 @@ async function isSourceSound({ temporaryPath, logger }: ValidationParts): Promis
 }
 
 async function hashLive(parts: ValidationParts): Promise<{ position: Position; digest: string }> {
-  const snapshot = await parts.primary.openSnapshot(parts.generation);
+  const { generation, signal } = parts;
+  const snapshot = await parts.primary.openSnapshot({ wanted: generation, signal });
   try {
     const hash = createHash('sha256');
     for await (const piece of snapshot.pages()) {
-      parts.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       hash.update(piece);
     }
     return { position: snapshot.position, digest: hash.digest('hex') };

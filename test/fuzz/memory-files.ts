@@ -22,6 +22,10 @@ export class MemoryFiles implements Files {
     return this.open(path);
   }
 
+  createScratch(path: string): number {
+    return this.create(path);
+  }
+
   read(descriptor: number, into: Uint8Array, at: number, length: number, position: number): number {
     const part = this.#contentOf(descriptor).subarray(position, position + length);
     into.set(part, at);
@@ -30,6 +34,14 @@ export class MemoryFiles implements Files {
 
   write(descriptor: number, bytes: Uint8Array): void {
     this.contents.set(this.#pathOf(descriptor), Buffer.concat([this.#contentOf(descriptor), bytes]));
+  }
+
+  async writeAside(descriptor: number, bytes: Uint8Array, position: number): Promise<void> {
+    const before = this.#contentOf(descriptor);
+    const after = new Uint8Array(Math.max(before.length, position + bytes.length));
+    after.set(before);
+    after.set(bytes, position);
+    this.contents.set(this.#pathOf(descriptor), after);
   }
 
   sync(): void {}
@@ -83,6 +95,10 @@ export class MemoryFiles implements Files {
 
   realPath(path: string): string {
     return path;
+  }
+
+  freeBytes(): number {
+    return Number.MAX_SAFE_INTEGER;
   }
 
   #pathOf(descriptor: number): string {

@@ -3,9 +3,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { logPin } from '../../src/primary/log-pin.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { LiveDatabase, NO_ROOM, NOT_IN_MEMORY, openPrimary } from '../support/live-database.ts';
 
-const NOTHING = { hindrance: undefined, openSnapshots: 0, isWaiting: false, confirmed: new Map() };
+const NOTHING = {
+  hindrance: undefined,
+  pinnedSnapshots: 0,
+  isWaiting: false,
+  confirmed: new Map(),
+  copyingForMs: undefined,
+};
 
 test('the one that is furthest behind is named, and comes before everything else', () => {
   const confirmed = new Map([
@@ -19,18 +25,23 @@ test('the one that is furthest behind is named, and comes before everything else
     replica: 'b',
   });
   assert.deepEqual(logPin({ ...NOTHING, hindrance, confirmed }), { by: 'reader', forMs: 7 });
-  assert.deepEqual(logPin({ ...NOTHING, hindrance, openSnapshots: 1 }), { by: 'snapshot', forMs: 7 });
+  assert.deepEqual(logPin({ ...NOTHING, hindrance, pinnedSnapshots: 1 }), { by: 'snapshot', forMs: 7 });
   assert.deepEqual(logPin({ ...NOTHING, hindrance: { outcome: 'busy', forMs: 9 } }), {
     by: 'writer',
     forMs: 9,
   });
   assert.equal(logPin({ ...NOTHING, isWaiting: true }), undefined);
+  const copying = { ...NOTHING, isWaiting: true, confirmed, copyingForMs: 5 };
+  assert.deepEqual(logPin(copying), { by: 'snapshot', forMs: 5 });
+  assert.equal(logPin({ ...copying, isWaiting: false }), undefined);
 });
 
 test('a reader of the application, a writer and a snapshot are told apart on a real database', async () => {
   using live = new LiveDatabase();
   const clock = new FakeClock();
-  const primary = openPrimary(live.path, { clock, checkpoint: { minPages: 5, maxPages: 10 } });
+  const checkpoint = { minPages: 5, maxPages: 10 };
+  const withoutRoom = { machine: NO_ROOM, copySizes: NOT_IN_MEMORY };
+  const primary = openPrimary(live.path, { clock, checkpoint, ...withoutRoom });
   const look = async (): Promise<string | undefined> => {
     live.insert(20, 3_000);
     clock.advance(5_000);

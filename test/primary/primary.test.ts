@@ -8,7 +8,7 @@ import { positionOf, startOfLog } from '../../src/primary/cursor.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { Primary } from '../../src/primary/primary.ts';
-import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { LiveDatabase, NO_ROOM, NOT_IN_MEMORY, openPrimary } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
 import { Follower } from '../support/take-all.ts';
@@ -430,37 +430,39 @@ describe('one generation after another', () => {
     await primary.close();
   });
 
-  it('a database that takes the place of another is another generation', async () => {
-    using live = new LiveDatabase();
-    const logger = new RecordingLogger();
-    const primary = openPrimary(live.path, { logger });
-    live.insert(600, 4000);
-    await primary.refresh();
-    const first = primary.generation;
-    const snapshot = await primary.openSnapshot();
-    using other = new LiveDatabase();
-    other.exec("CREATE TABLE mark (a); INSERT INTO mark VALUES ('other')");
-    other.checkpoint('TRUNCATE');
-    other.close();
-    live.close();
-    rmSync(`${live.path}-wal`);
-    rmSync(`${live.path}-shm`);
-    renameSync(other.path, live.path);
-    assert.equal(await primary.refresh(), true);
-    assert.notEqual(primary.generation, first);
-    assert.match(String(reasonOf(logger)), /replaced by another/);
-    assert.equal(logger.matching('was removed or replaced').length, 1);
-    await assert.rejects(async () => {
-      for await (const piece of snapshot.pages()) {
-        assert.equal(Buffer.from(piece).includes('CREATE TABLE mark'), false, 'pages of the new file');
-      }
-    }, 'a snapshot of the old file must not go on with the new one');
-    snapshot.close();
-    const follower = new Follower(primary);
-    await follower.start();
-    assert.deepEqual(follower.rows('SELECT a FROM mark'), [{ a: 'other' }]);
-    await primary.close();
-  });
+  for (const shape of [{}, { copySizes: NOT_IN_MEMORY }, { copySizes: NOT_IN_MEMORY, machine: NO_ROOM }]) {
+    it(`a database that takes the place of another is another generation: ${Object.keys(shape).join()}`, async () => {
+      using live = new LiveDatabase();
+      const logger = new RecordingLogger();
+      const primary = openPrimary(live.path, { logger, ...shape });
+      live.insert(600, 4000);
+      await primary.refresh();
+      const first = primary.generation;
+      const snapshot = await primary.openSnapshot();
+      using other = new LiveDatabase();
+      other.exec("CREATE TABLE mark (a); INSERT INTO mark VALUES ('other')");
+      other.checkpoint('TRUNCATE');
+      other.close();
+      live.close();
+      rmSync(`${live.path}-wal`);
+      rmSync(`${live.path}-shm`);
+      renameSync(other.path, live.path);
+      assert.equal(await primary.refresh(), true);
+      assert.notEqual(primary.generation, first);
+      assert.match(String(reasonOf(logger)), /replaced by another/);
+      assert.equal(logger.matching('was removed or replaced').length, 1);
+      await assert.rejects(async () => {
+        for await (const piece of snapshot.pages()) {
+          assert.equal(Buffer.from(piece).includes('CREATE TABLE mark'), false, 'pages of the new file');
+        }
+      }, 'a snapshot of the old file must not go on with the new one');
+      snapshot.close();
+      const follower = new Follower(primary);
+      await follower.start();
+      assert.deepEqual(follower.rows('SELECT a FROM mark'), [{ a: 'other' }]);
+      await primary.close();
+    });
+  }
 
   it('a database that has taken the place of another unseen is never mixed with it', async () => {
     const beginSnapshot = async (primary: Primary): Promise<Buffer> => {
@@ -606,10 +608,11 @@ describe('checkpoints and snapshots', () => {
 
   for (const isCheckpointed of [true, false]) {
     const how = isCheckpointed ? 'restarted while it is read' : 'held up by it';
-    it(`a snapshot is the database at its position, although the log is ${how}`, async () => {
+    it(`a snapshot that is read in place is the database at its position, although the log is ${how}`, async () => {
       using live = new LiveDatabase();
       live.insert(700, 4000);
-      const primary = openPrimary(live.path, { checkpoint: { minPages: 1 } });
+      const withoutRoom = { machine: NO_ROOM, copySizes: NOT_IN_MEMORY };
+      const primary = openPrimary(live.path, { checkpoint: { minPages: 1 }, ...withoutRoom });
       await primary.refresh();
       live.insert(300, 4000);
       live.exec('UPDATE t SET body = randomblob(100) WHERE id < 50');

@@ -82,8 +82,8 @@ describe('a generation that has ended', () => {
     await scene.sync();
     const ended = scene.primary.generation as string;
     await scene.primary.abandonGeneration(ended, 'for this test');
-    await assert.rejects(scene.primary.openSnapshot(ended), { code: 'CANCELLED' });
-    const snapshot = await scene.primary.openSnapshot(scene.primary.generation);
+    await assert.rejects(scene.primary.openSnapshot({ wanted: ended }), { code: 'CANCELLED' });
+    const snapshot = await scene.primary.openSnapshot({ wanted: scene.primary.generation });
     snapshot.close();
   });
 });

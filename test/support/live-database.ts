@@ -4,7 +4,8 @@ import { silentLogger, type Logger } from '../../src/base/log.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { CheckpointSettings } from '../../src/primary/checkpoint-policy.ts';
 import { noObserver, type PrimaryObserver } from '../../src/primary/primary-observer.ts';
-import type { Machine } from '../../src/primary/machine.ts';
+import type { CopySizes } from '../../src/primary/copies.ts';
+import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import { Primary } from '../../src/primary/primary.ts';
 import { Scratch } from './scratch.ts';
 
@@ -27,7 +28,15 @@ export interface PrimaryShape {
   readonly logger?: Logger;
   readonly observer?: Partial<PrimaryObserver>;
   readonly machine?: Machine;
+  readonly copySizes?: CopySizes;
 }
+
+/** A machine whose disk has no room for a copy of a database; for `NOT_IN_MEMORY`. */
+export const NO_ROOM: Machine = {
+  ...systemMachine,
+  files: { ...systemMachine.files, freeBytes: () => 0 },
+};
+export const NOT_IN_MEMORY: CopySizes = { inMemoryBytes: 0 };
 
 export function openPrimary(path: string, shape: PrimaryShape = {}): Primary {
   return new Primary(
@@ -38,6 +47,7 @@ export function openPrimary(path: string, shape: PrimaryShape = {}): Primary {
       spoolLimitBytes: shape.spoolLimitBytes ?? 2 ** 30,
       busyTimeoutMs: 200,
       destinations: shape.destinations ?? ANY_NAME,
+      ...(shape.copySizes === undefined ? {} : { copySizes: shape.copySizes }),
     },
     {
       clock: shape.clock ?? systemClock,

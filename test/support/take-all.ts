@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { type Cursor, positionOf, startOfLog } from '../../src/primary/cursor.ts';
 import type { Primary } from '../../src/primary/primary.ts';
+import type { Snapshot } from '../../src/primary/snapshot-source.ts';
 import { Scratch } from './scratch.ts';
 
 /** Where the bytes of log `index` must begin for a reader who stands at `cursor`. */
@@ -26,8 +27,11 @@ export class Follower {
   }
 
   async start(): Promise<void> {
-    await this.#primary.attach(this.name);
-    const snapshot = await this.#primary.openSnapshot();
+    await this.startWith(await this.#primary.openSnapshot({ keepFor: this.name }));
+  }
+
+  /** The same with a snapshot for which the log is kept already. */
+  async startWith(snapshot: Snapshot): Promise<void> {
     const pieces: Uint8Array[] = [];
     try {
       for await (const piece of snapshot.pages()) pieces.push(piece.slice());
