@@ -165,7 +165,7 @@ function tellSummary(tally: Tally): void {
       `power cuts ${counts.powerCuts}, take-overs ${counts.takeOvers}, objects damaged ${counts.tampered}`,
   );
   console.log(
-    `generations ${counts.generations}, full snapshots ${counts.snapshots}, ` +
+    `generations ${counts.generations}, full snapshots ${counts.snapshots}, copies ${counts.copies}, ` +
       `proofs ${counts.proofs}, of damage ${counts.proofsOfDamage}`,
   );
   console.log(

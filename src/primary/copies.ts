@@ -118,6 +118,7 @@ export class Copies {
     // Everything from here on is kept before the first piece is read.
     const following = await exclusively(async () => attach(consumer));
     request.assertWanted(following);
+    this.#assertGoesOn(following);
     const source = this.#sourceOf(consumer, following);
     const store = this.#openStore(following, mayUseMemory);
     const pieceBytes = sizes?.pieceBytes ?? COPY_PIECE_BYTES;
@@ -152,7 +153,7 @@ export class Copies {
   }
 
   #sourceOf(consumer: symbol, begun: Following): CopySource {
-    const { keeper, machine, exclusively } = this.#parts;
+    const { keeper, machine, exclusively, clock, logger } = this.#parts;
     const { database, tail } = begun;
     const present = (): Following => this.#assertGoesOn(begun);
     return {

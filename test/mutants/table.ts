@@ -534,7 +534,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/primary.test.ts',
-        only: 'a database that is deleted is waited for, and one that is made anew is followed',
+        only: 'a snapshot that is read in place is the database at its position, although the log is held up by it',
       },
     ],
   },
@@ -562,6 +562,167 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/snapshot-source.ts',
     edits: [{ find: '  return parts.isSameLog();\n}', replace: '  return true;\n}' }],
     caughtBy: [{ kind: 'test', file: 'primary/primary.test.ts' }],
+  },
+  {
+    name: 'copy-ends-before-the-tail',
+    breaks: 'a copy of the database ends where the last look was, not behind what it may hold',
+    file: 'primary/database-copy.ts',
+    edits: [
+      {
+        find: 'const position = await readAgain(async () => source.lookAtEnd(), source);',
+        replace: 'const position = source.position();',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'is exactly the database: one of which the last commit comes with the last piece',
+      },
+    ],
+  },
+  {
+    name: 'copy-end-not-read',
+    breaks: 'a copy takes the end of a log that cannot be told this moment for the one that was seen before',
+    file: 'primary/copies.ts',
+    edits: [
+      {
+        find: 'if (tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog()) return tail.position;',
+        replace: 'if (tail.position.offsetBytes >= 0) return tail.position;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'waits until the end of the log can be told',
+      },
+    ],
+  },
+  {
+    name: 'copy-redo-of-finished-logs-skipped',
+    breaks:
+      'what a log held that was restarted during a copy is not written over the pages that were copied before',
+    file: 'primary/database-copy.ts',
+    edits: [
+      {
+        find: 'if (page < toBeCopied.first || page > toBeCopied.last) newest.set(page, at);',
+        replace: 'if (toBeCopied.last === 0) newest.set(page, at);',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'is exactly the database: one restarted twice behind the copy',
+      },
+      { kind: 'simulate', seed: 1, runs: 600 },
+    ],
+  },
+  {
+    name: 'copy-growth-skipped',
+    breaks: 'pages behind the end that the file had when a copy began are missing in it',
+    file: 'primary/database-copy.ts',
+    edits: [
+      { find: 'page < toBeCopied.first || page > toBeCopied.last', replace: 'page < toBeCopied.first' },
+      {
+        find: 'const NONE: PageRange = { first: 1, last: 0 };',
+        replace: 'const NONE: PageRange = { first: 2 ** 32, last: 2 ** 32 };',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'leads to what is written while it is made, and keeps the log of its position for the destination',
+      },
+    ],
+  },
+  {
+    name: 'copy-log-from-its-end',
+    breaks: 'what the log held before a copy began, and is not in the file, is left out',
+    file: 'primary/copies.ts',
+    edits: [
+      { find: 'start: startOfLog(tail.index),', replace: 'start: tail.cursor ?? startOfLog(tail.index),' },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'is exactly the database at its position, whatever is done between its pieces',
+      },
+      { kind: 'simulate', seed: 1, runs: 100 },
+    ],
+  },
+  {
+    name: 'copy-log-not-kept',
+    breaks: 'what a copy needs of the log is not kept while it is made',
+    file: 'primary/copies.ts',
+    edits: [
+      { find: '        keeper.confirm(consumer, position);', replace: '        keeper.drop(consumer);' },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'leads to what is written while it is made, and keeps the log of its position for the destination',
+      },
+    ],
+  },
+  {
+    name: 'copy-not-cut-off',
+    breaks: 'pages that a database has lost during a copy are in it',
+    file: 'primary/database-copy.ts',
+    edits: [{ find: 'redo.pageCount || filePages', replace: 'Math.max(redo.pageCount, filePages)' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'is exactly the database: one that shrinks when half of it is copied',
+      },
+      { kind: 'simulate', seed: 1, runs: 300 },
+    ],
+  },
+  {
+    name: 'copy-of-ended-generation-stored',
+    breaks: 'a copy of a generation that has ended is uploaded all the same, behind what came after it',
+    file: 'primary/copies.ts',
+    edits: [{ find: '    assertGoesOn();\n', replace: '' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/database-copy.test.ts',
+        only: 'ends with the generation that it is of, while it is made and while it is read',
+      },
+    ],
+  },
+  {
+    name: 'copy-fills-the-disk',
+    breaks: 'a copy takes the room that the application needs',
+    file: 'primary/copy-store.ts',
+    edits: [
+      {
+        find: 'if (this.#writtenBytes - this.#checkedBytes >= ROOM_CHECK_BYTES)',
+        replace: 'if (this.#writtenBytes < 0)',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'primary/copy-store.test.ts', only: 'a copy gives up when others fill the disk' },
+    ],
+  },
+  {
+    name: 'copy-keeps-its-name',
+    breaks: 'pages of a copy stay on the disk after a kill',
+    file: 'primary/copy-store.ts',
+    edits: [{ find: '    this.#path = path;\n    this.#removeName();', replace: '    this.#path = path;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/copy-store.test.ts',
+        only: 'is private, has no name while it is open, and holds what was written',
+      },
+      { kind: 'simulate', seed: 1, runs: 300 },
+    ],
   },
   {
     name: 'fsync-of-notes-forgotten',

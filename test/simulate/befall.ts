@@ -137,6 +137,7 @@ const ON_HOST: Partial<Record<EventKind, Effect<Host>>> = {
     host.replaceDatabase(a < 0.5 ? 0 : amount);
     world.forgetPromises(host);
   },
+  copy: (_, host) => host.takeCopy(),
   clone: (world) => world.cloneHost(),
   'clock-jump': (world, host, _, [a = 0]) => {
     world.hasOddClocks = true;

@@ -27,6 +27,7 @@ export type EventKind =
   | 'clock-jump'
   | 'store-clock'
   | 'tamper'
+  | 'copy'
   | 'check'
   | 'check-moment'
   | 'check-generations';
@@ -69,6 +70,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
   'clock-jump': 0.5,
   'store-clock': 0.5,
   tamper: 0,
+  copy: 0,
   check: 4,
   'check-moment': 2,
   'check-generations': 1,
@@ -76,7 +78,7 @@ const WEIGHTS: Readonly<Record<EventKind, number>> = {
 
 export function planRun(seed: number): RunPlan {
   const random = new Random(seed);
-  const settings = withManners(seed, withProofs(seed, planWorld(seed, random)));
+  const settings = withCopies(seed, withManners(seed, withProofs(seed, planWorld(seed, random))));
   const { second, profile } = settings;
   const durationMs = random.int(1_000, second === undefined ? 12_000 : 60_000);
   const weights = {
@@ -91,8 +93,39 @@ export function planRun(seed: number): RunPlan {
     amount: random.int(1, second === undefined ? 3_000 : 20_000),
     choices: Array.from({ length: 6 }, () => random.next()),
   }));
-  const events = [...planned, ...planReadErrors(seed, durationMs)].sort((a, b) => a.atMs - b.atMs);
-  return { settings, durationMs, events };
+  const events = [...planned, ...planReadErrors(seed, durationMs), ...planCopies(seed, durationMs)];
+  return { settings, durationMs, events: events.sort((a, b) => a.atMs - b.atMs) };
+}
+
+/** Somebody wants a copy of the database, as a destination or a proof does. Drawn apart too. */
+function planCopies(seed: number, durationMs: number): PlannedEvent[] {
+  const random = new Random(seed * 41 + 3);
+  return Array.from({ length: random.pick([0, 1, 2, 4, 8]) }, (): PlannedEvent => ({
+    atMs: random.int(0, durationMs),
+    kind: 'copy',
+    amount: 1,
+    choices: Array.from({ length: 6 }, () => random.next()),
+  }));
+}
+
+/** How copies are made, and how long others run between two pieces of whatever takes long. Drawn apart too. */
+function withCopies(seed: number, settings: WorldSettings): WorldSettings {
+  const random = new Random(seed * 43 + 17);
+  const { host } = settings;
+  const { habits } = host;
+  const copySizes = {
+    inMemoryBytes: random.pick([0, 0, 2_000, 1_000_000]),
+    pieceBytes: random.pick([512, 512, 1_024, 2_048, 1_000_000]),
+  };
+  const pauseMsMax = random.pick([0, 0, 50, 300, 1_000]);
+  const primary = { ...host.primary, copySizes };
+  if (settings.second !== undefined || !random.chance(0.15))
+    return { ...settings, host: { ...host, primary, pauseMsMax } };
+  // A busy application and short logs: a copy outlives many of them.
+  const checkpoint = { ...primary.checkpoint, minPages: 4, maxPages: 40 };
+  const busy = { ...habits, pauseMs: 50, weights: { ...habits.weights, large: 6, shrink: 3 } };
+  const slow = { ...primary, checkpoint, copySizes: { inMemoryBytes: 0, pieceBytes: 512 } };
+  return { ...settings, host: { ...host, habits: busy, primary: slow, pauseMsMax: 1_000, pollMs: 100 } };
 }
 
 /** In some of the worlds reads fail now and then. Drawn apart, so that all else stays as it was. */
@@ -206,6 +239,7 @@ function planHost(random: Random, hasSecond: boolean): HostSettings {
       busyTimeoutMs: 100,
     },
     pollMs: random.pick([100, 500, 1_000]),
+    pauseMsMax: 0,
     interleaving: random.pick([0, 0.05, 0.3, 0.6]),
     skewMs: 0,
   };

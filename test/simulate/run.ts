@@ -13,6 +13,8 @@ export interface RunCounts {
   readonly powerCuts: number;
   readonly restores: number;
   readonly snapshots: number;
+  /** Copies of the database that were compared with what was committed. */
+  readonly copies: number;
   readonly generations: number;
   readonly confirmed: number;
   readonly takeOvers: number;

@@ -192,6 +192,9 @@ export class Application {
   loseDatabase(): void {
     this.kill(undefined);
     this.#isHomeless = true;
+    // Rivulet may still have it open, and what happens in it is nobody's any more.
+    this.database.onCommit = () => undefined;
+    this.database.onRecovery = () => undefined;
   }
 
   /** Goes on, after it was killed, with a new database in the place of the old one. */

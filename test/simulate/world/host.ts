@@ -1,6 +1,9 @@
 /** One machine: disk, clocks, database, application and Rivulet; and what befalls it. */
+import { isRivuletError, systemCode } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/log.ts';
 import type { Generation, Position } from '../../../src/generations/names.ts';
+import type { Primary } from '../../../src/primary/primary.ts';
+import type { LogEnd } from '../../../src/primary/resume-point.ts';
 import { decodeState, type LocalState } from '../../../src/primary/state-file.ts';
 import { walBytes } from '../../../src/wal/frames.ts';
 import { Random } from '../../faults/random.ts';
@@ -25,6 +28,8 @@ export interface HostSettings {
   readonly pages: number;
   readonly primary: Omit<RivuletParts['settings'], 'path' | 'metaPath'>;
   readonly pollMs: number;
+  /** The most that others take while Rivulet lets them run. */
+  readonly pauseMsMax: number;
   /** Chance that the application does something before each call that Rivulet makes. */
   readonly interleaving: number;
   readonly skewMs: number;
@@ -57,6 +62,8 @@ export interface HostTells {
   /** A log line of Rivulet. */
   readonly said: (host: Host, destination: string | undefined, message: string, detail: string) => void;
   readonly bug: (error: unknown) => void;
+  /** A copy of the database was compared with what was committed. */
+  readonly copied: () => void;
 }
 
 export class Host {
@@ -190,6 +197,7 @@ export class Host {
         random: this.#random,
         database: () => this.#database,
         locks: this.#locks,
+        pauseMsMax: settings.pauseMsMax,
         bootId: () => `start ${this.powerCuts}`,
         onWriteLockHeld: (ms) => {
           if (ms > LOCK_HELD_MS_MAX) tell.bug(new Violation(`writers were held up for ${ms} ms`));
@@ -250,6 +258,45 @@ export class Host {
         return this.#logger(replica ?? destination);
       },
     };
+  }
+
+  /** A copy of the database, as destinations and proofs want it, is what was committed at its position. */
+  takeCopy(): void {
+    const { rivulet } = this;
+    const { primary } = rivulet ?? {};
+    if (rivulet === undefined || primary === undefined) return;
+    void this.#compareCopy(primary).catch((error: unknown) => {
+      if (rivulet.process.isDead || isRivuletError(error) || systemCode(error) !== undefined) return;
+      this.#parts.tell.bug(error);
+    });
+  }
+
+  async #compareCopy(primary: Primary): Promise<void> {
+    const snapshot = await primary.openSnapshot();
+    const pieces: Uint8Array[] = [];
+    try {
+      for await (const piece of snapshot.pages()) pieces.push(piece.slice());
+    } finally {
+      snapshot.close();
+    }
+    const transaction = this.#transactionAt(snapshot.end ?? snapshot.previousEnd);
+    const state = transaction === undefined ? undefined : this.#parts.past.history.get(transaction);
+    if (state === undefined) return;
+    this.#parts.tell.copied();
+    const { index, offsetBytes } = snapshot.position;
+    const why = differenceOf(Buffer.concat(pieces), state);
+    if (why !== undefined)
+      throw new Violation(`the copy at ${index}/${offsetBytes} is not the database: ${why}`);
+  }
+
+  #transactionAt(end: LogEnd | undefined): number | undefined {
+    if (end === undefined) return undefined;
+    return this.commits.get(`${end.salts.map(hex).join('')} ${end.offsetBytes}`);
+  }
+
+  /** Names of copies that are left in the state directory. */
+  get leftCopies(): string[] {
+    return this.disk.list(META).filter((name) => name.startsWith('copy'));
   }
 
   /** Something happens in the middle of whatever Rivulet does, so many calls from now. */

@@ -12,6 +12,8 @@ const WRITE_LOCK_STEP_MS = 1;
 const PUBLISHED_ATTEMPTS = 100;
 /** A call that waits for another process, which goes on meanwhile. */
 export const WAITS = 'wait for another process';
+/** Mostly there is nobody else. */
+const PAUSE_CHANCE = 0.2;
 
 export interface MachineParts {
   readonly process: SimProcess;
@@ -22,12 +24,15 @@ export interface MachineParts {
   readonly database: (path: string) => SimDatabase;
   /** Instance locks that are held, by directory. */
   readonly locks: Map<string, SimProcess>;
+  /** The most that others take while this process lets them run. */
+  readonly pauseMsMax: number;
   /** The longest that writers of others were kept waiting. */
   readonly onWriteLockHeld: (ms: number) => void;
 }
 
 export function simMachine(parts: MachineParts): Machine {
-  const { process, random, time, locks } = parts;
+  const { process, random, time, locks, clocks, pauseMsMax } = parts;
+  const clock = time.clockOf(process, clocks);
   return {
     files: process.files,
     openConnections: (path) => new SimConnections(path, parts),
@@ -51,7 +56,10 @@ export function simMachine(parts: MachineParts): Machine {
       process.files.makeDirectory(directory, 0o700);
       return { release };
     },
-    pause: async () => process.callOrNever('pause'),
+    pause: async () => {
+      await process.callOrNever('pause');
+      if (pauseMsMax > 0 && random.chance(PAUSE_CHANCE)) await clock.sleep(random.int(1, pauseMsMax));
+    },
     standStill: (ms) => {
       time.pass(ms);
       process.call('stand still');

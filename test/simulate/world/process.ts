@@ -14,6 +14,9 @@ export async function never(): Promise<never> {
   return new Promise<never>(() => undefined);
 }
 
+/** Free on a disk that is not full. */
+const PLENTY_BYTES = 2 ** 40;
+
 export interface ProcessHooks {
   /** Called before each call that a process makes on the world: others may do something first, or the process may die. */
   readonly beforeCall: (process: SimProcess, what: string) => void;
@@ -112,6 +115,13 @@ export class SimProcess {
       if (inode.sizeBytes > 0) inode.truncate(0, this.#hooks.nowMs());
       return this.#openInode(inode, path);
     },
+    createScratch: (path) => {
+      this.call(`create ${path}`);
+      this.#disk.assertWorks();
+      this.#assertSpace();
+      if (this.#disk.lookUp(path) !== undefined) throw systemError('EEXIST', `open '${path}'`);
+      return this.#openInode(this.#disk.make(path), path);
+    },
     read: (descriptor, into, at, length, position) => {
       this.call('read');
       this.#disk.assertWorks();
@@ -125,6 +135,12 @@ export class SimProcess {
       const open = this.#inodeOf(descriptor);
       open.inode.write(open.at, bytes, this.#hooks.nowMs());
       open.at += bytes.length;
+    },
+    writeAside: async (descriptor, bytes, position) => {
+      await this.callOrNever('write');
+      this.#disk.assertWorks();
+      this.#assertSpace();
+      this.#inodeOf(descriptor).inode.write(position, bytes, this.#hooks.nowMs());
     },
     sync: (descriptor) => {
       this.call('sync');
@@ -165,6 +181,10 @@ export class SimProcess {
     realPath: (path) => {
       if (this.#disk.lookUp(path) === undefined) throw systemError('ENOENT', `realpath '${path}'`);
       return path;
+    },
+    freeBytes: () => {
+      this.call('ask for free space');
+      return this.#disk.isFull ? 0 : PLENTY_BYTES;
     },
   };
 

@@ -101,6 +101,7 @@ export class World {
   readonly counts = {
     generations: 0,
     snapshots: 0,
+    copies: 0,
     confirmed: 0,
     takeOvers: 0,
     proofs: 0,
@@ -224,6 +225,7 @@ export class World {
               this.counts.checkpointMsMax = Math.max(this.counts.checkpointMsMax, ms);
             },
           },
+          copied: () => void this.counts.copies++,
           bug: (error) => void this.#bugs.push(error),
         },
       },
@@ -332,6 +334,9 @@ export class World {
     this.#measure();
     for (const place of this.places) await this.#checkPlace(place);
     for (const host of this.hosts) await this.#checkState(host);
+    for (const { name, leftCopies, rivulet } of this.hosts)
+      if (rivulet?.primary !== undefined && leftCopies.length > 0)
+        throw new Violation(`${name} has left ${leftCopies.join()}`);
   }
 
   /** What is written down here as confirmed is at the destination. */
