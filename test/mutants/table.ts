@@ -534,7 +534,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/primary.test.ts',
-        only: 'a snapshot that is read in place is the database at its position, although the log is held up by it',
+        only: 'a snapshot that is read in place is the database, and the log is held up by it',
       },
     ],
   },
@@ -577,7 +577,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/database-copy.test.ts',
-        only: 'is exactly the database: one of which the last commit comes with the last piece',
+        only: 'is exactly a database of which the last commit comes with the last piece',
       },
     ],
   },
@@ -614,7 +614,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/database-copy.test.ts',
-        only: 'is exactly the database: one restarted twice behind the copy',
+        only: 'is exactly a database whose log is restarted twice behind the copy',
       },
       { kind: 'simulate', seed: 1, runs: 600 },
     ],
@@ -678,7 +678,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/database-copy.test.ts',
-        only: 'is exactly the database: one that shrinks when half of it is copied',
+        only: 'is exactly a database that shrinks when half of it is copied',
       },
       { kind: 'simulate', seed: 1, runs: 300 },
     ],

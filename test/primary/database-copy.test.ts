@@ -141,23 +141,33 @@ describe('a copy of a live database', () => {
     );
   });
 
-  for (const [what, during] of Object.entries({
-    'restarted twice behind the copy': [['grow', 'look'], ['update', 'look'], ['grow', 'look'], ['update']],
-    'that shrinks when half of it is copied': [
+  for (const [name, during] of Object.entries({
+    'is exactly a database whose log is restarted twice behind the copy': [
+      ['grow', 'look'],
+      ['update', 'look'],
+      ['grow', 'look'],
+      ['update'],
+    ],
+    'is exactly a database that shrinks when half of it is copied': [
       ['nothing'],
       ['shrink', 'look'],
       ['commit', 'look'],
       ['commit'],
     ],
-    'that is emptied and filled again': [
+    'is exactly a database that is emptied and filled again': [
       ['nothing'],
       ['empty', 'look'],
       ['commit', 'look'],
       ['grow', 'look'],
     ],
-    'of which the last commit comes with the last piece': [['nothing'], ['nothing'], ['nothing'], ['update']],
+    'is exactly a database of which the last commit comes with the last piece': [
+      ['nothing'],
+      ['nothing'],
+      ['nothing'],
+      ['update'],
+    ],
   } satisfies Record<string, Action[][]>)) {
-    it(`is exactly the database: one ${what}`, async () => {
+    it(name, async () => {
       const shape = { pageSizeBytes: 4096, rows: 150, pieceBytes: 40_960, minPages: 1, before: [] };
       for (const inMemoryBytes of [0, 2 ** 30]) {
         const { copy, live } = await follow({ ...shape, inMemoryBytes, during });

@@ -606,9 +606,14 @@ describe('checkpoints and snapshots', () => {
     await primary.close();
   });
 
-  for (const isCheckpointed of [true, false]) {
-    const how = isCheckpointed ? 'restarted while it is read' : 'held up by it';
-    it(`a snapshot that is read in place is the database at its position, although the log is ${how}`, async () => {
+  for (const [name, isCheckpointed] of [
+    [
+      'a snapshot that is read in place is the database, although the log is restarted while it is read',
+      true,
+    ],
+    ['a snapshot that is read in place is the database, and the log is held up by it', false],
+  ] as const) {
+    it(name, async () => {
       using live = new LiveDatabase();
       live.insert(700, 4000);
       const withoutRoom = { machine: NO_ROOM, copySizes: NOT_IN_MEMORY };
