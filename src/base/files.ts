@@ -5,6 +5,7 @@
 import {
   closeSync,
   constants,
+  fdatasync,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -50,6 +51,8 @@ export interface Files {
   write(descriptor: number, bytes: Uint8Array): void;
   /** Writes all of `bytes` at `position` on another thread: a disk that is busy makes writers wait. */
   writeAside(descriptor: number, bytes: Uint8Array, position: number): Promise<void>;
+  /** Has the disk write what was written, on another thread. */
+  syncAside(descriptor: number): Promise<void>;
   /** What was written is safe from a power cut when this returns. */
   sync(descriptor: number): void;
   close(descriptor: number): void;
@@ -109,6 +112,7 @@ const { O_CREAT, O_EXCL, O_RDWR } = constants;
 const O_NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
 
 const writeAt = promisify(write);
+const syncData = promisify(fdatasync);
 
 function freeBytes(path: string): number {
   const { bavail, bsize } = statfsSync(path);
@@ -128,6 +132,7 @@ export const systemFiles: Files = {
     for (let at = 0; at < bytes.length;)
       at += (await writeAt(descriptor, bytes, at, bytes.length - at, position + at)).bytesWritten;
   },
+  syncAside: async (descriptor) => syncData(descriptor),
   sync: fsyncSync,
   close: closeSync,
   rename: renameSync,

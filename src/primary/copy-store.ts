@@ -45,6 +45,11 @@ const RESERVE_BYTES = 64 * 1024 * 1024;
 const RESERVE_SHARE = 1 / 8;
 /** Free space is looked at again after so much has been written: others write too. */
 const ROOM_CHECK_BYTES = 64 * 1024 * 1024;
+/**
+ * Nobody needs the copy after a crash. But what the system collects and then writes in one go makes the application's own
+ * syncs on the same disk wait: 500 ms at most in place of 140, measured, for no more time in all.
+ */
+const FLUSH_BYTES = 32 * 1024 * 1024;
 
 /** Memory that the copies of all databases of a process share. */
 export class MemoryBudget {
@@ -113,6 +118,7 @@ export class FileCopy implements CopyStore {
   #path: string | undefined;
   #writtenBytes = 0;
   #checkedBytes = 0;
+  #flushedBytes = 0;
 
   /** @throws CopyFailed */
   constructor(parts: FileCopyParts) {
@@ -141,9 +147,16 @@ export class FileCopy implements CopyStore {
     if (this.#writtenBytes - this.#checkedBytes >= ROOM_CHECK_BYTES) this.#assertRoom();
     try {
       await this.#parts.files.writeAside(this.#descriptor, bytes, offsetBytes);
+      await this.#flush();
     } catch (error) {
       throw copyFailed(error);
     }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#writtenBytes - this.#flushedBytes < FLUSH_BYTES) return;
+    this.#flushedBytes = this.#writtenBytes;
+    await this.#parts.files.syncAside(this.#descriptor);
   }
 
   #assertRoom(): void {

@@ -294,8 +294,7 @@ export class Primary {
   }
 
   /**
-   * Registers a destination that is about to take a first snapshot: from now on everything from the start of the
-   * present log is kept for it.
+   * Registers a destination: from now on everything from the start of the present log is kept for it.
    *
    * @throws RivuletError `DB_BUSY` when the log changes too fast, `DB_NOT_FOUND`
    */

@@ -44,6 +44,8 @@ export class MemoryFiles implements Files {
     this.contents.set(this.#pathOf(descriptor), after);
   }
 
+  async syncAside(): Promise<void> {}
+
   sync(): void {}
 
   close(descriptor: number): void {

@@ -192,13 +192,20 @@ describe('where there is no room for a copy', () => {
   it('a copy gives up when others fill the disk', async () => {
     using scratch = new Scratch();
     let free = 2 ** 30;
-    const files: Files = { ...systemFiles, freeBytes: () => free, writeAside: async () => undefined };
+    let flushes = 0;
+    const files: Files = {
+      ...systemFiles,
+      freeBytes: () => free,
+      writeAside: async () => undefined,
+      syncAside: async () => void flushes++,
+    };
     const copy = new FileCopy({ files, directory: scratch.path, word: WORD, bytes: 2 ** 28 });
     const piece = new Uint8Array(2 ** 26);
     await copy.write(piece, 0);
     free = 2 ** 28;
     await copy.write(piece, 2 ** 26);
     free = 2 ** 27 - 1;
+    assert.equal(flushes, 2, 'the disk never has much to write at once');
     await assert.rejects(copy.write(piece, 2 ** 27), { name: 'CopyFailed', neededBytes: 2 ** 28 + 2 ** 26 });
     copy.close();
   });

@@ -136,6 +136,11 @@ export class SimProcess {
       open.inode.write(open.at, bytes, this.#hooks.nowMs());
       open.at += bytes.length;
     },
+    syncAside: async (descriptor) => {
+      await this.callOrNever('sync');
+      this.#disk.assertWorks();
+      this.#inodeOf(descriptor).inode.sync();
+    },
     writeAside: async (descriptor, bytes, position) => {
       await this.callOrNever('write');
       this.#disk.assertWorks();
