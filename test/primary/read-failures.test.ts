@@ -10,7 +10,7 @@ import { ReadPatience } from '../../src/primary/read-patience.ts';
 import { readState } from '../../src/primary/state-file.ts';
 import { FailingReads, isDatabase, isSpooled, isWal, READ_FAULTS } from '../support/failing-reads.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { LiveDatabase, NOT_IN_MEMORY, openPrimary } from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
 
@@ -117,12 +117,13 @@ describe('a snapshot while the system refuses to read', () => {
     ['the database file', isDatabase],
     ['the log', isWal],
   ] as const) {
-    it(`goes on where it stood, with the same bytes: ${what}`, async () => {
+    it(`goes on where it stood, with the same bytes, where it is read in place: ${what}`, async () => {
       using live = new LiveDatabase();
       const clock = new FakeClock();
       const logger = new RecordingLogger();
       const reads = new FailingReads();
-      const primary = openPrimary(live.path, { machine: reads.machine, clock, logger });
+      const machine = { ...reads.machine, files: { ...reads.files, freeBytes: () => 0 } };
+      const primary = openPrimary(live.path, { machine, clock, logger, copySizes: NOT_IN_MEMORY });
       try {
         live.insert(1000, 2000);
         live.checkpoint('PASSIVE');
@@ -142,6 +143,50 @@ describe('a snapshot while the system refuses to read', () => {
         snapshot.close();
         assert.equal(reads.failed, 5);
         assert.ok(Buffer.concat(pieces).equals(whole));
+        assert.equal(logger.matching('reading the database failed; reading it again').length, 1);
+        assert.equal(logger.matching('the database can be read again').length, 1);
+      } finally {
+        await primary.close();
+      }
+    });
+  }
+
+  for (const [what, isHit] of [
+    ['the database file', isDatabase],
+    ['the log', isWal],
+  ] as const) {
+    it(`goes on where it stood, with the same bytes, where it is copied aside: ${what}`, async () => {
+      using live = new LiveDatabase();
+      const clock = new FakeClock();
+      const logger = new RecordingLogger();
+      const reads = new FailingReads();
+      const primary = openPrimary(live.path, {
+        machine: reads.machine,
+        clock,
+        logger,
+        copySizes: { ...NOT_IN_MEMORY, pieceBytes: 2 ** 18 },
+      });
+      try {
+        live.insert(1000, 2000);
+        live.checkpoint('PASSIVE');
+        live.insert(50, 2000);
+        await primary.refresh();
+        const whole = await digestOf(primary);
+        let copied = 0;
+        const onCopied = (): void => {
+          if (copied++ === 0) reads.begin('EIO', isHit, 5);
+        };
+        await clock.during(
+          (async () => {
+            const snapshot = await primary.openSnapshot({ onCopied });
+            const pieces: Uint8Array[] = [];
+            for await (const piece of snapshot.pages()) pieces.push(piece.slice());
+            snapshot.close();
+            assert.ok(Buffer.concat(pieces).equals(whole));
+          })(),
+        );
+        assert.equal(reads.failed, 5);
+        assert.equal(copied, Math.ceil(whole.length / 2 ** 18), 'nothing is copied twice');
         assert.equal(logger.matching('reading the database failed; reading it again').length, 1);
         assert.equal(logger.matching('the database can be read again').length, 1);
       } finally {
