@@ -3,9 +3,10 @@
  * kept from before its first piece (`database-copy.ts` says why), and begins again when that did not work.
  */
 import type { Clock } from '../base/clock.ts';
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
+import type { Position } from '../generations/names.ts';
 import {
   CopyFailed,
   type CopyStore,
@@ -31,8 +32,12 @@ import { readAgain, type ReadAgainDeps } from './read-again.ts';
 import type { Snapshot } from './snapshot-source.ts';
 import { takeNext } from './take.ts';
 
-/** Attempts to find the end of a log that a fast writer keeps moving. */
+/**
+ * How often the end of the log is looked for, and how long others may go on between. A writer that is stopped while it
+ * publishes a commit hides the end; ten seconds are worth the copy that is made already.
+ */
 const END_ATTEMPTS = 200;
+const END_PAUSE_MS = 50;
 /** More than this ahead is left to the next attempt. */
 const AHEAD_BYTES = 16 * 1024 * 1024;
 /** A copy begins again when something of the log that it needs was not kept, as on a full disk. */
@@ -153,7 +158,7 @@ export class Copies {
   }
 
   #sourceOf(consumer: symbol, begun: Following): CopySource {
-    const { keeper, machine, exclusively, clock, logger } = this.#parts;
+    const { keeper, machine, clock, logger } = this.#parts;
     const { database, tail } = begun;
     const present = (): Following => this.#assertGoesOn(begun);
     return {
@@ -163,7 +168,7 @@ export class Copies {
       start: startOfLog(tail.index),
       position: () => present().tail.position,
       take: (cursor, limits) => takeNext({ ...present(), keeper }, cursor, limits),
-      lookAtEnd: async () => exclusively(async () => this.#lookAtEnd(begun)),
+      lookAtEnd: async () => this.#lookAtEnd(begun),
       confirm: (position) => {
         present();
         keeper.confirm(consumer, position);
@@ -182,16 +187,27 @@ export class Copies {
   }
 
   /** Behind everything that was committed before the call, and so behind all that has been checkpointed. */
-  async #lookAtEnd(begun: Following) {
-    const { follower, machine, tooFast } = this.#parts;
+  async #lookAtEnd(begun: Following): Promise<Position> {
+    const { clock, exclusively, tooFast } = this.#parts;
     for (let attempt = 0; attempt < END_ATTEMPTS; attempt++) {
-      await follower.settled();
-      const { tail } = this.#assertGoesOn(begun);
-      // A look passes over an end that cannot be told this moment, and over a log that is restarted this moment.
-      if (tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog()) return tail.position;
-      await machine.pause();
+      const position = await exclusively(async () => this.#endNow(begun));
+      if (position !== undefined) return position;
+      await clock.sleep(END_PAUSE_MS);
     }
     throw tooFast();
+  }
+
+  /** Undefined while the end cannot be told: a look passes over that, and over a log that is restarted this moment. */
+  async #endNow(begun: Following): Promise<Position | undefined> {
+    try {
+      await this.#parts.follower.settled();
+    } catch (error) {
+      if (!isRivuletError(error, 'DB_BUSY')) throw error;
+      return undefined;
+    }
+    const { tail } = this.#assertGoesOn(begun);
+    const isSeen = tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog();
+    return isSeen ? tail.position : undefined;
   }
 }
 

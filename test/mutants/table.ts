@@ -587,8 +587,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/copies.ts',
     edits: [
       {
-        find: 'if (tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog()) return tail.position;',
-        replace: 'if (tail.position.offsetBytes >= 0) return tail.position;',
+        find: 'const isSeen = tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog();',
+        replace: 'const isSeen = tail.position.offsetBytes >= 0;',
       },
     ],
     caughtBy: [
