@@ -1,11 +1,12 @@
 /** What `generations`, `snapshots` and `wal` have in common: rows from every replica, as a table or as JSON. */
+import { joined, mapped } from '../base/repeatable.ts';
 import { openStore } from '../daemon/stores.ts';
 import type { Inventory } from '../generations/inventory.ts';
 import { readInventory } from '../generations/inventory.ts';
 import type { CommandContext } from './command.ts';
 import { commandLogger } from './command-logger.ts';
 import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
-import { formatTable, writeJson } from './output.ts';
+import { writeJsonArray, writeTable } from './output.ts';
 import type { Column } from './output.ts';
 import { writeError } from './report-error.ts';
 import { findSources } from './sources.ts';
@@ -15,7 +16,13 @@ export interface Listing<Row> {
   readonly columns: readonly Column<Row>[];
   /** As JSON shows a row. */
   toJson(this: void, row: Row): unknown;
-  rowsOf(this: void, replicaName: string, inventory: Inventory, sources: Sources): Row[] | Promise<Row[]>;
+  /** May be gone through more than once. A row is made when its turn comes: a replica may have a million. */
+  rowsOf(
+    this: void,
+    replicaName: string,
+    inventory: Inventory,
+    sources: Sources,
+  ): Iterable<Row> | Promise<Iterable<Row>>;
 }
 
 /** Enough for what passes in a second or two; a person waits for the answer. */
@@ -29,7 +36,7 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
   const sources = await findSources(context);
   const asJson = context.flags.boolean('json');
   const logger = await commandLogger(context);
-  const rows: Row[] = [];
+  const found: Iterable<Row>[] = [];
   let exitCode = EXIT_OK;
   for (const replica of sources.replicas) {
     try {
@@ -41,14 +48,15 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
       });
       await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
       const inventory = await readInventory(store, { signal: context.signals.graceful });
-      rows.push(...(await listing.rowsOf(replica.name, inventory, sources)));
+      found.push(await listing.rowsOf(replica.name, inventory, sources));
     } catch (error) {
       if (context.signals.graceful.aborted) throw error;
       writeError(context.stderr, error, asJson);
       exitCode = EXIT_FAILED;
     }
   }
-  if (asJson) writeJson(context.stdout, rows.map(listing.toJson));
-  else context.stdout.write(formatTable(listing.columns, rows));
+  const rows = joined(found);
+  if (asJson) writeJsonArray(context.stdout, mapped(rows, listing.toJson));
+  else writeTable(context.stdout, listing.columns, rows);
   return exitCode;
 }

@@ -9,14 +9,59 @@ export interface Column<Row> {
 
 const PADDING = 2;
 
-/** Lines with each column padded to its widest cell plus two spaces; the last one has none to the right. */
-export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const lines = [
-    columns.map(({ header }) => header),
-    ...rows.map((row) => columns.map((column) => visibleText(column.cell(row)))),
-  ];
-  const widths = columns.map((_, column) => Math.max(...lines.map((line) => widthOf(line[column] ?? ''))));
-  return lines.map((line) => `${padded(line, widths)}\n`).join('');
+/** Text is written in pieces of about this many characters: few writes, and never the whole of a long listing in memory. */
+const PIECE_CHARACTERS = 64 * 1024;
+
+/**
+ * Writes a line for each row, with each column padded to its widest cell plus two spaces; the last one has none to the right.
+ *
+ * @param rows - gone through twice: the widths come first
+ */
+export function writeTable<Row>(
+  output: Pick<Output, 'write'>,
+  columns: readonly Column<Row>[],
+  rows: Iterable<Row>,
+): void {
+  const widths = columns.map(({ header }) => widthOf(header));
+  for (const row of rows) {
+    for (const [i, column] of columns.entries()) {
+      widths[i] = Math.max(widths[i] as number, widthOf(visibleText(column.cell(row))));
+    }
+  }
+  using pieces = new Pieces(output);
+  pieces.add(
+    `${padded(
+      columns.map(({ header }) => header),
+      widths,
+    )}\n`,
+  );
+  for (const row of rows)
+    pieces.add(
+      `${padded(
+        columns.map((column) => visibleText(column.cell(row))),
+        widths,
+      )}\n`,
+    );
+}
+
+/** Text on its way out. What is left when it is disposed of is written then. */
+class Pieces implements Disposable {
+  readonly #output: Pick<Output, 'write'>;
+  #text = '';
+
+  constructor(output: Pick<Output, 'write'>) {
+    this.#output = output;
+  }
+
+  add(text: string): void {
+    this.#text += text;
+    if (this.#text.length >= PIECE_CHARACTERS) this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#text !== '') this.#output.write(this.#text);
+    this.#text = '';
+  }
 }
 
 function padded(line: readonly string[], widths: readonly number[]): string {
@@ -28,12 +73,26 @@ function padded(line: readonly string[], widths: readonly number[]): string {
     .join('');
 }
 
+const SURROGATE = /[\ud800-\udfff]/;
+
 /** In code points, as Go's tabwriter counts. */
 function widthOf(text: string): number {
-  return Array.from(text).length;
+  return SURROGATE.test(text) ? Array.from(text).length : text.length;
 }
 
-export function writeJson(output: Output, value: unknown): void {
+/** As `writeJson` writes an array, one element after the other. */
+export function writeJsonArray(output: Pick<Output, 'write'>, values: Iterable<unknown>): void {
+  using pieces = new Pieces(output);
+  let isFirst = true;
+  for (const value of values) {
+    const text = JSON.stringify(value, undefined, 2).replaceAll('\n', '\n  ');
+    pieces.add(`${isFirst ? '[' : ','}\n  ${text}`);
+    isFirst = false;
+  }
+  pieces.add(isFirst ? '[]\n' : '\n]\n');
+}
+
+export function writeJson(output: Pick<Output, 'write'>, value: unknown): void {
   output.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 

@@ -51,7 +51,7 @@ export interface GenerationInventory {
 export interface Inventory {
   /** By `startedAt`, then name. */
   readonly generations: readonly GenerationInventory[];
-  /** Keys under `generations/` that mean nothing here, in order; they are never touched. */
+  /** Keys under `generations/` that mean nothing here, in order, the first thousand of them; they are never touched. */
   readonly strangers: readonly string[];
   /** When writers of generations were superseded (milliseconds since 1970), if the lease was asked. */
   readonly endings?: ReadonlyMap<Generation, number>;
@@ -61,19 +61,70 @@ export interface Inventory {
 
 /** A generation while its listing comes in. */
 interface Draft {
+  readonly generation: Generation;
   readonly snapshots: SnapshotEntry[];
   readonly segments: SegmentEntry[];
   readonly ends: EndEntry[];
 }
 
-function timeSpan(objects: readonly StoredObject[]): { startedAt: number; updatedAt: number } {
+/**
+ * A segment as an inventory keeps it. A replica may hold millions, and a key takes more memory than all the rest of an
+ * entry: it is made again from the position whenever it is asked for.
+ */
+class ListedSegment implements SegmentEntry {
+  readonly generation: Generation;
+  readonly index: number;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+  readonly createdAt: number;
+
+  constructor(generation: Generation, position: Position, sizeBytes: number, createdAt: number) {
+    this.generation = generation;
+    this.index = position.index;
+    this.offsetBytes = position.offsetBytes;
+    this.sizeBytes = sizeBytes;
+    this.createdAt = createdAt;
+  }
+
+  get key(): string {
+    return segmentKey(this.generation, this);
+  }
+}
+
+/** Names that mean nothing here are for a person who wonders; so many are enough. */
+const STRANGERS_MAX = 1000;
+
+function timeSpan(...lists: readonly (readonly StoredObject[])[]): { startedAt: number; updatedAt: number } {
   let startedAt = Number.POSITIVE_INFINITY;
   let updatedAt = Number.NEGATIVE_INFINITY;
-  for (const { createdAt } of objects) {
-    if (createdAt < startedAt) startedAt = createdAt;
-    if (createdAt > updatedAt) updatedAt = createdAt;
+  for (const objects of lists) {
+    for (const { createdAt } of objects) {
+      if (createdAt < startedAt) startedAt = createdAt;
+      if (createdAt > updatedAt) updatedAt = createdAt;
+    }
   }
   return { startedAt, updatedAt };
+}
+
+/**
+ * Sorts `objects`, and leaves out all but the last of those that are the same: a listing that was begun again gives some
+ * twice. Most services list in order, and then there is nothing to do.
+ */
+function sorted<T>(objects: T[], compare: (a: T, b: T) => number): T[] {
+  let isSorted = true;
+  for (let i = 1; i < objects.length && isSorted; i += 1) {
+    isSorted = compare(objects[i - 1] as T, objects[i] as T) < 0;
+  }
+  if (isSorted) return objects;
+  objects.sort(compare);
+  let kept = 0;
+  for (const object of objects) {
+    if (kept > 0 && compare(objects[kept - 1] as T, object) === 0) kept -= 1;
+    objects[kept] = object;
+    kept += 1;
+  }
+  objects.length = kept;
+  return objects;
 }
 
 /**
@@ -85,14 +136,14 @@ export function assembleGeneration(
   entries: { snapshots: SnapshotEntry[]; segments: SegmentEntry[]; ends: EndEntry[] },
 ): GenerationInventory | undefined {
   const { snapshots, segments, ends } = entries;
-  const data = snapshots.length + segments.length > 0 ? [...snapshots, ...segments] : ends;
-  if (data.length === 0) return undefined;
+  const hasData = snapshots.length + segments.length > 0;
+  if (!hasData && ends.length === 0) return undefined;
   return {
     generation,
-    snapshots: snapshots.sort((a, b) => a.index - b.index),
-    segments: segments.sort(comparePositions),
-    ends: ends.sort(comparePositions),
-    ...timeSpan(data),
+    snapshots: sorted(snapshots, (a, b) => a.index - b.index),
+    segments: sorted(segments, comparePositions),
+    ends: sorted(ends, comparePositions),
+    ...(hasData ? timeSpan(snapshots, segments) : timeSpan(ends)),
   };
 }
 
@@ -107,54 +158,61 @@ export function assembleInventory(
 }
 
 /** Files one object into its generation's draft; false when its name means nothing. */
-function file(
-  draft: Draft,
-  generation: Generation,
-  folder: string,
-  name: string,
-  object: StoredObject,
-): boolean {
+function file(draft: Draft, folder: string, name: string, object: ObjectInfo): boolean {
+  const { generation } = draft;
+  const { key, sizeBytes } = object;
+  const createdAt = object.modifiedAt.getTime();
   // Comparing with the name we would write refuses `0000000000000000` beside `00000000`: one position, one object.
   if (folder === 'wal') {
     const position = parseSegmentName(name);
     if (position === undefined || position.index > INDEX_MAX) return false;
-    if (segmentKey(generation, position) !== object.key) return false;
-    draft.segments.push({ ...object, ...position });
+    if (segmentKey(generation, position) !== key) return false;
+    draft.segments.push(new ListedSegment(generation, position, sizeBytes, createdAt));
     return true;
   }
   if (folder === 'snapshots') {
     const index = parseSnapshotName(name);
-    if (index === undefined || index > INDEX_MAX || snapshotKey(generation, index) !== object.key)
-      return false;
-    draft.snapshots.push({ ...object, index });
+    if (index === undefined || index > INDEX_MAX || snapshotKey(generation, index) !== key) return false;
+    draft.snapshots.push({ key, sizeBytes, createdAt, index });
     return true;
   }
   const position = folder === 'ends' ? parseEndName(name) : undefined;
-  if (position === undefined || endKey(generation, position) !== object.key) return false;
-  draft.ends.push({ ...object, ...position });
+  if (position === undefined || endKey(generation, position) !== key) return false;
+  draft.ends.push({ key, sizeBytes, createdAt, ...position });
   return true;
+}
+
+/** Sorts a listing into generations, one object after the other. */
+class InventoryBuilder {
+  readonly #drafts = new Map<Generation, Draft>();
+  readonly #strangers: string[] = [];
+
+  add(object: ObjectInfo): void {
+    const { key } = object;
+    const [, generation = '', folder = '', name = '', ...deeper] = key.split('/');
+    if (key.startsWith(GENERATIONS_PREFIX) && isGeneration(generation) && deeper.length === 0) {
+      const draft = this.#drafts.get(generation) ?? { generation, snapshots: [], segments: [], ends: [] };
+      if (file(draft, folder, name, object)) {
+        this.#drafts.set(draft.generation, draft);
+        return;
+      }
+    }
+    if (this.#strangers.length < STRANGERS_MAX) this.#strangers.push(key);
+  }
+
+  build(): Inventory {
+    const generations = [...this.#drafts.values()].map((draft) =>
+      assembleGeneration(draft.generation, draft),
+    );
+    return assembleInventory(generations, this.#strangers);
+  }
 }
 
 /** Sorts a listing into generations; pure. */
 export function inventoryOf(objects: Iterable<ObjectInfo>): Inventory {
-  const drafts = new Map<Generation, Draft>();
-  const strangers: string[] = [];
-  for (const { key, sizeBytes, modifiedAt } of objects) {
-    const [, generation = '', folder = '', name = '', ...deeper] = key.split('/');
-    const draft = drafts.get(generation) ?? { snapshots: [], segments: [], ends: [] };
-    const object = { key, sizeBytes, createdAt: modifiedAt.getTime() };
-    const known =
-      key.startsWith(GENERATIONS_PREFIX) &&
-      isGeneration(generation) &&
-      deeper.length === 0 &&
-      file(draft, generation, folder, name, object);
-    if (known) drafts.set(generation, draft);
-    else strangers.push(key);
-  }
-  return assembleInventory(
-    [...drafts].map(([generation, draft]) => assembleGeneration(generation, draft)),
-    strangers,
-  );
+  const builder = new InventoryBuilder();
+  for (const object of objects) builder.add(object);
+  return builder.build();
 }
 
 /**
@@ -168,12 +226,62 @@ export async function readInventory(
 ): Promise<Inventory> {
   const { generation, signal } = options;
   const prefix = generation === undefined ? GENERATIONS_PREFIX : generationPrefix(generation);
-  const objects: ObjectInfo[] = [];
-  for await (const object of store.list(prefix, { signal })) objects.push(object);
-  return inventoryOf(objects);
+  const builder = new InventoryBuilder();
+  for await (const object of store.list(prefix, { signal })) builder.add(object);
+  return builder.build();
 }
 
 /** The generation of that name, or undefined. */
 export function generationOf(inventory: Inventory, generation: Generation): GenerationInventory | undefined {
   return inventory.generations.find((candidate) => candidate.generation === generation);
+}
+
+/** Whether both listings showed the same objects, with the same sizes and times. */
+export function isSameListing(a: Inventory, b: Inventory): boolean {
+  return isSameList(a.generations, b.generations, isSameGeneration);
+}
+
+function isSameGeneration(a: GenerationInventory, b: GenerationInventory): boolean {
+  return (
+    a.generation === b.generation &&
+    isSameList(a.snapshots, b.snapshots, isSameObject) &&
+    isSameList(a.segments, b.segments, isSameObject) &&
+    isSameList(a.ends, b.ends, isSameObject)
+  );
+}
+
+/** Both are of one generation and one kind. */
+function isSameObject(a: StoredObject & Partial<Position>, b: StoredObject & Partial<Position>): boolean {
+  return (
+    a.index === b.index &&
+    a.offsetBytes === b.offsetBytes &&
+    a.sizeBytes === b.sizeBytes &&
+    a.createdAt === b.createdAt
+  );
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
+  return a.length === b.length && a.every((one, i) => isSame(one, b[i] as T));
+}
+
+/** Whether a snapshot or segment of the first listing is not in the second one. */
+export function hasLost(before: Inventory, now: Inventory): boolean {
+  return before.generations.some(({ generation, snapshots, segments }) => {
+    const left = generationOf(now, generation);
+    const lacks = left === undefined && snapshots.length + segments.length > 0;
+    return (
+      lacks ||
+      lacksSome(snapshots, left?.snapshots ?? [], (a, b) => a.index - b.index) ||
+      lacksSome(segments, left?.segments ?? [], comparePositions)
+    );
+  });
+}
+
+/** Whether one of `wanted` is not among `present`; both are in order. */
+function lacksSome<T>(wanted: readonly T[], present: readonly T[], compare: (a: T, b: T) => number): boolean {
+  let at = 0;
+  return wanted.some((one) => {
+    while (at < present.length && compare(present[at] as T, one) < 0) at += 1;
+    return at === present.length || compare(present[at] as T, one) !== 0;
+  });
 }

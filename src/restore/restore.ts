@@ -1,10 +1,9 @@
 /** Restores a database: plan, fetch, apply, verify, and only then the name. */
-import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import { brokenChain } from '../generations/broken-chain.ts';
-import { type Inventory, readInventory } from '../generations/inventory.ts';
+import { type Inventory, isSameListing, readInventory } from '../generations/inventory.ts';
 import type { RestorePlan } from '../generations/plan-outcome.ts';
 import { planRestore } from '../generations/plan-restore.ts';
 import { withoutSnapshots } from '../generations/restorable-points.ts';
@@ -112,10 +111,6 @@ async function buildPresent(
       inventory = present;
     }
   }
-}
-
-function isSameListing(a: Inventory, b: Inventory): boolean {
-  return isDeepStrictEqual(a.generations, b.generations);
 }
 
 async function inventoryOf(

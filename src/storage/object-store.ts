@@ -75,7 +75,8 @@ export interface ObjectStore {
   /**
    * Every object whose key begins with `prefix` (a folder path ending in `/`, or empty for all), in no
    * particular order. Nothing there means an empty result; a place that cannot be read throws
-   * `STORAGE_FAILED` or `STORAGE_DENIED`, never an empty result.
+   * `STORAGE_FAILED` or `STORAGE_DENIED`, never an empty result. One object may come more than once: a listing
+   * that broke off is begun again, and names are too many to be remembered.
    */
   list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo>;
 

@@ -62,19 +62,25 @@ class RetryingStore implements ObjectStore {
     return this.#store.conditions;
   }
 
-  /** Begun anew after a failure, without the objects that were given already. */
+  /**
+   * Begun again after a failure. To know which objects were given already would take the memory of all their names; so they
+   * come again, and only what comes further than before counts as progress.
+   */
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
     const what = `list ${prefix}`;
     const attempts = this.#retrier.begin(what, options.signal);
-    const given = new Set<string>();
+    let mostObjects = 0;
     for (;;) {
       try {
         const source = (signal: AbortSignal): AsyncIterable<ObjectInfo> =>
           this.#store.list(prefix, { signal });
+        let objects = 0;
         for await (const info of this.#unlessStalled(what, options.signal, source)) {
-          if (given.has(info.key)) continue;
-          given.add(info.key);
-          attempts.progressed();
+          objects += 1;
+          if (objects > mostObjects) {
+            mostObjects = objects;
+            attempts.progressed();
+          }
           yield info;
         }
         attempts.succeeded();

@@ -109,12 +109,14 @@ export class SequenceRegister implements Register {
 
   /** From the lowest to the highest. */
   async #numbers(options: CallOptions): Promise<(ObjectInfo & { readonly number: number })[]> {
-    const found: (ObjectInfo & { readonly number: number })[] = [];
+    const found = new Map<number, ObjectInfo & { readonly number: number }>();
     for await (const info of this.#store.list(this.#folder, options)) {
       const digits = NAME.exec(info.key.slice(this.#folder.length))?.[1];
-      if (digits !== undefined) found.push({ ...info, number: Number(digits) });
+      if (digits === undefined) continue;
+      const number = Number(digits);
+      found.set(number, { ...info, number });
     }
-    return found.sort((a, b) => a.number - b.number);
+    return [...found.values()].sort((a, b) => a.number - b.number);
   }
 
   async #removeOld(numbers: readonly ObjectInfo[], options: CallOptions): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
-import type { Inventory } from '../generations/inventory.ts';
+import { hasLost, type Inventory } from '../generations/inventory.ts';
 import type { Broken, Proof } from './proof.ts';
 
 const LOOKS_MAX = 5;
@@ -50,19 +50,4 @@ export async function untilCertain<T extends Proof>(
 function isSameDamage<T extends Proof>(a: Look<T>, b: Look<T>): boolean {
   if (a.proof.outcome !== 'broken' || b.proof.outcome !== 'broken') return false;
   return a.proof.damage.key === b.proof.damage.key;
-}
-
-/** Whether an object of the first listing is not in the second one. */
-function hasLost(before: Inventory, now: Inventory): boolean {
-  const keys = new Set<string>();
-  for (const key of keysOf(now)) keys.add(key);
-  for (const key of keysOf(before)) if (!keys.has(key)) return true;
-  return false;
-}
-
-function* keysOf({ generations }: Inventory): Generator<string, void, undefined> {
-  for (const { snapshots, segments } of generations) {
-    for (const { key } of snapshots) yield key;
-    for (const { key } of segments) yield key;
-  }
 }

@@ -171,7 +171,7 @@ class QuickProver {
       ...chain,
       snapshots: still.map(knownOf),
       logs: chain.logs.filter(({ index }) => index >= oldest),
-      untilMs: Math.max(chain.untilMs, ...plan.snapshots.map(({ createdAt }) => createdAt)),
+      untilMs: plan.snapshots.reduce((ms, { createdAt }) => Math.max(ms, createdAt), chain.untilMs),
     };
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { formatSeconds, formatTable } from '../../src/cli/output.ts';
+import { formatSeconds, writeJsonArray, writeTable } from '../../src/cli/output.ts';
 import { checkRuntime } from '../../src/cli/runtime-check.ts';
 
 const COLUMNS = [
@@ -9,18 +9,51 @@ const COLUMNS = [
   { header: 'replicas', cell: (row: readonly string[]) => row[1] ?? '' },
 ];
 
+function written(write: (output: { write(text: string): void }) => void): string {
+  let text = '';
+  write({ write: (piece) => void (text += piece) });
+  return text;
+}
+
 test('columns are as wide as their widest cell plus two spaces; the last is not padded', () => {
   assert.equal(
-    formatTable(COLUMNS, [
-      ['/a/long/path', 's3'],
-      ['/ä', 'file,sftp'],
-    ]),
+    written((output) =>
+      writeTable(output, COLUMNS, [
+        ['/a/long/path', 's3'],
+        ['/ä', 'file,sftp'],
+      ]),
+    ),
     'path          replicas\n/a/long/path  s3\n/ä            file,sftp\n',
   );
 });
 
 test('a listing without rows still has its header', () => {
-  assert.equal(formatTable(COLUMNS, []), 'path  replicas\n');
+  assert.equal(
+    written((output) => writeTable(output, COLUMNS, [])),
+    'path  replicas\n',
+  );
+});
+
+test('a listing of 200,000 rows is written in pieces, as a table and as JSON', () => {
+  const rows = Array.from({ length: 200_000 }, (_, i) => [`/db/${i}`, `r\n${i}`]);
+  let most = 0;
+  let table = '';
+  const output = {
+    write: (piece: string): void => {
+      most = Math.max(most, piece.length);
+      table += piece;
+    },
+  };
+  writeTable(output, COLUMNS, rows);
+  assert.equal(table.split('\n/db/').length, 200_001);
+  assert.ok(most < 128 * 1024, `a piece of ${most} characters`);
+  table = '';
+  writeJsonArray(output, rows);
+  assert.equal(table, `${JSON.stringify(rows, undefined, 2)}\n`);
+  assert.ok(most < 128 * 1024, `a piece of ${most} characters`);
+  table = '';
+  writeJsonArray(output, []);
+  assert.equal(table, '[]\n');
 });
 
 test('times in listings have whole seconds, cut off, not rounded', () => {

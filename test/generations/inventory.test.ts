@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readInventory } from '../../src/generations/inventory.ts';
+import { hasLost, isSameListing, readInventory } from '../../src/generations/inventory.ts';
 import { endKey } from '../../src/generations/ends.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
+import type { ObjectInfo } from '../../src/storage/object-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
 const A = '00000000000000aa';
@@ -46,6 +47,74 @@ describe('inventory', () => {
       one.generations.map(({ generation }) => generation),
       [A],
     );
+  });
+
+  it('counts an object once that a listing gives again, as it was given last', async () => {
+    const listing = async function* (): AsyncGenerator<ObjectInfo> {
+      for (const [key, sizeBytes] of [
+        [snapshotKey(A, 0), 1],
+        [segmentKey(A, { index: 0, offsetBytes: 0 }), 2],
+        [segmentKey(A, { index: 0, offsetBytes: 4152 }), 3],
+        [snapshotKey(A, 0), 4],
+        [segmentKey(A, { index: 0, offsetBytes: 0 }), 5],
+        [segmentKey(A, { index: 0, offsetBytes: 4152 }), 6],
+        [segmentKey(A, { index: 1, offsetBytes: 0 }), 7],
+      ] as const)
+        yield { key, sizeBytes, modifiedAt: new Date(1000) };
+    };
+    const { generations } = await readInventory({ list: listing });
+    assert.deepEqual(
+      generations.map(({ snapshots, segments }) => [
+        snapshots.map((one) => [one.key, one.sizeBytes]),
+        segments.map((one) => [one.key, one.sizeBytes]),
+      ]),
+      [
+        [
+          [[snapshotKey(A, 0), 4]],
+          [
+            [segmentKey(A, { index: 0, offsetBytes: 0 }), 5],
+            [segmentKey(A, { index: 0, offsetBytes: 4152 }), 6],
+            [segmentKey(A, { index: 1, offsetBytes: 0 }), 7],
+          ],
+        ],
+      ],
+    );
+  });
+
+  it('tells whether two listings are the same, and whether one has lost something', async () => {
+    const store = new MemoryStore();
+    const keys = [
+      snapshotKey(A, 0),
+      segmentKey(A, { index: 0, offsetBytes: 0 }),
+      segmentKey(A, { index: 0, offsetBytes: 4152 }),
+      endKey(A, { index: 0, offsetBytes: 8272 }),
+      snapshotKey(B, 0),
+    ];
+    for (const key of keys) store.put(key, Buffer.from('x'), 1000);
+    const all = await readInventory(store);
+    assert.ok(isSameListing(all, await readInventory(store)));
+    assert.equal(hasLost(all, all), false);
+    for (const key of keys) {
+      await store.remove([key]);
+      const less = await readInventory(store);
+      assert.equal(isSameListing(all, less), false, key);
+      // A promise is no data.
+      assert.equal(hasLost(all, less), !key.includes('/ends/'), key);
+      assert.equal(hasLost(less, all), false, key);
+      store.put(key, Buffer.from('xy'), 1000);
+      assert.equal(isSameListing(all, await readInventory(store)), false, key);
+      store.put(key, Buffer.from('x'), 1001);
+      assert.equal(isSameListing(all, await readInventory(store)), false, key);
+      store.put(key, Buffer.from('x'), 1000);
+    }
+  });
+
+  it('remembers a thousand names that mean nothing, however many there are', async () => {
+    const listing = async function* (): AsyncGenerator<ObjectInfo> {
+      for (let i = 0; i < 5000; i++)
+        yield { key: `generations/x${i}`, sizeBytes: 1, modifiedAt: new Date(0) };
+    };
+    assert.equal((await readInventory({ list: listing })).strangers.length, 1000);
   });
 
   it('sets garbage aside, whatever it is called', async () => {

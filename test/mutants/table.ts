@@ -1101,7 +1101,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'listing-order-trusted',
     breaks: 'the order of a listing is taken for the order of the chain',
     file: 'generations/inventory.ts',
-    edits: [{ find: 'segments: segments.sort(comparePositions),', replace: 'segments,' }],
+    edits: [{ find: 'segments: sorted(segments, comparePositions),', replace: 'segments,' }],
     caughtBy: [
       {
         kind: 'test',

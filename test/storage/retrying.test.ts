@@ -252,13 +252,14 @@ describe('retrying store', () => {
     });
   });
 
-  it('goes on with a listing that broke off, without what it gave already', async () => {
+  it('begins a listing again that broke off, and gives every object', async () => {
     const inner = new MemoryStore();
     const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
     for (const key of keys) inner.put(key, Buffer.from('x'));
     const { clock, store } = scene([{ breaksAfter: 10 }, 'before', { breaksAfter: 20 }], inner);
     const listed = (await clock.during(gather(store.list('')))).map(({ key }) => key);
-    assert.deepEqual(listed.sort(), keys.sort());
+    assert.deepEqual([...new Set(listed)].sort(), keys.sort());
+    // What came before is no progress: else a server that always breaks off would be asked for ever.
     const never = scene(
       Array.from({ length: 100 }, () => ({ breaksAfter: 10 })),
       inner,

@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 import { EXIT_OK } from '../exit-codes.ts';
-import { formatTable, writeJson } from '../output.ts';
+import { writeJson, writeTable } from '../output.ts';
 import { CONFIG_ENVIRONMENT, CONFIG_FLAGS, JSON_FLAG } from '../shared-flags.ts';
 
 export const command: Command = {
@@ -25,7 +25,7 @@ export const command: Command = {
       replicas: replicas.map(({ name }) => name),
     }));
     if (context.flags.boolean('json')) writeJson(context.stdout, rows);
-    else context.stdout.write(formatTable(COLUMNS, rows));
+    else writeTable(context.stdout, COLUMNS, rows);
     return EXIT_OK;
   },
 };

@@ -1,3 +1,4 @@
+import { joined, mapped } from '../../base/repeatable.ts';
 import type { SnapshotEntry } from '../../generations/inventory.ts';
 import type { Command } from '../command.ts';
 import type { Listing } from '../listing.ts';
@@ -55,7 +56,9 @@ const LISTING: Listing<Row> = {
     created: new Date(createdAt),
   }),
   rowsOf: (replica, { generations }) =>
-    generations.flatMap(({ generation, snapshots }) =>
-      snapshots.map((snapshot) => ({ replica, generation, snapshot })),
+    joined(
+      generations.map(({ generation, snapshots }) =>
+        mapped(snapshots, (snapshot) => ({ replica, generation, snapshot })),
+      ),
     ),
 };

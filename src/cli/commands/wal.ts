@@ -1,3 +1,4 @@
+import { joined, mapped } from '../../base/repeatable.ts';
 import type { SegmentEntry } from '../../generations/inventory.ts';
 import type { Command } from '../command.ts';
 import type { Listing } from '../listing.ts';
@@ -63,8 +64,12 @@ function listingOf(wanted: string | undefined): Listing<Row> {
       created: new Date(createdAt),
     }),
     rowsOf: (replica, { generations }) =>
-      generations
-        .filter(({ generation }) => wanted === undefined || generation === wanted)
-        .flatMap(({ generation, segments }) => segments.map((segment) => ({ replica, generation, segment }))),
+      joined(
+        generations
+          .filter(({ generation }) => wanted === undefined || generation === wanted)
+          .map(({ generation, segments }) =>
+            mapped(segments, (segment) => ({ replica, generation, segment })),
+          ),
+      ),
   };
 }

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { RivuletError } from '../../base/errors.ts';
+import { joined, mapped } from '../../base/repeatable.ts';
 import { visibleText } from '../../base/visible-text.ts';
 import { withIdentities } from '../../config/age-section.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
@@ -114,18 +115,28 @@ function showPlan(
   from: Candidate,
   outputPath: string,
 ): void {
-  const objects = [plan.snapshot, ...plan.segments].map(({ key, sizeBytes }) => ({ key, size: sizeBytes }));
+  const objects = mapped(joined([[plan.snapshot], plan.segments]), ({ key, sizeBytes }) => ({
+    key,
+    size: sizeBytes,
+  }));
   const { generation, bytes, resultingTimeMs } = plan;
   const resultingTime = formatTime(resultingTimeMs);
   if (flags.boolean('json')) {
     const source = { replica: from.name, location: from.store.location, generation };
-    writeJson(stdout, { dryRun: true, output: outputPath, ...source, bytes, resultingTime, objects });
+    writeJson(stdout, {
+      dryRun: true,
+      output: outputPath,
+      ...source,
+      bytes,
+      resultingTime,
+      objects: [...objects],
+    });
     return;
   }
   stdout.write(
     `${visibleText(`would restore ${outputPath} from ${from.store.location} (replica ${from.name})`)}\n` +
       `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${count(plan.segments.length, 'segment')}\n` +
-      `  ${count(objects.length, 'object')}, ${formatBytes(bytes)} to fetch\n` +
+      `  ${count(plan.objects, 'object')}, ${formatBytes(bytes)} to fetch\n` +
       `  the state of ${resultingTime}\n`,
   );
   if (flags.boolean('v'))

@@ -23,7 +23,7 @@ import { untilAborted } from '../until-aborted.ts';
 import { orAbandon, orAbort } from '../abandon.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
-import { readDirectory, statFiles } from './list-directory.ts';
+import { directoryEntries, statFiles } from './list-directory.ts';
 import type { FileOwnership } from './ownership.ts';
 import { modifiedAt } from './modified-at.ts';
 import type { NamingOptions } from './new-name.ts';
@@ -79,8 +79,11 @@ export class FileObjectStore implements ObjectStore {
   async listFolders(prefix: string, options: CallOptions = {}): Promise<string[]> {
     assertFolderPrefix(prefix);
     options.signal?.throwIfAborted();
-    const entries = await orAbort(readDirectory(join(this.location, prefix)), options.signal);
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    const folders: string[] = [];
+    for await (const entries of directoryEntries(join(this.location, prefix), options.signal)) {
+      for (const entry of entries) if (entry.isDirectory()) folders.push(entry.name);
+    }
+    return folders;
   }
 
   read(key: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
@@ -152,15 +155,16 @@ export class FileObjectStore implements ObjectStore {
     return { path: `${this.location}/${key}`, key, location: this.location };
   }
 
-  /** A folder and those below it, each with its entries. Links to directories are not followed. */
+  /** A folder and those below it, with some of its entries at a time. Links to directories are not followed. */
   async *#walk(prefix: string, signal: AbortSignal | undefined): AsyncGenerator<Folder, void, undefined> {
     const pending = [prefix];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       signal?.throwIfAborted();
       const path = join(this.location, next);
-      const entries = await orAbort(readDirectory(path), signal);
-      for (const entry of entries) if (entry.isDirectory()) pending.push(`${next}${entry.name}/`);
-      yield { prefix: next, path, entries };
+      for await (const entries of directoryEntries(path, signal)) {
+        for (const entry of entries) if (entry.isDirectory()) pending.push(`${next}${entry.name}/`);
+        yield { prefix: next, path, entries };
+      }
     }
   }
 

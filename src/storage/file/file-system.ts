@@ -22,11 +22,11 @@ export const unlink: (path: string) => Promise<void> = promisify(fs.unlink);
 export const rmdir: (path: string) => Promise<void> = promisify(fs.rmdir);
 export const mkdir: (path: string, mode: number) => Promise<void> = promisify(fs.mkdir);
 
-/** The entries of a directory with their types. */
-export async function readdir(path: string): Promise<fs.Dirent[]> {
+/** A directory whose entries are read so many at a time. */
+export async function opendir(path: string, bufferSize: number): Promise<fs.Dir> {
   return new Promise((resolve, reject) => {
-    fs.readdir(path, { withFileTypes: true }, (error, entries) => {
-      if (error === null) resolve(entries);
+    fs.opendir(path, { bufferSize }, (error, directory) => {
+      if (error === null) resolve(directory);
       else reject(error);
     });
   });

@@ -1,25 +1,63 @@
-import type { Dirent, Stats } from 'node:fs';
+import type { Dir, Dirent, Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
+import { orAbort } from '../abandon.ts';
 import { fileFailed } from '../storage-error.ts';
-import { lstat, readdir, stat } from './file-system.ts';
+import { ignoringErrors, lstat, opendir, stat } from './file-system.ts';
 
 /** The thread pool has four threads; a few more keep its queue filled. */
 const STATS_AT_ONCE = 16;
 
+/** Entries read and looked at together: a directory may hold a million, and each takes more memory than its object's entry. */
+const ENTRIES_AT_ONCE = 1024;
+
 /**
- * The entries of a directory; none when it does not exist. "Does not exist" must be the truth: a path that ends in
- * nothing because a symbolic link on it leads nowhere (a disk that is not mounted) is a failure, for an empty replica
- * is something that is acted upon.
+ * The entries of a directory, some at a time; none when it does not exist. "Does not exist" must be the truth: a path that
+ * ends in nothing because a symbolic link on it leads nowhere (a disk that is not mounted) is a failure, for an empty
+ * replica is something that is acted upon.
+ *
+ * @throws RivuletError `STORAGE_FAILED`; the signal's reason, also while the directory does not answer
  */
-export async function readDirectory(path: string): Promise<Dirent[]> {
+export async function* directoryEntries(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Dirent[], void, undefined> {
+  const directory = await orAbort(openUnlessAbsent(path), signal);
+  if (directory === undefined) return;
   try {
-    return await readdir(path);
+    for (;;) {
+      const entries = await orAbort(nextEntries(directory, path), signal);
+      if (entries.length === 0) return;
+      yield entries;
+    }
+  } finally {
+    // Not awaited: a mount that hangs would never answer. Node.js closes it behind a read that is under way.
+    void ignoringErrors(directory.close());
+  }
+}
+
+async function openUnlessAbsent(path: string): Promise<Dir | undefined> {
+  try {
+    return await opendir(path, ENTRIES_AT_ONCE);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' || !(await isReallyAbsent(path)))
       throw fileFailed('list', path, error);
-    return [];
+    return undefined;
   }
+}
+
+async function nextEntries(directory: Dir, path: string): Promise<Dirent[]> {
+  const entries: Dirent[] = [];
+  try {
+    while (entries.length < ENTRIES_AT_ONCE) {
+      const entry = await directory.read();
+      if (entry === null) break;
+      entries.push(entry);
+    }
+  } catch (error) {
+    throw fileFailed('list', path, error);
+  }
+  return entries;
 }
 
 /** Goes up to the nearest thing that exists and looks whether it is a directory to be absent from. */
