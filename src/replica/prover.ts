@@ -249,7 +249,7 @@ export class Prover {
     signal: AbortSignal | undefined,
   ): Promise<Demand> {
     const temporaryPath = this.#temporaryPath();
-    await assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
+    assertRoomFor(temporaryPath, this.#parts.primary.sizes()?.databaseBytes ?? 0);
     const validated = await this.#validate(session, temporaryPath, shipped, signal);
     const demand = await this.#conclude('full', proofOf(session, validated), session, signal);
     // Older moments of a database that is damaged itself prove nothing against the destination.

@@ -54,7 +54,7 @@ async function buildOnce(plan: RestorePlan, context: BuildContext): Promise<Buil
   logger.debug('restoring', describePlan(plan));
   meter.enter('snapshot');
   const snapshot = await loadSnapshot(store, plan.generation, plan.snapshot, {
-    fd: output?.fd,
+    output,
     signal,
     onBytes: (bytes) => meter.add(bytes, 0),
   });

@@ -5,7 +5,7 @@
  */
 import type { Annotation, SegmentAnnotation } from '../generations/annotation.ts';
 import type { SegmentEntry } from '../generations/inventory.ts';
-import { type Generation, type Position, formatPosition } from '../generations/names.ts';
+import { type Generation, type Position, formatPosition, segmentKey } from '../generations/names.ts';
 import type { RestorePlan } from '../generations/plan-outcome.ts';
 import { messageOf } from '../base/errors.ts';
 import {
@@ -32,6 +32,7 @@ import {
 } from './links.ts';
 import type { LoadedSnapshot } from './load-snapshot.ts';
 import type { PageSink } from './page-sink.ts';
+import { SizeLimit, SIZE_UNKNOWN, type SizeSeen, sizeOfSnapshot } from './size-limit.ts';
 
 /** The segment that is being applied. */
 interface Current {
@@ -51,6 +52,8 @@ export interface ChainPlace {
   readonly previous: PreviousLog | undefined;
   /** Behind the last commit. */
   readonly committed: Position | undefined;
+  /** Absent in what older versions have noted. */
+  readonly size?: SizeSeen | undefined;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -62,6 +65,7 @@ export class ChainApplier implements Disposable {
   readonly #until: Position | undefined;
   readonly #unproven: string[] = [];
   readonly #seenSalts = new Set<string>();
+  readonly #size: SizeLimit;
   #previous: PreviousLog | undefined;
   #index: number;
   #chain: Chain | undefined;
@@ -86,6 +90,9 @@ export class ChainApplier implements Disposable {
     this.#chain = from?.chain;
     this.#previous = from?.previous;
     this.#committed = from?.committed;
+    const isStart = from?.chain === undefined && from?.previous === undefined;
+    const seen = from?.size ?? (isStart ? sizeOfSnapshot(snapshot.pageCount) : SIZE_UNKNOWN);
+    this.#size = new SizeLimit(snapshot.pageSizeBytes, seen);
   }
 
   /** What another one needs to go on from here. A log that came before is known again only by who saw it. */
@@ -95,6 +102,7 @@ export class ChainApplier implements Disposable {
       chain: this.#chain,
       previous: this.#previous,
       committed: this.#committed,
+      size: this.#size.seen,
     };
   }
 
@@ -155,8 +163,9 @@ export class ChainApplier implements Disposable {
     throw new ChainFault(segment.key, segment, `${segment.key} ends inside a frame, at ${at}`);
   }
 
-  /** Nothing follows; frames without a commit are left out. */
+  /** Nothing follows; frames without a commit are left out. Throws `ChainFault` when nothing accounts for the size. */
   finish(): void {
+    this.#checkSize();
     this.#pages.finish();
   }
 
@@ -204,11 +213,23 @@ export class ChainApplier implements Disposable {
     if (this.#chain === undefined || segment.index !== this.#index + 1) {
       throw new Error(`the plan has a gap before ${segment.key}`);
     }
+    this.#checkSize();
+    this.#size.logEnded();
     const { header, checksum } = this.#chain;
     this.#previous = { end: this.reached, header, checksum };
     this.#pages.logEnded();
     this.#index = segment.index;
     this.#chain = undefined;
+  }
+
+  #checkSize(): void {
+    const oversize = this.#size.oversize();
+    if (oversize === undefined) return;
+    const { segment, pageCount, pagesSeen } = oversize;
+    const start = { index: this.#index, offsetBytes: 0 };
+    const key = segment?.key ?? segmentKey(this.#generation, start);
+    const problem = `a transaction says that the database has ${pageCount} pages, and there are ${pagesSeen}`;
+    throw new ChainFault(key, segment ?? start, `${key} is wrong: ${problem}`);
   }
 
   #startLog({ segment, annotation }: Current, bytes: Uint8Array): Chain {
@@ -246,7 +267,7 @@ export class ChainApplier implements Disposable {
     const scan = scanFrames(chain, bytes, at, end);
     if (scan.stop !== 'end') throw this.#badFrame(segment, scan);
     this.#checkCopied(segment, { chain, bytes, at, reachedBytes: scan.chain.offsetBytes });
-    this.#takePages(bytes, at, scan);
+    this.#takePages(segment, bytes, at, scan);
     this.#chain = scan.chain;
     if (scan.commitPageCount !== 0) {
       this.#committed = { index: this.#index, offsetBytes: scan.committedChain.offsetBytes };
@@ -273,17 +294,23 @@ export class ChainApplier implements Disposable {
     return Math.min(bytes.length, at + Math.max(0, this.#until.offsetBytes - chain.offsetBytes));
   }
 
-  #takePages(bytes: Uint8Array, start: number, scan: FrameScan): void {
+  #takePages(segment: SegmentEntry, bytes: Uint8Array, start: number, scan: FrameScan): void {
     const view = viewOf(bytes);
     const size = frameBytes(this.#snapshot.pageSizeBytes);
     const committedEnd = start + scan.committedBytes;
-    if (scan.commitPageCount !== 0) this.#pages.commitStaged();
+    if (scan.commitPageCount !== 0) {
+      // First: pages behind the end are not written.
+      this.#pages.setPageCount(scan.commitPageCount);
+      this.#size.commit(scan.commitPageCount, segment);
+      this.#pages.commitStaged();
+    }
     for (let at = start; at < start + scan.validBytes; at += size) {
       const page = bytes.subarray(at + FRAME_HEADER_BYTES, at + size);
-      if (at < committedEnd) this.#pages.put(framePage(view, at), page);
-      else this.#pages.stage(framePage(view, at), page);
+      const pageNumber = framePage(view, at);
+      this.#size.frame(pageNumber);
+      if (at < committedEnd) this.#pages.put(pageNumber, page);
+      else this.#pages.stage(pageNumber, page);
     }
-    if (scan.commitPageCount !== 0) this.#pages.setPageCount(scan.commitPageCount);
   }
 
   #badFrame(segment: SegmentEntry, scan: FrameScan): ChainFault {

@@ -1,4 +1,5 @@
 /** Puts a snapshot into the temporary file as it is decoded, if there is one, and finds out what it is. */
+import { dirname } from 'node:path';
 import { isRivuletError } from '../base/errors.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { type SnapshotAnnotation, findAnnotation } from '../generations/annotation.ts';
@@ -7,6 +8,7 @@ import { type Generation, formatIndex } from '../generations/names.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
 import { SnapshotFault, withKey } from './faults.ts';
+import { assertFree } from './free-space.ts';
 import { writeFully } from './page-file.ts';
 
 export interface LoadedSnapshot {
@@ -23,6 +25,19 @@ interface Content {
   readonly sizeBytes: number;
 }
 
+/** Where a snapshot is put. */
+export interface SnapshotOutput {
+  readonly fd: number;
+  /** Any path on the same file system. */
+  readonly spoolPath: string;
+}
+
+/** LZ4 makes at most so many bytes of one. */
+const LZ4_RATIO_MAX = 255;
+
+/** Where nothing tells how large a database is, room is looked for again after so many bytes of it. */
+const ROOM_STEP_BYTES = 64 * 1024 * 1024;
+
 /** Reads an object, telling `onBytes` how many stored bytes came. */
 async function* counted(
   source: AsyncIterable<Uint8Array>,
@@ -34,20 +49,98 @@ async function* counted(
   }
 }
 
-async function copyContent(source: AsyncIterable<Uint8Array>, fd: number | undefined): Promise<Content> {
-  const payloads: Uint8Array[] = [];
-  const head = Buffer.alloc(DATABASE_HEADER_BYTES);
-  let sizeBytes = 0;
-  for await (const chunk of decodeFrameStream(source, {
-    onAnnotation: (payload) => payloads.push(payload),
-    passingChunks: true,
-  })) {
-    if (sizeBytes < head.length) head.set(chunk.subarray(0, head.length - sizeBytes), sizeBytes);
-    if (fd !== undefined) writeFully(fd, chunk, chunk.length, sizeBytes);
-    sizeBytes += chunk.length;
+/** Copies the content, or only looks at it, no further than it may reach. */
+class SnapshotCopy {
+  readonly #generation: Generation;
+  readonly #entry: SnapshotEntry;
+  readonly #output: SnapshotOutput | undefined;
+  readonly #payloads: Uint8Array[] = [];
+  readonly #head = Buffer.alloc(DATABASE_HEADER_BYTES);
+  #sizeBytes = 0;
+  /** More is refused, or left out where only the header tells it. */
+  #limit: { readonly sizeBytes: number; readonly isRefused: boolean } | undefined;
+  #roomToBytes = 0;
+
+  constructor(generation: Generation, entry: SnapshotEntry, output: SnapshotOutput | undefined) {
+    this.#generation = generation;
+    this.#entry = entry;
+    this.#output = output;
   }
-  return { payloads, head: head.subarray(0, Math.min(sizeBytes, head.length)), sizeBytes };
+
+  async take(source: AsyncIterable<Uint8Array>): Promise<LoadedSnapshot> {
+    const onAnnotation = (payload: Uint8Array): void => void this.#payloads.push(payload);
+    for await (const chunk of decodeFrameStream(source, { onAnnotation, passingChunks: true })) {
+      this.#takeChunk(chunk);
+    }
+    const entry = this.#entry;
+    const annotation = ownAnnotation(this.#generation, entry, this.#content);
+    const header = parseDatabaseHeader(this.#content.head, entry.key);
+    checkSize(entry, header, this.#sizeBytes, annotation);
+    const { pageSizeBytes } = header;
+    const keptBytes = Math.min(this.#sizeBytes, this.#limit?.sizeBytes ?? Number.POSITIVE_INFINITY);
+    return { entry, annotation, pageSizeBytes, pageCount: keptBytes / pageSizeBytes };
+  }
+
+  get #content(): Content {
+    const head = this.#head.subarray(0, Math.min(this.#sizeBytes, this.#head.length));
+    return { payloads: this.#payloads, head, sizeBytes: this.#sizeBytes };
+  }
+
+  #takeChunk(chunk: Uint8Array): void {
+    const at = this.#sizeBytes;
+    if (at < this.#head.length) this.#head.set(chunk.subarray(0, this.#head.length - at), at);
+    this.#sizeBytes += chunk.length;
+    if (this.#sizeBytes >= this.#head.length) this.#limit ??= this.#findLimit();
+    const { sizeBytes, isRefused } = this.#limit ?? UNLIMITED;
+    if (isRefused && this.#sizeBytes > sizeBytes) throw this.#tooLarge(sizeBytes);
+    const length = Math.min(chunk.length, sizeBytes - at);
+    if (this.#output === undefined || length <= 0) return;
+    this.#makeRoom(this.#output, at + length);
+    writeFully(this.#output.fd, chunk, length, at);
+  }
+
+  /**
+   * The annotation says how large the database is. Else its header does, as far as SQLite itself believes it; a file may be
+   * longer, as a database that has become smaller stays long until its log ends, and nothing needs what is behind.
+   */
+  #findLimit(): { readonly sizeBytes: number; readonly isRefused: boolean } {
+    const annotation = ownAnnotation(this.#generation, this.#entry, this.#content);
+    const header = parseDatabaseHeader(this.#head, this.#entry.key);
+    const possibleBytes = this.#entry.sizeBytes * LZ4_RATIO_MAX;
+    if (annotation !== undefined) {
+      const sizeBytes = annotation.pageCount * annotation.pageSizeBytes;
+      if (sizeBytes > possibleBytes) throw this.#tooSmall(sizeBytes);
+      this.#roomToBytes = sizeBytes;
+      if (this.#output !== undefined) assertFree(dirname(this.#output.spoolPath), sizeBytes);
+      return { sizeBytes, isRefused: true };
+    }
+    if (!header.isPageCountValid) return UNLIMITED;
+    const sizeBytes = header.pageCount * header.pageSizeBytes;
+    this.#roomToBytes = Math.min(sizeBytes, possibleBytes);
+    if (this.#output !== undefined) assertFree(dirname(this.#output.spoolPath), this.#roomToBytes);
+    return { sizeBytes, isRefused: false };
+  }
+
+  #makeRoom({ spoolPath }: SnapshotOutput, toBytes: number): void {
+    if (toBytes <= this.#roomToBytes) return;
+    // Twice: what is free when it is looked at is not free for long.
+    assertFree(dirname(spoolPath), 2 * ROOM_STEP_BYTES);
+    this.#roomToBytes = toBytes + ROOM_STEP_BYTES;
+  }
+
+  #tooLarge(sizeBytes: number): SnapshotFault {
+    const { key } = this.#entry;
+    return new SnapshotFault(key, `${key} holds more than the ${sizeBytes} bytes that it says it has`);
+  }
+
+  #tooSmall(sizeBytes: number): SnapshotFault {
+    const { key, sizeBytes: storedBytes } = this.#entry;
+    const problem = `its ${storedBytes} stored bytes cannot hold the ${sizeBytes} that it says it has`;
+    return new SnapshotFault(key, `${key} is wrong: ${problem}`);
+  }
 }
+
+const UNLIMITED = { sizeBytes: Number.POSITIVE_INFINITY, isRefused: false } as const;
 
 /** The annotation, checked against the name that the object lies under. */
 function ownAnnotation(
@@ -82,14 +175,6 @@ function checkSize(
   throw new SnapshotFault(entry.key, `${entry.key} has ${sizeBytes} bytes inside, expected ${wanted}`);
 }
 
-function describe(generation: Generation, entry: SnapshotEntry, content: Content): LoadedSnapshot {
-  const annotation = ownAnnotation(generation, entry, content);
-  const header = parseDatabaseHeader(content.head, entry.key);
-  checkSize(entry, header, content.sizeBytes, annotation);
-  const { pageSizeBytes } = header;
-  return { entry, annotation, pageSizeBytes, pageCount: content.sizeBytes / pageSizeBytes };
-}
-
 /** What makes this object unusable, as opposed to a destination or disk that fails. */
 function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
   if (isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'REPLICA_INVALID', 'DB_INVALID')) {
@@ -103,16 +188,17 @@ function asSnapshotFault(entry: SnapshotEntry, error: unknown): unknown {
 }
 
 /**
- * Streams the snapshot into the file behind `fd`, from its start; without one it is only checked.
+ * Streams the snapshot into the file of `output`, from its start; without one it is only checked.
  *
- * @throws SnapshotFault when it is damaged, is no database, or belongs to another name
+ * @throws SnapshotFault when it is damaged, is no database, belongs to another name, or is larger than it says;
+ *   RivuletError `OUTPUT_UNWRITABLE` when it does not fit on the disk
  */
 export async function loadSnapshot(
   store: Pick<ObjectStore, 'read'>,
   generation: Generation,
   entry: SnapshotEntry,
   into: {
-    readonly fd: number | undefined;
+    readonly output: SnapshotOutput | undefined;
     readonly signal: AbortSignal;
     readonly onBytes: (bytes: number) => void;
   },
@@ -122,7 +208,7 @@ export async function loadSnapshot(
       store.read(entry.key, { sizeHintBytes: entry.sizeBytes, signal: into.signal }),
       into.onBytes,
     );
-    return describe(generation, entry, await copyContent(source, into.fd));
+    return await new SnapshotCopy(generation, entry, into.output).take(source);
   } catch (error) {
     throw asSnapshotFault(entry, error);
   }

@@ -44,8 +44,9 @@ export class PageFile {
     this.#pageCount = pageCount;
   }
 
-  /** Writes what is pending, in page order. */
+  /** Writes what is pending, in page order. Pages behind the end are left out: a number alone would make a file of terabytes. */
   flush(): void {
+    this.#dropBehindEnd();
     const numbers = Uint32Array.from(this.#pending.keys()).sort();
     for (let at = 0; at < numbers.length;) at += this.#writeRun(numbers, at);
     this.#pending.clear();
@@ -75,12 +76,16 @@ export class PageFile {
    * and are zero should the database grow over them again.
    */
   trim(): void {
-    for (const pageNumber of this.#pending.keys()) {
-      if (pageNumber > this.#pageCount) this.#pending.delete(pageNumber);
-    }
+    this.#dropBehindEnd();
     if (this.#writtenPages > this.#pageCount) {
       ftruncateSync(this.#fd, this.sizeBytes);
       this.#writtenPages = this.#pageCount;
+    }
+  }
+
+  #dropBehindEnd(): void {
+    for (const pageNumber of this.#pending.keys()) {
+      if (pageNumber > this.#pageCount) this.#pending.delete(pageNumber);
     }
   }
 

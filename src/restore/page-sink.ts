@@ -19,7 +19,7 @@ export interface PageSink extends Disposable {
   stage(pageNumber: number, page: Uint8Array): void;
   /** The transaction of the staged pages is complete: they count, and came before what is put next. */
   commitStaged(): void;
-  /** The size that the last committed transaction gives the database. */
+  /** The size that the last committed transaction gives the database; told before the pages that it commits. */
   setPageCount(pageCount: number): void;
   /** A log has ended; a transaction that it did not finish never will be. */
   logEnded(): void;

@@ -1,5 +1,4 @@
 /** One point of a replica: read and checked as a restore does, with or without writing the database. */
-import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
@@ -10,6 +9,7 @@ import { planRestore } from '../generations/plan-restore.ts';
 import type { RestoreTarget } from '../generations/restore-target.ts';
 import { withEndings } from '../generations/superseded.ts';
 import { build, type Built } from '../restore/build.ts';
+import { freeBytesIn } from '../restore/free-space.ts';
 import { checkIntegrityAside } from '../restore/integrity-aside.ts';
 import type { RestoreProgress } from '../restore/options.ts';
 import { openOutput, unwritable } from '../restore/output.ts';
@@ -136,11 +136,10 @@ async function buildPlan(plan: RestorePlan, parts: PointParts): Promise<Built> {
  * @param neededBytes - size of the copy
  * @throws RivuletError `OUTPUT_UNWRITABLE` when it would leave too little
  */
-export async function assertRoomFor(path: string, neededBytes: number): Promise<void> {
+export function assertRoomFor(path: string, neededBytes: number): void {
   const folder = dirname(path);
-  const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: Infinity, bsize: 1 }));
-  const freeBytes = bavail * bsize;
-  if (freeBytes >= neededBytes + SPARE_BYTES) return;
+  const freeBytes = freeBytesIn(folder);
+  if (freeBytes === undefined || freeBytes >= neededBytes + SPARE_BYTES) return;
   const problem = `${folder} has ${freeBytes} bytes free, and a copy for the proof takes ${neededBytes}`;
   throw new RivuletError('OUTPUT_UNWRITABLE', problem, {
     hint: 'Set `temporary-path` in the `verify` section to a directory with more room.',

@@ -103,12 +103,23 @@ function baseOf(generation: Generation, value: unknown): LoadedSnapshot {
 }
 
 function placeOf(value: unknown): ChainPlace {
-  const { index, chain, previous, committed } = objectOf(value);
+  const { index, chain, previous, committed, size } = objectOf(value);
   return {
     index: numberOf(index),
     chain: chain === undefined ? undefined : chainOf(chain),
     previous: previous === undefined ? undefined : previousOf(previous),
     committed: committed === undefined ? undefined : positionOf(committed),
+    size: size === undefined ? undefined : sizeOf(size),
+  };
+}
+
+function sizeOf(value: unknown): NonNullable<ChainPlace['size']> {
+  const { pageCount, newFrames, highestPage, committedPages } = objectOf(value);
+  return {
+    pageCount: pageCount === undefined ? undefined : numberOf(pageCount),
+    newFrames: numberOf(newFrames),
+    highestPage: numberOf(highestPage),
+    committedPages: numberOf(committedPages),
   };
 }
 

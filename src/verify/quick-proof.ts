@@ -254,7 +254,7 @@ class QuickProver {
       return peekSnapshot(this.#parts.store, generation, entry, this.#signal);
     }
     const loaded = await loadSnapshot(this.#store, generation, entry, {
-      fd: undefined,
+      output: undefined,
       signal: this.#signal,
       onBytes: () => undefined,
     });

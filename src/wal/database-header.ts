@@ -9,6 +9,8 @@ export interface DatabaseHeader {
   readonly pageSizeBytes: number;
   /** Pages the file should have; 0 when the writer did not keep it (SQLite before 3.7.0). */
   readonly pageCount: number;
+  /** Whether `pageCount` counts: a program that did not know the field would have left an old number there. */
+  readonly isPageCountValid: boolean;
   /** Whether both format versions say write-ahead log (2); false means rollback journal (1). */
   readonly walMode: boolean;
 }
@@ -43,6 +45,7 @@ export function parseDatabaseHeader(bytes: Uint8Array, what: string = 'the file'
   return {
     pageSizeBytes,
     pageCount: view.getUint32(28),
+    isPageCountValid: view.getUint32(28) > 0 && view.getUint32(24) === view.getUint32(92),
     walMode: view.getUint8(18) === 2 && view.getUint8(19) === 2,
   };
 }

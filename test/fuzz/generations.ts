@@ -62,7 +62,10 @@ function readNames(input: Uint8Array): void {
     ...segments,
     ...ends,
   ]);
-  assert.equal(known.length + inventory.strangers.length, listed.length, 'a name is lost or counted twice');
+  const names = new Set(known.map(({ key }) => key));
+  assert.equal(names.size, known.length, 'a name is counted twice');
+  const strangers = listed.filter((key) => !names.has(key)).slice(0, 1000);
+  assert.deepEqual(inventory.strangers, strangers.sort(), 'a name is lost');
   for (const { generation, snapshots, segments, ends } of inventory.generations) {
     for (const { key, index } of snapshots) assert.equal(snapshotKey(generation, index), key);
     for (const entry of segments) assert.equal(segmentKey(generation, entry), entry.key);

@@ -1362,6 +1362,38 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'commit-size-believed',
+    breaks: 'two small objects restore to a database of terabytes',
+    file: 'restore/size-limit.ts',
+    edits: [
+      {
+        find: 'pageCount <= pagesSeen + this.#unwrittenPagesMax)',
+        replace: 'pageCount > 0)',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'restore/hostile.test.ts', only: 'a commit of terabytes is refused, and is damage' },
+    ],
+  },
+  {
+    name: 'snapshot-decoded-without-end',
+    breaks: 'a small snapshot fills the disk',
+    file: 'restore/load-snapshot.ts',
+    edits: [
+      {
+        find: 'if (isRefused && this.#sizeBytes > sizeBytes) throw',
+        replace: 'if (isRefused && this.#sizeBytes < 0) throw',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/hostile.test.ts',
+        only: 'a snapshot is decoded no further than it says that it goes',
+      },
+    ],
+  },
+  {
     name: 'not-truncated',
     breaks: 'pages that the database gave up stay in the restored file',
     file: 'restore/page-file.ts',

@@ -10,6 +10,7 @@ describe('the header of a database file', () => {
       assert.deepEqual(parseDatabaseHeader(database), {
         pageSizeBytes,
         pageCount: database.length / pageSizeBytes,
+        isPageCountValid: true,
         walMode: true,
       });
       const rollback = Buffer.from(database);

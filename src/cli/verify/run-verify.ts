@@ -170,7 +170,7 @@ async function provePlace(
   await using stack = new AsyncDisposableStack();
   const temporaryPath = flags.boolean('full') ? await makePlace(flags, replica, stack) : undefined;
   try {
-    if (temporaryPath !== undefined) await assertRoomFor(temporaryPath, largestSnapshot(inventory));
+    if (temporaryPath !== undefined) assertRoomFor(temporaryPath, largestSnapshot(inventory));
     return await provePoint({
       store,
       target,
