@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import type { Destination, NetworkDestination, ReplicaSettings } from '../config/settings.ts';
+import { boundedStore } from '../storage/bounded-body.ts';
 import { closingStore } from '../storage/closing.ts';
 import type { FileObjectStoreOptions } from '../storage/file/file-object-store.ts';
 import { meteredStore, type StoreMeter } from '../storage/metered.ts';
@@ -65,7 +66,8 @@ async function openPlainStore(destination: Destination, tools: StoreTools): Prom
   const { FileObjectStore } = await import('../storage/file/file-object-store.ts');
   const store = new FileObjectStore(destination.path, tools.file);
   tools.onTemporaries?.(store);
-  return tools.meter === undefined ? store : meteredStore(store, tools.meter);
+  const bounded = boundedStore(store);
+  return tools.meter === undefined ? bounded : meteredStore(bounded, tools.meter);
 }
 
 async function openNetworkStore(destination: NetworkDestination, tools: StoreTools): Promise<ObjectStore> {

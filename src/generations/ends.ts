@@ -5,6 +5,9 @@
  */
 import { type Generation, type Position, formatIndex, generationPrefix } from './names.ts';
 
+/** A promise is a few bytes, and with them the header of age for each recipient, when it is encrypted. */
+export const PROMISE_BYTES_MAX: number = 512 * 1024;
+
 const END = /^([0-9a-f]{8})_([0-9a-f]{8,16})$/;
 
 export function endsPrefix(generation: Generation): string {

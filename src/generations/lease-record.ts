@@ -3,6 +3,7 @@
  * of former writers ended when. A small JSON text; fields that this version does not know are passed over.
  */
 import { RivuletError, messageOf } from '../base/errors.ts';
+import { REGISTER_BYTES_MAX } from '../storage/register.ts';
 import { type Generation, isGeneration } from './names.ts';
 
 /** `held`: its holder renews it. `parked`: the holder has nothing to upload, and renews nothing. `released`: free. */
@@ -44,7 +45,7 @@ export interface LeaseRecord {
 
 const FORMAT_VERSION = 1;
 /** A value of any size is not read: a lease is a few hundred bytes, and a little for each superseded generation. */
-export const LEASE_BYTES_MAX: number = 64 * 1024;
+export const LEASE_BYTES_MAX: number = REGISTER_BYTES_MAX;
 /** More than so many changes of writer ago, no late object can be the newest any more. */
 export const SUPERSEDED_MAX = 100;
 const GENERATIONS_MAX = 16;

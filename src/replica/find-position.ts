@@ -132,14 +132,15 @@ async function cursorAfter(
   } catch (error) {
     if (isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG'))
       return cursorByNote(parts, held, last, error);
-    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'WAL_INVALID')) throw error;
+    if (!isRivuletError(error, 'LZ4_INVALID', 'AGE_INVALID', 'WAL_INVALID', 'REPLICA_INVALID')) throw error;
     parts.logger.warn("the destination's last segment is damaged", { key: last.key, error });
     return undefined;
   }
 }
 
 async function readLast({ store, signal }: FindParts, last: SegmentEntry): Promise<Uint8Array> {
-  return store.readBytes(last.key, { signal, sizeHintBytes: last.sizeBytes });
+  const sizeHintBytes = Math.min(last.sizeBytes, LAST_SEGMENT_BYTES_MAX);
+  return store.readBytes(last.key, { signal, sizeHintBytes });
 }
 
 async function cursorByNote(

@@ -32,6 +32,9 @@ export interface SnapshotOutput {
   readonly spoolPath: string;
 }
 
+/** An annotation and the first block of a snapshot, however large, are among so many stored bytes. */
+export const BEGINNING_BYTES_MAX: number = 8 * 1024 * 1024;
+
 /** LZ4 makes at most so many bytes of one. */
 const LZ4_RATIO_MAX = 255;
 
@@ -226,7 +229,7 @@ export async function peekSnapshot(
   signal: AbortSignal,
 ): Promise<LoadedSnapshot> {
   try {
-    const content = await beginningOf(store.read(entry.key, { signal }));
+    const content = await beginningOf(store.read(entry.key, { signal, lengthBytes: BEGINNING_BYTES_MAX }));
     const annotation = ownAnnotation(generation, entry, content);
     const { pageSizeBytes, pageCount } = parseDatabaseHeader(content.head, entry.key);
     return { entry, annotation, pageSizeBytes, pageCount: annotation?.pageCount ?? pageCount };

@@ -3,7 +3,7 @@ import { isRivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { type Annotation, findAnnotation } from '../generations/annotation.ts';
-import { isEndContent } from '../generations/ends.ts';
+import { isEndContent, PROMISE_BYTES_MAX } from '../generations/ends.ts';
 import type { EndEntry, SegmentEntry } from '../generations/inventory.ts';
 import {
   type Position,
@@ -16,7 +16,7 @@ import type { RestorePlan } from '../generations/plan-outcome.ts';
 import type { CallOptions, ObjectStore } from '../storage/object-store.ts';
 import { ChainFault, SnapshotAhead, SnapshotFault } from './faults.ts';
 import { checkLogEnd, checkPlace } from './links.ts';
-import type { LoadedSnapshot } from './load-snapshot.ts';
+import { BEGINNING_BYTES_MAX, type LoadedSnapshot } from './load-snapshot.ts';
 
 /** What an object that cannot be read as it should makes of a check: nothing, rather than a failed restore. */
 const UNREADABLE = [
@@ -84,7 +84,10 @@ async function checkPromise(
   from: { readonly store: ObjectStore; readonly logger: Logger } & CallOptions,
 ): Promise<void> {
   if (comparePositions(reached, promise) >= 0) return;
-  const content = await orUnreadable(from.store.readBytes(promise.key, { signal: from.signal }));
+  const sizeHintBytes = Math.min(promise.sizeBytes, PROMISE_BYTES_MAX);
+  const content = await orUnreadable(
+    from.store.readBytes(promise.key, { signal: from.signal, sizeHintBytes }),
+  );
   if (content === undefined || !isEndContent(content, promise)) {
     from.logger.warn('an end promise is ignored: it does not hold its own name', { key: promise.key });
     return;
@@ -98,7 +101,7 @@ async function readAnnotation(
   signal: AbortSignal | undefined,
 ): Promise<Annotation | undefined> {
   const payloads: Uint8Array[] = [];
-  const source = store.read(key, { signal });
+  const source = store.read(key, { signal, lengthBytes: BEGINNING_BYTES_MAX });
   // The annotation comes before any content, so the first chunk is enough.
   for await (const _ of decodeFrameStream(source, { onAnnotation: (payload) => payloads.push(payload) }))
     break;

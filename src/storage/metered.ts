@@ -5,6 +5,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -57,7 +58,7 @@ export function meteredStore(
       meter.bytes('GET', bytes.length);
       return bytes;
     },
-    async readVersioned(key: string, options?: CallOptions): Promise<VersionedObject> {
+    async readVersioned(key: string, options?: ReadVersionedOptions): Promise<VersionedObject> {
       operation('GET', 1);
       const object = await store.readVersioned(key, options);
       meter.bytes('GET', object.bytes.length);

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { BackendTools } from './backend.ts';
 import { Bandwidth, pacedStore } from './bandwidth.ts';
+import { boundedStore } from './bounded-body.ts';
 import { limitedStore } from './limited.ts';
 import type { CallLimits } from './limited.ts';
 import { meteredStore } from './metered.ts';
@@ -35,7 +36,7 @@ export interface NetworkStoreOptions {
 }
 
 /**
- * From the inside out: the backend; counted, each attempt; tried again; so many at once; so many bytes per second; in
+ * From the inside out: the backend; bounded; counted, each attempt; tried again; so many at once; so many bytes per second; in
  * ranges. A call keeps its place while it waits for its next attempt, which is what spares a busy server. What waits
  * for its bytes to be allowed keeps no place, except that a stream does.
  *
@@ -49,7 +50,8 @@ export function networkStore(
   const retrier = new StorageRetrier({ clock, logger, random, onTrouble }, options.retry);
   const onRequest: BackendTools['onRequest'] = (kind) => meter?.operation(kind, 1);
   const backend = makeBackend({ clock, logger, onRequest, retrier });
-  const counted = meter === undefined ? backend : meteredStore(backend, meter, { countsItself: true });
+  const bounded = boundedStore(backend);
+  const counted = meter === undefined ? bounded : meteredStore(bounded, meter, { countsItself: true });
   const retried = retryingStore(counted, retrier, clock, options.answerMs);
   const limited = limitedStore(retried, options.limits);
   const paced = pacedStore(limited, {

@@ -46,9 +46,14 @@ export interface ReadOptions extends CallOptions {
   readonly lengthBytes?: number;
   /**
    * The object's whole size as a listing told it: lets a large object be fetched in several ranges at once. One that
-   * turns out to be shorter may be a failure.
+   * turns out to be shorter may be a failure; of one that is longer nothing more is read, and `REPLICA_INVALID` thrown.
    */
   readonly sizeHintBytes?: number;
+}
+
+export interface ReadVersionedOptions extends CallOptions {
+  /** A longer object throws `REPLICA_INVALID`; 16 MiB when absent. */
+  readonly maxBytes?: number;
 }
 
 export interface WriteOptions extends CallOptions {
@@ -86,11 +91,14 @@ export interface ObjectStore {
   /** The object's bytes from an offset on. Throws `STORAGE_NOT_FOUND` when there is no such object. */
   read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
 
-  /** A small object whole. `sizeHintBytes`, when a listing told the size, may save a request. */
+  /**
+   * A small object whole. `sizeHintBytes`, when a listing told the size, may save a request. An object that is longer than it,
+   * or than 16 MiB when it is absent, throws `REPLICA_INVALID`.
+   */
   readBytes(key: string, options?: CallOptions & { sizeHintBytes?: number }): Promise<Uint8Array>;
 
   /** A small object with its version, never from a cache. Throws `STORAGE_NOT_FOUND` when there is no such object. */
-  readVersioned(key: string, options?: CallOptions): Promise<VersionedObject>;
+  readVersioned(key: string, options?: ReadVersionedOptions): Promise<VersionedObject>;
 
   /**
    * Stores an object whole: it appears under its key only when every byte is there and safe, or not at all.

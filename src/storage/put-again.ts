@@ -56,12 +56,13 @@ async function readBack(
   signal: AbortSignal,
 ): Promise<WrittenObject | undefined> {
   try {
-    const found = await store.readVersioned(key, { signal });
+    const found = await store.readVersioned(key, { signal, maxBytes: bytes.length });
     if (Buffer.compare(found.bytes, bytes) !== 0) return undefined;
     const { modifiedAt, version } = found;
     return { key, sizeBytes: bytes.length, modifiedAt, version, foundWritten: true };
   } catch (error) {
-    if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return undefined;
+    // Gone, or longer: another's.
+    if (isRivuletError(error, 'STORAGE_NOT_FOUND', 'REPLICA_INVALID')) return undefined;
     throw error;
   }
 }

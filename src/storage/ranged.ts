@@ -114,6 +114,7 @@ async function fetchRange(
   let gotBytes = 0;
   for await (const chunk of store.read(key, options)) {
     gotBytes += chunk.length;
+    if (gotBytes > lengthBytes) break;
     chunks.push(chunk);
   }
   if (gotBytes === lengthBytes) return chunks;

@@ -6,7 +6,25 @@
  *     create-only        rivulet-lease/<16 digits>.json, a row of objects; the highest number is the value, and to
  *                        create the next number is to swap
  */
+import { RivuletError } from '../base/errors.ts';
 import type { CallOptions } from './object-store.ts';
+
+/** A value is small; what is larger is no value, and is not read. */
+export const REGISTER_BYTES_MAX: number = 64 * 1024;
+
+/** What lies where a value should be is not one. @param problem - as in "has more than 9 bytes" */
+export function registerInvalid(
+  location: string,
+  key: string,
+  problem: string,
+  cause?: unknown,
+): RivuletError {
+  return new RivuletError('REPLICA_INVALID', `${key} at ${location} cannot be used: it ${problem}`, {
+    cause,
+    hint: 'If nobody else writes to this replica, remove it; it is made again.',
+    details: { key, location },
+  });
+}
 
 /** A value as it was read or written. */
 export interface Reading {

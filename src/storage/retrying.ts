@@ -7,6 +7,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -138,10 +139,10 @@ class RetryingStore implements ObjectStore {
     );
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
     const what = `read ${key}`;
     return this.#whole(what, options, UNTOLD_BYTES, async (signal) =>
-      this.#retrier.whileWaiting(what, this.#store.readVersioned(key, { signal })),
+      this.#retrier.whileWaiting(what, this.#store.readVersioned(key, { ...options, signal })),
     );
   }
 

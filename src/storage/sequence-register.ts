@@ -11,8 +11,8 @@
  * again, and that happens only after `KEPT` more swaps.
  */
 import { isRivuletError } from '../base/errors.ts';
-import type { CallOptions, ObjectInfo, ObjectStore } from './object-store.ts';
-import type { Reading, Register } from './register.ts';
+import type { CallOptions, ObjectInfo, ObjectStore, WrittenObject } from './object-store.ts';
+import { type Reading, type Register, REGISTER_BYTES_MAX, registerInvalid } from './register.ts';
 import { objectExists } from './storage-error.ts';
 
 /** So many of the newest stay (two at least), for a listing that overlaps with swaps. */
@@ -21,6 +21,13 @@ const KEPT = 4;
 const REMOVED_AT_ONCE = 4;
 /** How often a value that is replaced while it is being read is looked for again. */
 const READ_ATTEMPTS = 20;
+
+/** The highest number that can be counted on from; nobody gets there by one swap after the other. */
+const NUMBER_MAX = 999_999_999_999_999;
+/** Old ones are removed all the time, so a row is short. */
+const ROW_LENGTH_MAX = 10_000;
+/** How often a number is asked for that seems to be taken by nothing: somebody may create and remove it meanwhile. */
+const UNSEEN_MAX = 3;
 
 const NAME = /^(\d{16})\.json$/;
 
@@ -52,8 +59,10 @@ export class SequenceRegister implements Register {
     for (let attempt = 1; ; attempt++) {
       const highest = (await this.#numbers(options)).at(-1);
       if (highest === undefined) return undefined;
+      this.#assertUsable(highest);
       try {
-        const bytes = await this.#store.readBytes(this.#key(highest.number), options);
+        const bounded = { ...options, sizeHintBytes: REGISTER_BYTES_MAX };
+        const bytes = await this.#store.readBytes(this.#key(highest.number), bounded);
         return { bytes, version: String(highest.number), storedAtMs: highest.modifiedAt.getTime() };
       } catch (error) {
         // Replaced, and removed as an old one, between the two requests.
@@ -65,7 +74,7 @@ export class SequenceRegister implements Register {
   async swap(seen: Reading | undefined, bytes: Uint8Array, options: CallOptions = {}): Promise<Reading> {
     const number = seen === undefined ? 1 : Number(seen.version) + 1;
     const key = this.#key(number);
-    const { modifiedAt } = await this.#store.write(key, bytes, { ...options, onlyIf: 'absent' });
+    const { modifiedAt } = await this.#create(number, bytes, options);
     const numbers = await this.#numbers(options);
     const present = numbers.map((one) => one.number);
     if (!isNextInRow(present, number)) {
@@ -107,6 +116,31 @@ export class SequenceRegister implements Register {
     );
   }
 
+  /** A name that is taken, and not by an object of the row, stays taken for ever: then somebody has to be told. */
+  async #create(number: number, bytes: Uint8Array, options: CallOptions): Promise<WrittenObject> {
+    const key = this.#key(number);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#store.write(key, bytes, { ...options, onlyIf: 'absent' });
+      } catch (error) {
+        if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
+        const highest = (await this.#numbers(options)).at(-1)?.number ?? 0;
+        if (highest >= number) throw error;
+        if (attempt < UNSEEN_MAX) continue;
+        const problem = 'is no object that can be read (a directory, a link that leads nowhere, a pipe?)';
+        throw registerInvalid(this.#store.location, key, problem, error);
+      }
+    }
+  }
+
+  #assertUsable({ key, number, sizeBytes }: ObjectInfo & { readonly number: number }): void {
+    const { location } = this.#store;
+    if (sizeBytes > REGISTER_BYTES_MAX)
+      throw registerInvalid(location, key, `has ${sizeBytes} bytes, expected at most ${REGISTER_BYTES_MAX}`);
+    if (number > NUMBER_MAX)
+      throw registerInvalid(location, key, 'has a number that no row of swaps gets to: none can follow it');
+  }
+
   /** From the lowest to the highest. */
   async #numbers(options: CallOptions): Promise<(ObjectInfo & { readonly number: number })[]> {
     const found = new Map<number, ObjectInfo & { readonly number: number }>();
@@ -115,6 +149,10 @@ export class SequenceRegister implements Register {
       if (digits === undefined) continue;
       const number = Number(digits);
       found.set(number, { ...info, number });
+      if (found.size > ROW_LENGTH_MAX) {
+        const problem = `holds more than ${ROW_LENGTH_MAX} objects, where a handful is expected`;
+        throw registerInvalid(this.#store.location, this.#folder, problem);
+      }
     }
     return [...found.values()].sort((a, b) => a.number - b.number);
   }

@@ -26,6 +26,18 @@ export function objectNotFound(location: string, key: string, cause?: unknown): 
   });
 }
 
+/** An object that goes on behind where it must end. @param location the store's, without secrets */
+export function objectTooLong(location: string, key: string, maxBytes: number): RivuletError {
+  return new RivuletError(
+    'REPLICA_INVALID',
+    `${key} at ${location} is longer than the ${maxBytes} bytes that are expected of it`,
+    {
+      hint: 'Another object than the listing shows is stored there, or something else answers in place of the destination.',
+      details: { key, location, maxBytes },
+    },
+  );
+}
+
 /** What the answer of a destination means for the caller. */
 export interface FailureFacts {
   /** The code; `STORAGE_FAILED` when absent. */

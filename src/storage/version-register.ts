@@ -1,6 +1,6 @@
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { CallOptions, ObjectStore, WriteOptions } from './object-store.ts';
-import type { Reading, Register } from './register.ts';
+import { type Reading, type Register, REGISTER_BYTES_MAX, registerInvalid } from './register.ts';
 import { conditionsUnknown } from './storage-error.ts';
 
 /** One object that is replaced only over the version that was read. */
@@ -15,12 +15,15 @@ export class VersionRegister implements Register {
 
   async read(options: CallOptions = {}): Promise<Reading | undefined> {
     try {
-      const { bytes, version, modifiedAt } = await this.#store.readVersioned(this.#key, options);
+      const bounded = { ...options, maxBytes: REGISTER_BYTES_MAX };
+      const { bytes, version, modifiedAt } = await this.#store.readVersioned(this.#key, bounded);
       if (version === undefined) throw this.#withoutVersion();
       return { bytes, version, storedAtMs: modifiedAt.getTime() };
     } catch (error) {
       if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return undefined;
-      throw error;
+      if (!isRivuletError(error, 'REPLICA_INVALID')) throw error;
+      const problem = `has more than ${REGISTER_BYTES_MAX} bytes`;
+      throw registerInvalid(this.#store.location, this.#key, problem, error);
     }
   }
 

@@ -7,8 +7,9 @@
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { isEndContent } from '../generations/ends.ts';
+import { isEndContent, PROMISE_BYTES_MAX } from '../generations/ends.ts';
 import {
+  type EndEntry,
   type GenerationInventory,
   generationOf,
   type Inventory,
@@ -287,16 +288,17 @@ class QuickProver {
     }
     const promise = held.ends.at(-1);
     if (promise === undefined || comparePositions(reached, promise) >= 0) return;
-    const content = await this.#readPromise(promise.key);
+    const content = await this.#readPromise(promise);
     if (content !== undefined && isEndContent(content, promise)) throw tooShort(chain, promise, promise.key);
   }
 
-  async #readPromise(key: string): Promise<Uint8Array | undefined> {
+  async #readPromise({ key, sizeBytes }: EndEntry): Promise<Uint8Array | undefined> {
+    const sizeHintBytes = Math.min(sizeBytes, PROMISE_BYTES_MAX);
     try {
-      return await this.#parts.store.readBytes(key, { signal: this.#signal });
+      return await this.#parts.store.readBytes(key, { signal: this.#signal, sizeHintBytes });
     } catch (error) {
       // One that cannot be read promises nothing.
-      if (isRivuletError(error, 'STORAGE_NOT_FOUND', 'AGE_INVALID')) return undefined;
+      if (isRivuletError(error, 'STORAGE_NOT_FOUND', 'AGE_INVALID', 'REPLICA_INVALID')) return undefined;
       throw error;
     }
   }

@@ -1372,7 +1372,11 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: [
-      { kind: 'test', file: 'restore/hostile.test.ts', only: 'a commit of terabytes is refused, and is damage' },
+      {
+        kind: 'test',
+        file: 'restore/hostile.test.ts',
+        only: 'a commit of terabytes is refused, and is damage',
+      },
     ],
   },
   {

@@ -89,15 +89,26 @@ export function conformance(
       }
     });
 
-    test('reads whole objects even when the size hint is wrong', async (store) => {
+    test('reads a whole object that is shorter than a listing said, and none that is longer', async (store) => {
       const bytes = randomBytes(10_000);
       await store.write('object', bytes);
-      for (const sizeHintBytes of [0, 1, 9_999, 10_001, 50_000]) {
+      for (const sizeHintBytes of [10_000, 10_001, 50_000]) {
         assert.ok(
           Buffer.from(await store.readBytes('object', { sizeHintBytes })).equals(bytes),
           `${sizeHintBytes}`,
         );
       }
+      for (const sizeHintBytes of [0, 1, 9_999]) {
+        await assert.rejects(store.readBytes('object', { sizeHintBytes }), {
+          code: 'REPLICA_INVALID',
+          details: { key: 'object', location: store.location, maxBytes: sizeHintBytes },
+        });
+        await assert.rejects(store.readVersioned('object', { maxBytes: sizeHintBytes }), {
+          code: 'REPLICA_INVALID',
+        });
+      }
+      const versioned = await store.readVersioned('object', { maxBytes: 10_000 });
+      assert.ok(Buffer.from(versioned.bytes).equals(bytes));
     });
 
     test('reads from an offset to the end', async (store) => {

@@ -10,6 +10,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { FlakyStore, passingTrouble } from '../support/flaky-store.ts';
 import type { Trouble } from '../support/flaky-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { onceEach } from '../support/once-each.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { conformance, gather } from './conformance.ts';
 
@@ -100,7 +101,7 @@ conformance(
         ranges: { thresholdBytes: 100_000, rangeBytes: 50_000 },
       },
     );
-    return { store, dispose: async () => undefined };
+    return { store: onceEach(store), dispose: async () => undefined };
   },
   { bigObjectBytes: 3_000_000 },
 );

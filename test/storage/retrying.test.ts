@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { RivuletError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
-import { forwardingStore } from '../../src/storage/forwarding.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { StorageRetrier } from '../../src/storage/retry.ts';
 import { retryingStore } from '../../src/storage/retrying.ts';
@@ -12,6 +11,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { FlakyStore, passingTrouble } from '../support/flaky-store.ts';
 import type { Trouble } from '../support/flaky-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { onceEach } from '../support/once-each.ts';
 import { conformance, gather } from './conformance.ts';
 
 /** A store whose calls meet the given troubles one after another, and none afterwards. */
@@ -44,19 +44,6 @@ function seeded(seed: number): () => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32;
   };
-}
-
-/** A listing that is begun again gives objects again, which the suite does not expect of a store that answers. */
-function onceEach(store: ObjectStore): ObjectStore {
-  return forwardingStore(store, {
-    async *list(prefix, options) {
-      const given = new Set<string>();
-      for await (const info of store.list(prefix, options)) {
-        if (!given.has(info.key)) yield info;
-        given.add(info.key);
-      }
-    },
-  });
 }
 
 conformance(

@@ -1,11 +1,12 @@
 import { RivuletError } from '../../src/base/errors.ts';
 import { assertFolderPrefix, assertObjectKey } from '../../src/storage/object-key.ts';
-import { objectExists } from '../../src/storage/storage-error.ts';
+import { objectExists, objectTooLong } from '../../src/storage/storage-error.ts';
 import type {
   CallOptions,
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -83,13 +84,20 @@ export class MemoryStore implements ObjectStore {
     options.signal?.throwIfAborted();
   }
 
-  async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
-    options.signal?.throwIfAborted();
-    return this.bytesOf(key).slice();
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
+    const { signal, sizeHintBytes: maxBytes = Number.POSITIVE_INFINITY } = options;
+    signal?.throwIfAborted();
+    const bytes = this.bytesOf(key);
+    if (bytes.length > maxBytes) throw objectTooLong(this.location, key, maxBytes);
+    return bytes.slice();
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
-    const bytes = await this.readBytes(key, options);
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
+    const { signal, maxBytes } = options;
+    const bytes = await this.readBytes(key, {
+      signal,
+      ...(maxBytes === undefined ? {} : { sizeHintBytes: maxBytes }),
+    });
     const { version, timeMs } = this.objects.get(key) as Held;
     return { bytes, version, modifiedAt: new Date(timeMs) };
   }

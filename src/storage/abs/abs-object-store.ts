@@ -6,12 +6,15 @@ import type { BlobDownloadResponseParsed, ContainerClient } from '@azure/storage
 import { isRivuletError } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
 import { wholeOrParts } from '../body-parts.ts';
+import { WHOLE_BYTES_MAX, wholeBody } from '../bounded-body.ts';
+import { ListingLimits } from '../listing-limits.ts';
 import { assertFolderPrefix, assertObjectKey, prefixOfPath } from '../object-key.ts';
 import type {
   CallOptions,
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -50,6 +53,7 @@ export class AbsObjectStore implements ObjectStore {
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, undefined> {
     assertFolderPrefix(prefix);
     const { signal } = options;
+    const limits = new ListingLimits(this.location);
     let token: string | undefined;
     do {
       const page = await this.#page(prefix, signal, token, async (container, settings) =>
@@ -63,6 +67,7 @@ export class AbsObjectStore implements ObjectStore {
           .byPage(settings)
           .next(),
       );
+      limits.page(page.segment.blobItems.length);
       for (const { name, properties, metadata } of page.segment.blobItems) {
         if (metadata?.['hdi_isfolder'] === 'true') continue;
         const { contentLength = 0, createdOn, lastModified } = properties;
@@ -83,6 +88,7 @@ export class AbsObjectStore implements ObjectStore {
     const { signal } = options;
     const base = this.#requests.prefix + prefix;
     const folders: string[] = [];
+    const limits = new ListingLimits(this.location);
     let token: string | undefined;
     do {
       const page = await this.#page(prefix, signal, token, async (container, settings) =>
@@ -91,6 +97,7 @@ export class AbsObjectStore implements ObjectStore {
           .byPage(settings)
           .next(),
       );
+      limits.page(page.segment.blobItems.length + (page.segment.blobPrefixes?.length ?? 0));
       for (const { name } of page.segment.blobPrefixes ?? []) {
         if (typeof name === 'string' && name.length > base.length + 1)
           folders.push(name.slice(base.length, -1));
@@ -111,17 +118,19 @@ export class AbsObjectStore implements ObjectStore {
     }
   }
 
-  async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
     assertBlobKey(key);
     const found = await this.#download(key, 0, undefined, options.signal);
-    return found === undefined ? new Uint8Array() : this.#wholeOf(found, key, options.signal);
+    const maxBytes = options.sizeHintBytes ?? WHOLE_BYTES_MAX;
+    return found === undefined ? new Uint8Array() : this.#wholeOf(found, key, maxBytes, options.signal);
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
     assertBlobKey(key);
     const found = await this.#download(key, 0, undefined, options.signal);
     if (found?.lastModified === undefined) throw this.#requests.unexpected('an answer without Last-Modified');
-    const bytes = await this.#wholeOf(found, key, options.signal);
+    const maxBytes = options.maxBytes ?? WHOLE_BYTES_MAX;
+    const bytes = await this.#wholeOf(found, key, maxBytes, options.signal);
     return { bytes, version: found.etag, modifiedAt: found.lastModified };
   }
 
@@ -243,11 +252,10 @@ export class AbsObjectStore implements ObjectStore {
   async #wholeOf(
     found: BlobDownloadResponseParsed,
     key: string,
+    maxBytes: number,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#bodyOf(found, key, signal)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    return wholeBody(this.#bodyOf(found, key, signal), { key, location: this.location, maxBytes });
   }
 
   async #page<Page>(

@@ -1,8 +1,9 @@
 /** How the container is reached, and with which identity. Secrets may change while replication goes on. */
-import type { ContainerClient } from '@azure/storage-blob';
+import type { ContainerClient, Pipeline } from '@azure/storage-blob';
 import { isRivuletError } from '../../base/errors.ts';
 import { loadOptional } from '../optional-package.ts';
 import { storageFailed } from '../storage-error.ts';
+import { boundedConnections } from './bounded-agent.ts';
 
 /** A secret, or what gives it now: asked again when the service refuses the one before. */
 export type Secret = string | (() => Promise<string>);
@@ -102,11 +103,8 @@ export class AbsAccessSource {
         'Copy the whole token, from sv= or sp= to the end.',
       );
     }
-    const client = new storage.ContainerClient(
-      `${this.#containerUrl}?${token}`,
-      new storage.AnonymousCredential(),
-      CLIENT_OPTIONS,
-    );
+    const pipeline = pipelineFor(storage, new storage.AnonymousCredential());
+    const client = new storage.ContainerClient(`${this.#containerUrl}?${token}`, pipeline);
     return { container: client, secret: given, hasWorked: false };
   }
 
@@ -115,7 +113,7 @@ export class AbsAccessSource {
       throw refused('the account key is not base64', 'Copy the key as the portal shows it, without quotes.');
     }
     const credential = new storage.StorageSharedKeyCredential(this.accountName, key);
-    const client = new storage.ContainerClient(this.#containerUrl, credential, CLIENT_OPTIONS);
+    const client = new storage.ContainerClient(this.#containerUrl, pipelineFor(storage, credential));
     return { container: client, secret: key, hasWorked: false };
   }
 
@@ -128,7 +126,7 @@ export class AbsAccessSource {
     }
     const identity = await loadOptional(IDENTITY_PACKAGE, async () => import('@azure/identity'));
     const credential = new identity.DefaultAzureCredential();
-    const client = new storage.ContainerClient(this.#containerUrl, credential, CLIENT_OPTIONS);
+    const client = new storage.ContainerClient(this.#containerUrl, pipelineFor(storage, credential));
     return { container: client, secret: undefined, hasWorked: false };
   }
 
@@ -149,6 +147,14 @@ export class AbsAccessSource {
 
 /** One attempt for each call: trying again is decided outside, where it is counted and can be cancelled. */
 const CLIENT_OPTIONS = { retryOptions: { maxTries: 1 } } as const;
+
+type Credential = Parameters<Storage['newPipeline']>[0];
+
+function pipelineFor(storage: Storage, credential: Credential): Pipeline {
+  const pipeline = storage.newPipeline(credential, CLIENT_OPTIONS);
+  pipeline.factories.push(boundedConnections);
+  return pipeline;
+}
 
 function refused(what: string, hint: string): Error {
   return storageFailed(what, { code: 'CREDENTIALS_FAILED', retry: false, hint });

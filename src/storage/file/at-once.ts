@@ -6,9 +6,9 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { systemCode } from '../../base/errors.ts';
-import { fileFailed } from '../storage-error.ts';
+import { fileFailed, objectTooLong } from '../storage-error.ts';
 import type { FoundFile } from './list-directory.ts';
-import { type FilePlace, notReadable } from './read-file.ts';
+import { type FilePlace, notReadable, READ_FLAGS } from './read-file.ts';
 
 /** Larger files take so long that the thread pool may have them. */
 export const AT_ONCE_BYTES_MAX: number = 256 * 1024;
@@ -20,7 +20,7 @@ const STATS_IN_A_ROW = 256;
 export function readWholeFileAtOnce(place: FilePlace, expectedBytes: number): Uint8Array {
   const fd = openAtOnce(place);
   try {
-    return readToEndAtOnce(fd, expectedBytes);
+    return readToEndAtOnce(fd, place, expectedBytes);
   } catch (error) {
     throw fileFailed('read', place.path, error);
   } finally {
@@ -30,21 +30,21 @@ export function readWholeFileAtOnce(place: FilePlace, expectedBytes: number): Ui
 
 function openAtOnce(place: FilePlace): number {
   try {
-    return openSync(place.path, 'r');
+    return openSync(place.path, READ_FLAGS);
   } catch (error) {
     throw notReadable(place, error);
   }
 }
 
 /** One byte more than expected is asked for, so that an answer of the expected size shows the end as well. */
-function readToEndAtOnce(fd: number, expectedBytes: number): Uint8Array {
-  let buffer = Buffer.allocUnsafeSlow(expectedBytes + 1);
+function readToEndAtOnce(fd: number, place: FilePlace, expectedBytes: number): Uint8Array {
+  const buffer = Buffer.allocUnsafeSlow(expectedBytes + 1);
   let filled = 0;
   for (;;) {
     const got = readSync(fd, buffer, filled, buffer.length - filled, filled);
     filled += got;
     if (got === 0 || filled === expectedBytes) return buffer.subarray(0, filled);
-    if (filled === buffer.length) buffer = Buffer.concat([buffer], 2 * filled + AT_ONCE_BYTES_MAX);
+    if (filled === buffer.length) throw objectTooLong(place.location, place.key, expectedBytes);
   }
 }
 

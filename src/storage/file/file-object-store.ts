@@ -14,6 +14,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
 } from '../object-store.ts';
@@ -21,6 +22,7 @@ import { removeEach } from '../remove-each.ts';
 import { fileFailed } from '../storage-error.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { orAbandon, orAbort } from '../abandon.ts';
+import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
 import { directoryEntries, statFiles } from './list-directory.ts';
@@ -100,10 +102,10 @@ export class FileObjectStore implements ObjectStore {
     return orAbandon(readWholeFile(place, sizeHintBytes, signal), signal);
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
-    const { signal } = options;
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
+    const { signal, maxBytes = WHOLE_BYTES_MAX } = options;
     const place = this.#placeOf(key);
-    const { bytes, stats } = await orAbandon(readWholeFileWithStats(place, signal), signal);
+    const { bytes, stats } = await orAbandon(readWholeFileWithStats(place, maxBytes, signal), signal);
     return { bytes, version: undefined, modifiedAt: modifiedAt(stats) };
   }
 

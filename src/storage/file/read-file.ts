@@ -2,11 +2,15 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { systemCode } from '../../base/errors.ts';
 import type { ReadOptions } from '../object-store.ts';
-import { fileFailed, objectNotFound } from '../storage-error.ts';
+import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
+import { fileFailed, objectNotFound, objectTooLong } from '../storage-error.ts';
 import { close, fstat, open, read } from './file-system.ts';
 
 /** Large enough that the trips to the thread pool do not count, small enough for many readers at once. */
 export const READ_CHUNK_BYTES: number = 1024 * 1024;
+
+/** Not to wait for a pipe's other end, should one lie under an object's name: it has nothing to give. Files do not notice. */
+export const READ_FLAGS: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** An object's place: the path for the system, the rest for messages. */
 export interface FilePlace {
@@ -15,25 +19,33 @@ export interface FilePlace {
   readonly location: string;
 }
 
-/** A file whole. With the right `sizeHintBytes` that is open, read, close; a wrong one only costs more reads. */
+/**
+ * A file whole. With the right `sizeHintBytes` that is open, read, close.
+ *
+ * @throws RivuletError `REPLICA_INVALID` when it is longer than the hint, or than what is read without one
+ */
 export async function readWholeFile(
   place: FilePlace,
   sizeHintBytes: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  return withOpenFile(place, signal, async (fd) =>
-    readToEnd(fd, sizeHintBytes ?? (await fstat(fd)).size, signal),
-  );
+  const maxBytes = sizeHintBytes ?? WHOLE_BYTES_MAX;
+  return withOpenFile(place, signal, async (fd) => {
+    const expectedBytes = sizeHintBytes ?? (await fstat(fd)).size;
+    return readToEnd(fd, place, { expectedBytes, maxBytes }, signal);
+  });
 }
 
 /** A file whole, with what it was like when it was read: both of one content, also when the name is replaced. */
 export async function readWholeFileWithStats(
   place: FilePlace,
+  maxBytes: number,
   signal: AbortSignal | undefined,
 ): Promise<{ bytes: Uint8Array; stats: Stats }> {
   return withOpenFile(place, signal, async (fd) => {
     const stats = await fstat(fd);
-    return { bytes: await readToEnd(fd, stats.size, signal), stats };
+    const bounds = { expectedBytes: stats.size, maxBytes };
+    return { bytes: await readToEnd(fd, place, bounds, signal), stats };
   });
 }
 
@@ -60,9 +72,11 @@ async function withOpenFile<T>(
  */
 async function readToEnd(
   fd: number,
-  expectedBytes: number,
+  place: FilePlace,
+  { expectedBytes, maxBytes }: { readonly expectedBytes: number; readonly maxBytes: number },
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
+  if (expectedBytes > maxBytes) throw objectTooLong(place.location, place.key, maxBytes);
   let buffer = Buffer.allocUnsafeSlow(expectedBytes + 1);
   let filled = 0;
   for (;;) {
@@ -70,6 +84,7 @@ async function readToEnd(
     signal?.throwIfAborted();
     filled += got;
     if (got === 0 || filled === expectedBytes) return buffer.subarray(0, filled);
+    if (filled > maxBytes) throw objectTooLong(place.location, place.key, maxBytes);
     if (filled === buffer.length) buffer = Buffer.concat([buffer], Math.max(2 * filled, READ_CHUNK_BYTES));
   }
 }
@@ -84,7 +99,9 @@ export async function* readFileChunks(
   let ahead: Promise<Uint8Array> | undefined;
   try {
     const end = offsetBytes + (lengthBytes ?? Number.POSITIVE_INFINITY);
-    const size = Math.min((await fstat(fd)).size, end);
+    const stats = await fstat(fd);
+    if (!stats.isFile()) throw new Error('it is no regular file');
+    const size = Math.min(stats.size, end);
     let at = offsetBytes;
     if (at < size) ahead = handled(readChunk(fd, at, size));
     while (ahead !== undefined) {
@@ -118,7 +135,7 @@ async function readChunk(fd: number, at: number, size: number): Promise<Uint8Arr
 
 async function openForReading(place: FilePlace): Promise<number> {
   try {
-    return await open(place.path, constants.O_RDONLY);
+    return await open(place.path, READ_FLAGS);
   } catch (error) {
     throw notReadable(place, error);
   }

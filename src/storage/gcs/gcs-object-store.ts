@@ -5,12 +5,15 @@
 import { isRivuletError, messageOf } from '../../base/errors.ts';
 import type { BackendTools } from '../backend.ts';
 import { wholeOrParts } from '../body-parts.ts';
+import { WHOLE_BYTES_MAX, wholeBody } from '../bounded-body.ts';
+import { ListingLimits } from '../listing-limits.ts';
 import { assertFolderPrefix, assertObjectKey, prefixOfPath } from '../object-key.ts';
 import type {
   CallOptions,
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -104,18 +107,18 @@ export class GcsObjectStore implements ObjectStore {
     }
   }
 
-  async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
     assertObjectKey(key);
-    return this.#downloadWhole(key, options.signal);
+    return this.#downloadWhole(key, options.sizeHintBytes ?? WHOLE_BYTES_MAX, options.signal);
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
     assertObjectKey(key);
-    const { signal } = options;
+    const { signal, maxBytes = WHOLE_BYTES_MAX } = options;
     for (let attempt = 1; ; attempt++) {
       const { generation, timeCreated } = await this.#describe(key, signal);
       try {
-        const bytes = await this.#downloadWhole(key, signal, generation);
+        const bytes = await this.#downloadWhole(key, maxBytes, signal, generation);
         return { bytes, version: generation, modifiedAt: new Date(timeCreated) };
       } catch (error) {
         if (!isRivuletError(error, 'STORAGE_NOT_FOUND') || attempt === VERSIONED_READS_MAX) throw error;
@@ -152,6 +155,7 @@ export class GcsObjectStore implements ObjectStore {
     query: Query,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Page, void, undefined> {
+    const limits = new ListingLimits(this.location);
     let pageToken: string | undefined;
     do {
       const { text } = await this.#api.sendForText({
@@ -162,6 +166,7 @@ export class GcsObjectStore implements ObjectStore {
         signal,
       });
       const page = this.#parsed(text) as Page;
+      limits.page(listOf(page.items).length + listOf(page.prefixes).length);
       yield page;
       pageToken = this.#nextToken(page, pageToken);
     } while (pageToken !== undefined);
@@ -222,12 +227,11 @@ export class GcsObjectStore implements ObjectStore {
 
   async #downloadWhole(
     key: string,
+    maxBytes: number,
     signal: AbortSignal | undefined,
     generation?: string,
   ): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#download(key, { signal }, generation)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    return wholeBody(this.#download(key, { signal }, generation), { key, location: this.location, maxBytes });
   }
 
   async #put(

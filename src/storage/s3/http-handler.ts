@@ -9,6 +9,7 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
+import { pipeline, type Readable, Transform } from 'node:stream';
 
 export interface HttpLimits {
   readonly connectTimeoutMs: number;
@@ -34,10 +35,12 @@ interface Answer {
     readonly statusCode: number;
     readonly reason: string | undefined;
     readonly headers: Record<string, string>;
-    readonly body: IncomingMessage;
+    readonly body: Readable;
   };
 }
 
+/** Of listings and errors: a page of a thousand names is four MiB when each name is as long as it may be. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 /** Free connections kept; more are made when needed and closed after use. */
 const KEPT_SOCKETS = 16;
 /** Below the 5 s after which some servers close a silent connection. */
@@ -78,7 +81,7 @@ export class HttpHandler {
     sent.once('response', (response) => {
       // From here on whoever reads the body watches over it.
       sent.setTimeout(0);
-      answered.resolve(answerOf(response));
+      answered.resolve(answerOf(response, isObject(request, response) ? undefined : ANSWER_BYTES_MAX));
     });
     this.#limit(sent, isPatient(request));
     sent.end(request.body);
@@ -124,6 +127,12 @@ export class HttpHandler {
   }
 }
 
+/** Whether an answer is the content of an object, over which its reader watches. All others are read whole by the SDK. */
+function isObject({ method, query = {} }: SignedRequest, { statusCode }: IncomingMessage): boolean {
+  const isRead = method === 'GET' && query['list-type'] === undefined && query['uploads'] === undefined;
+  return isRead && (statusCode === 200 || statusCode === 206);
+}
+
 /** Names below `localhost` are this machine (RFC 6761), which not every resolver knows. */
 function addressOf(hostname: string): string {
   return hostname.endsWith('.localhost') ? 'localhost' : hostname.replace(/^\[|\]$/g, '');
@@ -150,12 +159,28 @@ function escape(text: string): string {
   );
 }
 
-function answerOf(response: IncomingMessage): Answer {
+function answerOf(response: IncomingMessage, maxBytes: number | undefined): Answer {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers))
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
   const { statusCode = 0, statusMessage } = response;
-  return { response: { statusCode, reason: statusMessage, headers, body: response } };
+  const body = maxBytes === undefined ? response : endedAfter(response, maxBytes);
+  return { response: { statusCode, reason: statusMessage, headers, body } };
+}
+
+/** The same answer, which fails when it goes on for longer. */
+function endedAfter(response: IncomingMessage, maxBytes: number): Readable {
+  let lengthBytes = 0;
+  const limit = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      lengthBytes += chunk.length;
+      if (lengthBytes <= maxBytes) done(null, chunk);
+      else done(new Error(`the answer is longer than ${maxBytes} bytes`));
+    },
+  });
+  // What goes wrong is told by the limit to who reads it, and closes the connection.
+  pipeline(response, limit, () => undefined);
+  return limit;
 }
 
 function timedOut(message: string): Error {

@@ -1,5 +1,6 @@
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import { ListingLimits } from '../listing-limits.ts';
 import type { CallOptions, ObjectInfo } from '../object-store.ts';
 import { storageFailed } from '../storage-error.ts';
 import type { S3Requests } from './requests.ts';
@@ -44,6 +45,7 @@ async function* pages(
   { signal }: CallOptions,
 ): AsyncGenerator<ListObjectsV2CommandOutput, void, undefined> {
   const { profile } = requests;
+  const limits = new ListingLimits(profile.location);
   let token: string | undefined;
   do {
     const input = {
@@ -61,6 +63,7 @@ async function* pages(
       send: async (client, sending) => client.send(new ListObjectsV2Command(input), sending),
     });
     signal?.throwIfAborted();
+    limits.page((page.Contents?.length ?? 0) + (page.CommonPrefixes?.length ?? 0));
     yield page;
     signal?.throwIfAborted();
     token = nextToken(requests, page, token);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import { wholeBody } from '../bounded-body.ts';
 import { networkFailureOf } from '../network-failure.ts';
 import type { CallOptions, ReadOptions } from '../object-store.ts';
 import { objectNotFound, storageFailed } from '../storage-error.ts';
@@ -144,17 +145,16 @@ async function* notIdle(body: IncomingMessage, idleMs: number): AsyncGenerator<U
   }
 }
 
-/** A small object whole. */
+/** A small object whole. @throws RivuletError `REPLICA_INVALID` when it is longer than `maxBytes` */
 export async function readWhole(
   requests: S3Requests,
   key: string,
+  maxBytes: number,
   options: CallOptions,
 ): Promise<{ readonly bytes: Uint8Array; readonly output: GetObjectCommandOutput }> {
   const opened = await openObject(requests, key, options);
   if (opened === undefined) throw objectNotFound(requests.profile.location, key);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of bodyChunks(requests, key, opened, options)) chunks.push(chunk);
-  const [first] = chunks;
-  const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+  const { location } = requests.profile;
+  const bytes = await wholeBody(bodyChunks(requests, key, opened, options), { key, location, maxBytes });
   return { bytes, output: opened.output };
 }

@@ -6,6 +6,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -16,6 +17,7 @@ import { ObjectRemover } from './delete-objects.ts';
 import { listFolderNames, listObjects } from './list-objects.ts';
 import { resolveProfile } from './options.ts';
 import type { S3StoreOptions } from './options.ts';
+import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
 import { readObject, readWhole } from './read-object.ts';
 import { S3Requests } from './requests.ts';
 import { writeObject } from './write-object.ts';
@@ -60,14 +62,15 @@ export class S3ObjectStore implements ObjectStore {
     return readObject(this.#requests, key, options);
   }
 
-  async readBytes(key: string, options: CallOptions = {}): Promise<Uint8Array> {
+  async readBytes(key: string, options: CallOptions & { sizeHintBytes?: number } = {}): Promise<Uint8Array> {
     assertObjectKey(key);
-    return (await readWhole(this.#requests, key, options)).bytes;
+    return (await readWhole(this.#requests, key, options.sizeHintBytes ?? WHOLE_BYTES_MAX, options)).bytes;
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
     assertObjectKey(key);
-    const { bytes, output } = await readWhole(this.#requests, key, options);
+    const maxBytes = options.maxBytes ?? WHOLE_BYTES_MAX;
+    const { bytes, output } = await readWhole(this.#requests, key, maxBytes, options);
     const modifiedAt = output.LastModified ?? answeredAt(output) ?? new Date(0);
     return { bytes, version: this.#conditions.versionOf(output.ETag), modifiedAt };
   }

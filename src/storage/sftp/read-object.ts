@@ -1,7 +1,7 @@
 import { orAbort } from '../abandon.ts';
 import { settleAll } from '../../base/settle-all.ts';
 import type { ReadOptions } from '../object-store.ts';
-import { storageFailed } from '../storage-error.ts';
+import { objectTooLong, storageFailed } from '../storage-error.ts';
 import { type FileFacts, PIECE_BYTES, type SftpConnection } from './connection.ts';
 import { type SftpPlace, notReadable, requestFailed } from './failures.ts';
 
@@ -45,11 +45,11 @@ export async function* readObject(
   }
 }
 
-/** An object whole with what the server says of it. */
+/** An object whole with what the server says of it. @throws RivuletError `REPLICA_INVALID` when it is longer than `maxBytes` */
 export async function readWhole(
   connection: SftpConnection,
   place: SftpPlace,
-  sizeHintBytes: number | undefined,
+  { sizeHintBytes, maxBytes }: { readonly sizeHintBytes: number | undefined; readonly maxBytes: number },
   signal: AbortSignal | undefined,
 ): Promise<{ bytes: Uint8Array; facts: FileFacts }> {
   const handle = await openForReading(connection, place, signal);
@@ -60,6 +60,7 @@ export async function readWhole(
     await orAbort(settleAll([asking, begun]), signal);
     const facts = await asking;
     const first = await begun;
+    if (facts.sizeBytes > maxBytes) throw objectTooLong(place.location, place.key, maxBytes);
     if (first.length >= facts.sizeBytes) return { bytes: first.subarray(0, facts.sizeBytes), facts };
     const missing = facts.sizeBytes - first.length;
     const rest = await readExactly(connection, handle, place, first.length, missing, signal);

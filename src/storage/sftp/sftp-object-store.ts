@@ -18,6 +18,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ReadOptions,
+  ReadVersionedOptions,
   VersionedObject,
   WriteOptions,
   WrittenObject,
@@ -33,6 +34,7 @@ import { Endless, TreeBounds } from './folder-bounds.ts';
 import { endless, listFolder } from './list-folder.ts';
 import { DEFAULT_TIMEOUTS, type SftpStoreOptions, locationOf } from './options.ts';
 import { cleanRoot, folderOf, inFolder } from './paths.ts';
+import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
 import { readObject, readWhole } from './read-object.ts';
 import { removeUnlessAbsent, writeObject } from './write-object.ts';
 
@@ -107,14 +109,17 @@ export class SftpObjectStore implements ObjectStore {
     const place = this.#placeOf(key);
     using borrowed = await this.#keeper.borrow(signal);
     this.#tools.onRequest('GET');
-    return (await readWhole(borrowed.connection, place, sizeHintBytes, signal)).bytes;
+    const maxBytes = sizeHintBytes ?? WHOLE_BYTES_MAX;
+    return (await readWhole(borrowed.connection, place, { sizeHintBytes, maxBytes }, signal)).bytes;
   }
 
-  async readVersioned(key: string, options: CallOptions = {}): Promise<VersionedObject> {
+  async readVersioned(key: string, options: ReadVersionedOptions = {}): Promise<VersionedObject> {
+    const { signal, maxBytes = WHOLE_BYTES_MAX } = options;
     const place = this.#placeOf(key);
-    using borrowed = await this.#keeper.borrow(options.signal);
+    using borrowed = await this.#keeper.borrow(signal);
     this.#tools.onRequest('GET');
-    const { bytes, facts } = await readWhole(borrowed.connection, place, undefined, options.signal);
+    const bounds = { sizeHintBytes: undefined, maxBytes };
+    const { bytes, facts } = await readWhole(borrowed.connection, place, bounds, signal);
     return { bytes, version: undefined, modifiedAt: facts.modifiedAt };
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { ObjectStore, WrittenObject } from '../../../src/storage/object-store.ts';
-import { chunks, infos, listed, textOf } from './store-calls.ts';
+import { chunks, infos, listed, readAll, textOf } from './store-calls.ts';
 import type { DeclareTest, Expectations } from './store-calls.ts';
 
 const EXISTS = { name: 'RivuletError', code: 'STORAGE_EXISTS' };
@@ -88,7 +88,7 @@ export function conditionalWrites(test: DeclareTest, { racers }: Expectations): 
     );
     const winner = outcomes.findIndex(({ status }) => status === 'fulfilled');
     assertOneWinner(outcomes);
-    assert.ok(Buffer.from(await store.readBytes('object')).equals(bodyOf(winner)));
+    assert.ok((await readAll(store, 'object')).equals(bodyOf(winner)));
     assert.deepEqual(await listed(store, ''), ['object']);
   });
 
