@@ -3,6 +3,7 @@ import { CODEC_TARGETS } from './codec.ts';
 import { CONFIG_TARGETS } from './config.ts';
 import { CREDENTIAL_TARGETS } from './credentials.ts';
 import { GENERATION_TARGETS } from './generations.ts';
+import { HOSTILE_TARGETS } from './hostile.ts';
 import { LOCAL_FILE_TARGETS } from './local-files.ts';
 import { RESTORE_TARGETS } from './restore.ts';
 import { STORAGE_TARGETS } from './storage.ts';
@@ -14,6 +15,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...CODEC_TARGETS,
   ...GENERATION_TARGETS,
   ...RESTORE_TARGETS,
+  ...HOSTILE_TARGETS,
   ...LOCAL_FILE_TARGETS,
   ...CONFIG_TARGETS,
   ...CREDENTIAL_TARGETS,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { SIZE_UNKNOWN, SizeLimit, sizeOfSnapshot } from '../../src/restore/size-limit.ts';
 import { lockPageNumber } from '../../src/wal/database-header.ts';
 import { FRAME_HEADER_BYTES, frameBytes, frameCommit, framePage, viewOf } from '../../src/wal/frames.ts';

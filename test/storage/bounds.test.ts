@@ -4,12 +4,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { AbsObjectStore } from '../../src/storage/abs/abs-object-store.ts';
 import { boundedStore } from '../../src/storage/bounded-body.ts';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
+import { forwardingStore } from '../../src/storage/forwarding.ts';
 import { GcsObjectStore } from '../../src/storage/gcs/gcs-object-store.ts';
 import { ListingLimits } from '../../src/storage/listing-limits.ts';
 import { networkStore } from '../../src/storage/network-store.ts';
@@ -55,18 +58,13 @@ class EndlessServer implements AsyncDisposable {
     // The client of Azure refuses an object without a length by itself.
     const length = url.startsWith('/account') && !isListing ? { 'content-length': ENDLESS_BYTES } : {};
     response.writeHead(this.status, { ...headers, ...length });
+    // The client goes away: that is what is tested.
+    await pipeline(Readable.from(this.#body()), response).catch(() => undefined);
+  }
+
+  async *#body(): AsyncGenerator<Uint8Array> {
     const chunk = Buffer.alloc(MIB, 'A');
-    response.on('error', () => undefined);
-    while (this.sentBytes < ENDLESS_BYTES && !response.destroyed) {
-      this.sentBytes += chunk.length;
-      if (!response.write(chunk)) {
-        await new Promise<void>((resolve) => {
-          response.once('drain', resolve);
-          response.once('close', resolve);
-        });
-      }
-    }
-    response.end();
+    for (; this.sentBytes < ENDLESS_BYTES; this.sentBytes += chunk.length) yield chunk;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,8 +139,8 @@ for (const [name, make] of Object.entries(BACKENDS)) {
         await assert.rejects(store.readBytes('a', { sizeHintBytes: 200 }), TOO_LONG);
         await assert.rejects(gather(store.read('a', { sizeHintBytes: 200 })), TOO_LONG);
         await assert.rejects(store.readVersioned('a', { maxBytes: 65_536 }));
-        const ranged = await gather(store.read('a', { sizeHintBytes: 40 * MIB }));
-        assert.equal(Buffer.concat(ranged).length, 40 * MIB);
+        const ranged = await gather(store.read('a', { sizeHintBytes: 20 * MIB }));
+        assert.equal(Buffer.concat(ranged).length, 20 * MIB);
         assert.equal(Buffer.concat(await gather(store.read('a', { lengthBytes: 10 }))).length, 10);
         assert.ok(server.sentBytes < ENDLESS_BYTES, `${server.sentBytes} bytes were taken`);
       });
@@ -266,8 +264,8 @@ describe('a lease that cannot be used says what to do', () => {
       (_, i) => `rivulet-lease/${String(i + 1).padStart(16, '0')}.json`,
     );
     for (const key of row) store.put(key, Buffer.from('{}'));
-    const creating = { ...store, conditions: 'create-only' as const, list: store.list.bind(store) };
-    await assert.rejects(openRegister(creating as unknown as ObjectStore)!.read(), {
+    const creating = forwardingStore(store, { conditions: 'create-only' });
+    await assert.rejects(openRegister(creating)!.read(), {
       code: 'REPLICA_INVALID',
       hint,
     });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import fsModule from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
