@@ -8,8 +8,16 @@ import { parseConfig } from '../../src/config/parse-config.ts';
 import type { ParsedConfig } from '../../src/config/parse-config.ts';
 import type { Problem } from '../../src/config/problems.ts';
 
-/** Even a slow machine reads a file of some hundred kilobytes in this time, unless the work grows with its square. */
-const TIME_MAX_MS = 10_000;
+/**
+ * Of the processor: other work on the machine does not count. A slow one reads a file of some hundred kilobytes in this
+ * time, unless the work grows with its square.
+ */
+const TIME_MAX_MS = 8_000;
+
+function spentMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
 
 function parse(text: string): ParsedConfig {
   return parseConfig(text, { file: 'c.yml', environment: {}, cwd: '/w', home: '/h' });
@@ -17,7 +25,7 @@ function parse(text: string): ParsedConfig {
 
 /** The error of a text, found in time. */
 function errorOf(text: string): RivuletError {
-  const startedAtMs = performance.now();
+  const before = spentMs();
   let error: unknown;
   try {
     parse(text);
@@ -25,7 +33,7 @@ function errorOf(text: string): RivuletError {
     error = thrown;
   }
   assert.ok(isRivuletError(error, 'CONFIG_INVALID'), String(error));
-  assert.ok(performance.now() - startedAtMs < TIME_MAX_MS, 'takes too long');
+  assert.ok(spentMs() - before < TIME_MAX_MS, 'takes too long');
   return error;
 }
 
@@ -34,11 +42,11 @@ function many(count: number, line: (n: number) => string): string {
 }
 
 test('thousands of aliases of one section are read in time', () => {
-  const startedAtMs = performance.now();
+  const before = spentMs();
   const { config } = parse(
     `x-r: &r {sync-interval: 2s, retention: 48h}\ndbs:\n${many(4_000, (n) => `  - {path: /d${n}.db, replicas: [{<<: *r, path: /r${n}}]}\n`)}`,
   );
-  assert.ok(performance.now() - startedAtMs < TIME_MAX_MS);
+  assert.ok(spentMs() - before < TIME_MAX_MS);
   assert.equal(config.databases.length, 4_000);
   assert.equal(config.databases[3_999]?.replicas[0]?.syncIntervalMs, 2_000);
 });
@@ -72,7 +80,7 @@ test('the first of several merged maps wins, and the map itself over all', () =>
 
 test('files that stand for more than their size allows are refused', () => {
   const laughs = `x0: &x0 [${'a,'.repeat(50)}]\n${many(8, (n) => `x-${n + 1}: &x${n + 1} {${many(9, (m) => `k${m}: *x${n}, `)}}\n`)}`;
-  const lists = `x-l: &l [${many(3_000, (n) => `{path: /r${n}, name: n${n}},`)}]\ndbs:\n${many(3_000, (n) => `  - {path: /d${n}, replicas: *l}\n`)}`;
+  const lists = `x-l: &l [${many(1_500, (n) => `{path: /r${n}, name: n${n}},`)}]\ndbs:\n${many(1_500, (n) => `  - {path: /d${n}, replicas: *l}\n`)}`;
   const keys = `x-m: &m {${many(5_000, (n) => `key${n}: 1, `)}}\ndbs:\n${many(5_000, () => '  - {<<: *m}\n')}`;
   const texts = `x-t: &t "/${'long'.repeat(20_000)}"\ndbs:\n${many(5_000, () => '  - {path: *t}\n')}`;
   const merges = `x-m0: &m0 {path: /d}\n${many(3_000, (n) => `x-m${n + 1}: &m${n + 1} {<<: *m${n}, min-checkpoint-page-count: ${n + 1}}\n`)}dbs:\n${many(3_000, () => '  - *m3000\n')}`;
@@ -113,9 +121,9 @@ test('a chain of merges as long as the file', () => {
 });
 
 test('thousands of variables that are not set are reported in time, and a few of them', () => {
-  const startedAtMs = performance.now();
+  const before = spentMs();
   const names = many(30_000, (n) => `$V${n}`);
   const { warnings } = parse(`x-t: &t /a${names}\ndbs: [{path: *t, replicas: [{path: /r}]}]\n`);
-  assert.ok(performance.now() - startedAtMs < TIME_MAX_MS);
+  assert.ok(spentMs() - before < TIME_MAX_MS);
   assert.equal(warnings.length, 10);
 });
