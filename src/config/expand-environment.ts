@@ -7,10 +7,11 @@
  * key has, `sync-interval: $INTERVAL` or `stderr: $FLAG` still work. Keys, comments and structure are not expanded.
  */
 
-/** Said of a value that is needed and of which nothing was left. */
+/** Said of a value of which nothing was left. */
 export const EMPTIED_BY_VARIABLE = 'is empty, because the environment variable in it is not set or empty';
 
 const VARIABLE = /\$(?:(\$)|\{([^{}\r\n]*)\}|([A-Za-z_][A-Za-z0-9_]*))/g;
+const WITH_DEFAULT = /^([A-Za-z_][A-Za-z0-9_]*):-(.*)$/s;
 const BRACED = /\$\$|\$\{[^{}\r\n]*\}/g;
 
 /** Private-use characters that stand for the braces of `${NAME}` while YAML, where braces mean a map, is parsed. */
@@ -38,19 +39,25 @@ export interface ExpandedVariable {
   /** `$NAME` or `${NAME}`. */
   readonly written: string;
   readonly isSet: boolean;
+  /** `${NAME:-text}` says what stands for it where it is not set, or empty. */
+  readonly hasDefault: boolean;
 }
 
-/** Replaces the variables of one value. `$$` is a literal `$`; an unset variable becomes the empty text. */
+/**
+ * Replaces the variables of one value. `$$` is a literal `$`; an unset variable becomes the empty text, or the one behind
+ * `:-` as in a shell.
+ */
 export function expandVariables(text: string, environment: NodeJS.ProcessEnv): Expansion {
   const variables: ExpandedVariable[] = [];
   const expanded = text.replace(
     VARIABLE,
     (written: string, dollar?: string, braced?: string, bare?: string) => {
       if (dollar !== undefined) return '$';
-      const name = braced ?? bare ?? '';
+      const [, name = braced ?? bare ?? '', otherwise] = WITH_DEFAULT.exec(braced ?? '') ?? [];
       const value = environment[name];
-      variables.push({ name, written, isSet: value !== undefined });
-      return value ?? '';
+      const hasDefault = otherwise !== undefined;
+      variables.push({ name, written, isSet: value !== undefined, hasDefault });
+      return value === undefined || (value === '' && hasDefault) ? (otherwise ?? '') : value;
     },
   );
   return { text: expanded, variables };

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 
 import * as fc from 'fast-check';
 
 import { expandVariables, hideBraces, showBraces } from '../../src/config/expand-environment.ts';
-import { firstDatabase, firstReplica, parse, withReplica } from './support.ts';
+import { isRivuletError } from '../../src/base/errors.ts';
+import { firstDatabase, firstReplica, parse, problemsOf, withReplica } from './support.ts';
 
 test('replaces $NAME and ${NAME}; $$ is a dollar; other dollars stay', () => {
   const environment = { A: '1', A_B: '2', EMPTY: '', DOLLAR: '$A' };
@@ -102,4 +103,72 @@ test('keys are not expanded, and nothing is when expansion is off', () => {
   const text = withReplica('url: sftp://u@h/x', 'password: a$SECRET$$b');
   const { destination } = firstReplica(parse(text, environment, false));
   assert.equal(destination.type === 'sftp' && destination.password, 'a$SECRET$$b');
+});
+
+describe('a value that a variable leaves empty', () => {
+  const KEYS: readonly (readonly [string, string])[] = [
+    ['endpoint', 'type: s3, bucket: b'],
+    ['region', 'type: s3, bucket: b'],
+    ['access-key-id', 'type: s3, bucket: b, secret-access-key: s'],
+    ['sse-customer-key', 'type: s3, bucket: b'],
+    ['sse-kms-key-id', 'type: s3, bucket: b'],
+    ['profile', 'type: s3, bucket: b'],
+    ['path', 'type: s3, bucket: b'],
+    ['retention', 'path: /r'],
+    ['account-key', 'type: abs, bucket: b, account-name: a'],
+    ['credentials-file', 'type: gcs, bucket: b'],
+    ['password', 'type: sftp, host: h, user: u, path: /x'],
+    ['key-path', 'type: sftp, host: h, user: u, path: /x'],
+  ];
+  const textOf = (key: string, rest: string, value: string): string =>
+    `dbs: [{path: /a.db, replicas: [{${rest}, ${key}: ${value}}]}]`;
+
+  for (const [key, rest] of KEYS) {
+    it(`${key}: is an error that names the variable, and none where nothing is meant`, () => {
+      for (const [environment, why] of [
+        [{}, 'is not set'],
+        [{ WHO: '' }, 'is set to nothing'],
+      ] as const) {
+        for (const value of ['$WHO', '${WHO}']) {
+          const problem = problemsOf(textOf(key, rest, value), environment).join('\n');
+          assert.match(
+            problem,
+            new RegExp(`^1:\\d+ dbs\\[0\\]\\.replicas\\[0\\]\\.${key}: .*variable WHO ${why}`, 'm'),
+          );
+        }
+      }
+      const meant = textOf(key, rest, '"${WHO:-}"');
+      const without = textOf(key, rest, '"${WHO:-}"').replace(`, ${key}: "\${WHO:-}"`, '');
+      assert.deepEqual(outcome(meant), outcome(without));
+    });
+  }
+
+  it('of a key that only tunes is not given', () => {
+    const settings = firstReplica(parse(textOf('sync-interval', 'path: /r', '$NOT_SET')));
+    assert.equal(
+      settings.syncIntervalMs,
+      firstReplica(parse('dbs: [{path: /a.db, replicas: [{path: /r}]}]')).syncIntervalMs,
+    );
+  });
+
+  it('has the text behind `:-`, as in a shell', () => {
+    const text = textOf('region', 'type: s3, bucket: b', '"${R:-eu}-west"');
+    const regionOf = (environment: NodeJS.ProcessEnv): unknown => {
+      const { destination } = firstReplica(parse(text, environment));
+      return destination.type === 's3' ? destination.region : undefined;
+    };
+    assert.deepEqual(
+      [regionOf({}), regionOf({ R: '' }), regionOf({ R: 'us' })],
+      ['eu-west', 'eu-west', 'us-west'],
+    );
+  });
+
+  function outcome(text: string): unknown {
+    try {
+      return firstReplica(parse(text)).destination;
+    } catch (error) {
+      assert.ok(isRivuletError(error, 'CONFIG_INVALID'));
+      return (error.details['list'] as { message: string }[]).map(({ message }) => message);
+    }
+  }
 });

@@ -313,9 +313,9 @@ const CASES: readonly Case[] = [
     name: 'a variable that leaves nothing of what is needed',
     text: 'dbs:\n  - path: ${DB}\n    replicas:\n      - url: $URL\n      - {name: x, path: $DIR}\n',
     problems: [
-      '2:11 dbs[0].path: is empty, because the environment variable in it is not set or empty',
-      '4:14 dbs[0].replicas[0].url: is empty, because the environment variable in it is not set or empty',
-      '5:25 dbs[0].replicas[1].path: is empty, because the environment variable in it is not set or empty',
+      '2:11 dbs[0].path: is empty, because the environment variable DB is not set',
+      '4:14 dbs[0].replicas[0].url: is empty, because the environment variable URL is not set; where nothing is meant, write ${URL:-} or remove the key',
+      '5:25 dbs[0].replicas[1].path: is empty, because the environment variable DIR is not set; where nothing is meant, write ${DIR:-} or remove the key',
     ],
   },
 ];
@@ -375,13 +375,13 @@ test('an alias to nothing is an error', () => {
 });
 
 test('a variable that is not set stands below the mistake that it makes', () => {
-  const keys = ['access-key-id: $NOT_SET', 'secret-access-key: hunter2'];
+  const keys = ['access-key-id: "$NOT_SET:"', 'secret-access-key: hunter2', 'bucket: b'];
   assert.throws(
     () => parse(withReplica('url: s3://b/x', ...keys)),
     (error) => {
       assert.ok(isRivuletError(error, 'CONFIG_INVALID'));
       const [problem = '', warning = ''] = error.message.split('\n');
-      assert.match(problem, /`secret-access-key` without `access-key-id`/);
+      assert.match(problem, /bucket: cannot be given beside `url`/);
       assert.match(warning, /^warning: rivulet\.yml:5:\d+: .*the environment variable NOT_SET is not set$/);
       assert.doesNotMatch(error.message, /hunter2/);
       return true;

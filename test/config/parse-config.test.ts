@@ -165,7 +165,7 @@ test('an age section asks for encryption even when it has no keys', () => {
     passphraseFile: undefined,
   };
   assert.deepEqual(firstReplica(parse(withReplica('path: /r', 'age: {}'))).age, none);
-  const emptied = parse(withReplica('path: /r', 'age: {recipients: [$NOBODY]}'));
+  const emptied = parse(withReplica('path: /r', 'age: {recipients: [${NOBODY:-}]}'));
   assert.deepEqual(firstReplica(emptied).age, none);
 });
 
