@@ -85,7 +85,7 @@ function readOnlyStateLater(): Record<string, string> {
 
 function replicate(exec?: string, env: Record<string, string> = {}): Started {
   const settings = {
-    'shutdown-timeout': '500ms',
+    'shutdown-timeout': '2s',
     ...(exec === undefined ? {} : { exec }),
     dbs: [{ path: scratch.file('app.db'), replicas: [{ path: scratch.file('replica') }] }],
   };
