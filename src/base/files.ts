@@ -32,6 +32,8 @@ export interface FileFacts {
   readonly kind: 'file' | 'directory' | 'other';
   readonly sizeBytes: number;
   readonly modifiedAtMs: number;
+  /** The same to the nanosecond, as far as the file system keeps it, as digits. */
+  readonly modifiedAtNs: string;
   /** Permission bits. */
   readonly mode: number;
   readonly uid: number;
@@ -81,6 +83,7 @@ function factsOf(stats: BigIntStats): FileFacts {
     kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other',
     sizeBytes: Number(stats.size),
     modifiedAtMs: Number(stats.mtimeMs),
+    modifiedAtNs: String(stats.mtimeNs),
     mode: Number(stats.mode) & 0o777,
     uid: Number(stats.uid),
     gid: Number(stats.gid),

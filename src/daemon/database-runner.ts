@@ -154,6 +154,8 @@ export class DatabaseRunner {
       onCheckpoint: (elapsedMs, error) =>
         metrics.addCheckpoint({ mode: 'PASSIVE', elapsedMs, failed: error !== undefined }),
       onGeneration: () => undefined,
+      onLostRace: () => metrics.addLostRace(),
+      onWriteLock: (heldMs) => metrics.addWriteLock(heldMs),
     };
   }
 

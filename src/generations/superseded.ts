@@ -18,47 +18,27 @@ export function settleTimes(record: LeaseRecord, storedAtMs: number): readonly S
   return record.superseded.map((one) => ({ ...one, atMs: one.atMs ?? storedAtMs }));
 }
 
-/** What the lease says of generations. */
-interface Succession {
-  readonly endings: Endings;
-  /** What its present holder writes. */
-  readonly written: ReadonlySet<Generation>;
-}
-
-const NOTHING: Succession = { endings: new Map(), written: new Set() };
-
 /**
  * What the lease at `store` says. No lease, one that cannot be understood, and one that may not be read, say nothing:
  * a restore never fails for it.
+ *
+ * @throws RivuletError `STORAGE_FAILED`
  */
-async function readSuccession(store: ObjectStore, options: CallOptions): Promise<Succession> {
+export async function readEndings(store: ObjectStore, options: CallOptions = {}): Promise<Endings> {
   const register = openRegister(store);
-  if (register === undefined) return NOTHING;
+  if (register === undefined) return new Map();
   try {
     const reading = await register.read(options);
-    if (reading === undefined) return NOTHING;
-    const record = decodeLease(reading.bytes);
-    const superseded = settleTimes(record, reading.storedAtMs);
-    const endings = new Map(
-      superseded.map(({ generation, atMs = reading.storedAtMs }) => [generation, atMs]),
-    );
-    return { endings, written: new Set(record.generations) };
+    if (reading === undefined) return new Map();
+    const superseded = settleTimes(decodeLease(reading.bytes), reading.storedAtMs);
+    return new Map(superseded.map(({ generation, atMs = reading.storedAtMs }) => [generation, atMs]));
   } catch (error) {
-    if (isRivuletError(error, 'STORAGE_DENIED', 'REPLICA_INVALID', 'STORAGE_NOT_FOUND')) return NOTHING;
+    if (isRivuletError(error, 'STORAGE_DENIED', 'REPLICA_INVALID', 'STORAGE_NOT_FOUND')) return new Map();
     throw error;
   }
 }
 
-/** When each generation ended, as the lease at `store` says. @throws as `withEndings` */
-export async function readEndings(store: ObjectStore, options: CallOptions = {}): Promise<Endings> {
-  return (await readSuccession(store, options)).endings;
-}
-
-/**
- * The inventory with what the lease says of endings; only choosing a generation takes notice.
- *
- * @throws RivuletError `STORAGE_FAILED`
- */
+/** The inventory with what the lease says of endings; only choosing a generation takes notice. */
 export async function withEndings(
   inventory: Inventory,
   store: ObjectStore,
@@ -66,5 +46,5 @@ export async function withEndings(
 ): Promise<Inventory> {
   // With one generation or none there is nothing to choose.
   if (inventory.generations.length < 2) return inventory;
-  return { ...inventory, ...(await readSuccession(store, options)) };
+  return { ...inventory, endings: await readEndings(store, options) };
 }

@@ -1,15 +1,14 @@
 /**
  * The first look at a database: does its log continue the generation of the local state, or does a new one begin?
- * The verdict is `continuity.ts`; here the facts for it are read, and the log is made ready.
+ * The verdict is `continuity.ts`; here the facts for it are read.
  */
 import { isRivuletError } from '../base/errors.ts';
 import type { Generation } from '../generations/names.ts';
-import { type Chain, endsFrame, frameBytes, hasSaltsOf, scanFrames, walBytes } from '../wal/frames.ts';
+import { type Chain, endsFrame, frameBytes, hasSaltsOf, scanFrames } from '../wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains } from './continuity.ts';
 import { positionOf, readVerified, startOfLog } from './cursor.ts';
-import { handOver } from './handover.ts';
-import { LogTail } from './log-tail.ts';
+import type { LogTail } from './log-tail.ts';
 import { type OpenDatabase, readLog } from './open-database.ts';
 import type { LocalState, StateReading } from './state-file.ts';
 import { type LogEnd, logEndOf } from './resume-point.ts';
@@ -17,8 +16,6 @@ import { liveBytes } from './take.ts';
 
 /** Bytes of the log that are checked in one step. */
 const STEP_BYTES = 1024 * 1024;
-/** Attempts to have the log begun anew before a new generation; others may hinder it. */
-const TIDY_ATTEMPTS = 5;
 
 export type Beginning =
   | {
@@ -33,14 +30,15 @@ export type Beginning =
 
 /** Compares the log with the local state. Nothing is changed. */
 export async function compareWithState(database: OpenDatabase, reading: StateReading): Promise<Beginning> {
-  const tail = await readLog(database, 0);
+  const tail = await readLog(database, { index: 0, change: undefined });
   const verdict = decideContinuity(await gatherFacts(database, tail, reading));
   if (verdict.kind === 'new-generation') return { kind: 'new', reason: verdict.reason };
   if (reading.kind !== 'state') return { kind: 'new', reason: 'no local state' };
   const { state } = reading;
   const ends = new Map(state.ends);
   if (verdict.kind === 'next-log') ends.set(state.index, logEndOf(chainAtTail(state)));
-  const present = await readLog(database, verdict.index);
+  const after = verdict.kind === 'begun-log' ? state.after : undefined;
+  const present = await readLog(database, { index: verdict.index, change: undefined, after });
   return { kind: 'resumed', generation: state.generation, tail: present, state, ends };
 }
 
@@ -49,24 +47,28 @@ async function gatherFacts(
   tail: LogTail,
   reading: StateReading,
 ): Promise<ContinuityFacts> {
-  const { file, wal, machine } = database;
-  const facts = { reading, identity: file.identity, bootId: machine.bootId(), log: wal.header() };
-  if (reading.kind !== 'state')
-    return { ...facts, chainAtStateTail: undefined, hasUnpublished: false, remains: undefined };
+  const { file, machine } = database;
+  const log = tail.isEmpty ? undefined : { header: tail.format, bytes: tail.headerBytes };
+  // After the log was read: what had not been checkpointed by then is in it.
+  const isDatabaseUntouched =
+    reading.kind === 'state' &&
+    reading.state.stamp !== undefined &&
+    file.stamp(Number.POSITIVE_INFINITY) === reading.state.stamp;
+  const facts = {
+    reading,
+    identity: file.identity,
+    bootId: machine.bootId(),
+    log,
+    isDatabaseUntouched,
+    frames: tail.frames,
+  };
+  if (reading.kind !== 'state' || reading.state.header.length === 0)
+    return { ...facts, chainAtStateTail: undefined, remains: undefined };
   return {
     ...facts,
     chainAtStateTail: await chainAt(database, tail, reading.state.tailBytes),
-    hasUnpublished: await hasUnpublished(database, tail),
     remains: readRemains(database, tail, reading.state),
   };
-}
-
-/** Whether nothing counts as committed in a log whose file holds commits all the same. */
-async function hasUnpublished({ wal, machine }: OpenDatabase, tail: LogTail): Promise<boolean> {
-  const reading = wal.header();
-  if (reading === undefined || tail.position.offsetBytes > WAL_HEADER_BYTES) return false;
-  const written = new LogTail(wal, tail.index, reading, () => Number.POSITIVE_INFINITY);
-  return written.advance(machine.pause);
 }
 
 function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): LogRemains {
@@ -80,7 +82,7 @@ function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): 
     fileBytes: database.wal.sizeBytes(),
     newLogEndBytes: tail.position.offsetBytes,
     continuation: scanFrames(old, bytes, size, Math.max(size, length)),
-    isOverwritten: length < 2 * size || hasSaltsOf(tail.chain.header, bytes, size),
+    isOverwritten: length < 2 * size || hasSaltsOf(tail.format, bytes, size),
     isLastFrameThere: length >= size && endsFrame(old, bytes, 0),
   };
 }
@@ -109,27 +111,4 @@ export async function chainAt(
     await database.machine.pause();
   }
   return cursor.chain?.offsetBytes === offsetBytes ? cursor.chain : undefined;
-}
-
-/**
- * Checkpoints a log that nobody needs, and has SQLite begin it anew, so that a new generation starts with a log as short
- * as can be: a first snapshot needs all of it beside it. Left as it is when others hinder it.
- */
-export async function shortenLog(database: OpenDatabase): Promise<LogTail> {
-  for (let attempt = 0; attempt < TIDY_ATTEMPTS; attempt++) {
-    const tail = await readLog(database, 0);
-    if (tail.position.offsetBytes <= walBytes(1, tail.pageSizeBytes)) return tail;
-    const outcome = await handOver({
-      machine: database.machine,
-      path: database.file.path,
-      connections: database.connections,
-      tail,
-      captureMost: async () => (await tail.advance(database.machine.pause), true),
-      capture: () => true,
-      checkpointedBytes: 0,
-      isUrgent: false,
-    });
-    if (outcome === 'complete') database.connections.forceFrame();
-  }
-  return readLog(database, 0);
 }

@@ -1,27 +1,35 @@
-/** When to move the log's content into the database file. Pure: facts in, decision out. */
+/** When to move the WAL's content into the database file. Pure: facts in, decision out. */
 import { walBytes } from '../wal/frames.ts';
 
 export interface CheckpointSettings {
-  /** Pages in the log from which on it is checkpointed. */
+  /** Pages in the WAL from which on it is checkpointed. */
   readonly minPages: number;
-  /** Pages in the log at which what a destination that stands still lacks is spooled; 0 leaves only `walLimitBytes`. */
+  /** Pages in the WAL at which what a stalled destination lacks is spooled; 0 leaves only `walLimitBytes`. */
   readonly maxPages: number;
-  /** A smaller log is checkpointed too when this long has passed since the last time; 0 turns that off. */
+  /** A smaller WAL is checkpointed too when this long has passed since the last time; 0 turns that off. */
   readonly intervalMs: number;
-  /** Log size at which what destinations lack is spooled, although they are shipping. */
+  /** WAL size at which what destinations lack is spooled, although they are shipping. */
   readonly walLimitBytes: number;
   /** What destinations may lack without a checkpoint waiting for them; `SMALL_REST_BYTES` when absent. */
   readonly smallRestBytes?: number;
+  /** How much the WAL grows between two attempts while commits keep coming; `STEP_BYTES`, or less by the limit, when absent. */
+  readonly stepBytes?: number;
 }
 
 export interface CheckpointFacts {
   readonly pageSizeBytes: number;
-  /** End of the committed frames of the present log. */
+  /** End of the committed frames of the present WAL. */
   readonly tailBytes: number;
-  /** Tail of the present log when everything in it was last checkpointed; undefined when that was another log. */
-  readonly checkpointedBytes: number | undefined;
+  /** Tail of the present WAL at the last attempt to checkpoint it; undefined when there was none. */
+  readonly attemptedBytes: number | undefined;
+  /** What of the present WAL is in the database file, by whoever's checkpoint. */
+  readonly backfilledBytes: number;
+  /** Without a commit for so long. */
+  readonly stillMs: number;
+  /** Other connections have checkpointed this database lately. */
+  readonly isDoneByOthers: boolean;
   readonly sinceLastMs: number;
-  /** Bytes of the present log that the slowest destination has not confirmed; 0 when there is no destination. */
+  /** Bytes of the present WAL that the slowest destination has not confirmed; 0 when there is no destination. */
   readonly unconfirmedBytes: number;
   /** Every destination has confirmed something lately: waiting costs less than spooling. */
   readonly isShipping: boolean;
@@ -32,28 +40,45 @@ export interface CheckpointFacts {
   readonly isDraining: boolean;
 }
 
-export type CheckpointDecision =
-  | 'none'
-  /** Everything is confirmed, or nearly: keep the little rest in the spool and go ahead. */
-  | 'checkpoint'
-  /** The log has reached its limit: spool whatever is not confirmed, then go ahead. */
-  | 'spool-and-checkpoint';
-
 /** A rest this small is spooled without waiting for the destination; it is gone again after the next upload. */
 export const SMALL_REST_BYTES: number = 8 * 1024 * 1024;
+/**
+ * While commits keep coming an attempt mostly fails, and each costs two syncs and lets the application's automatic checkpoints do
+ * another part: so it is made after this much more. An eighth of the limit where that is less.
+ */
+const STEP_BYTES = 16 * 1024 * 1024;
+
+/**
+ * An application that checkpoints after its last commit is told "busy" at once while another checkpoint runs, so it is left to do so
+ * first.
+ */
+const STILL_MS = 1_000;
+
+export type CheckpointDecision =
+  | 'none'
+  /** Only move the read transaction forward: others move the WAL's content up to there. */
+  | 'advance'
+  | 'checkpoint';
 
 export function decideCheckpoint(facts: CheckpointFacts, settings: CheckpointSettings): CheckpointDecision {
-  if (!isWanted(facts, settings)) return 'none';
-  if (facts.unconfirmedBytes <= (settings.smallRestBytes ?? SMALL_REST_BYTES)) return 'checkpoint';
-  if (facts.tailBytes < limitBytes(facts, settings)) return 'none';
-  return facts.isDraining ? 'none' : 'spool-and-checkpoint';
+  const wanted = wantedStep(facts, settings);
+  if (wanted === 'none' || facts.unconfirmedBytes <= (settings.smallRestBytes ?? SMALL_REST_BYTES))
+    return wanted;
+  const isHeldBack = facts.tailBytes < limitBytes(facts, settings) || facts.isDraining;
+  return isHeldBack ? 'none' : wanted;
 }
 
-function isWanted(facts: CheckpointFacts, settings: CheckpointSettings): boolean {
-  const nothingNew = facts.tailBytes <= (facts.checkpointedBytes ?? walBytes(0, facts.pageSizeBytes));
-  if (nothingNew) return false;
-  if (facts.tailBytes >= walBytes(settings.minPages, facts.pageSizeBytes)) return true;
-  return settings.intervalMs > 0 && facts.sinceLastMs >= settings.intervalMs;
+function wantedStep(facts: CheckpointFacts, settings: CheckpointSettings): CheckpointDecision {
+  const { tailBytes, attemptedBytes = 0, backfilledBytes, pageSizeBytes, stillMs, isDoneByOthers } = facts;
+  if (tailBytes <= Math.max(backfilledBytes, walBytes(0, pageSizeBytes))) return 'none';
+  const isNew = tailBytes > attemptedBytes;
+  if (isNew && settings.intervalMs > 0 && facts.sinceLastMs >= settings.intervalMs) return 'checkpoint';
+  if (tailBytes < walBytes(settings.minPages, pageSizeBytes)) return 'none';
+  const isLeft = isDoneByOthers && tailBytes < settings.walLimitBytes / 2;
+  if (stillMs >= STILL_MS) return isNew && !isLeft ? 'checkpoint' : 'none';
+  const stepBytes = settings.stepBytes ?? Math.min(STEP_BYTES, settings.walLimitBytes / 8);
+  if (tailBytes - attemptedBytes < stepBytes) return 'none';
+  return isLeft ? 'advance' : 'checkpoint';
 }
 
 function limitBytes(facts: CheckpointFacts, settings: CheckpointSettings): number {

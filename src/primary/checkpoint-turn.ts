@@ -1,30 +1,42 @@
 /** When the last checkpoint was, when the next may be tried, and what it takes to run one. */
 import type { Clock } from '../base/clock.ts';
-import { type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.ts';
+import { type CheckpointDecision, type CheckpointSettings, decideCheckpoint } from './checkpoint-policy.ts';
 import { handOver, type HandoverOutcome, type HandoverParts } from './handover.ts';
+import type { WalIndex } from '../wal/wal-index.ts';
 import type { LogTail } from './log-tail.ts';
 
 /** After a checkpoint that others hindered, the next attempt waits; doubling up to the second bound while the log is small. */
 const HINDERED_WAIT_MS = 50;
 const HINDERED_WAIT_MAX_MS = 2_000;
 
+/** What may be read under the write lock: some milliseconds. */
+const LOCKED_BYTES = 4 * 1024 * 1024;
+/** Who has checkpointed a database does it again, mostly. */
+const OTHERS_MS = 600_000;
 /** Over this time a backlog is watched. */
 const DRAIN_LOOK_MS = 1_000;
 
 export interface TurnFacts {
   readonly unconfirmedBytes: number;
   readonly isShipping: boolean;
+  readonly stillMs: number;
+  /** The WAL index as it is now. */
+  readonly published: WalIndex;
 }
 
 export class CheckpointTurn {
   readonly #settings: CheckpointSettings;
   readonly #clock: Clock;
-  /** Tail of the present log when all of it was last in the database file. */
-  #checkpointedBytes: number | undefined;
+  /** Tail of the present WAL at the last attempt. */
+  #attemptedBytes: number | undefined;
+  /** What was in the database file of which WAL when it was looked at last. */
+  #backfilled = { salts: '', frames: 0 };
+  /** When others were seen to have checkpointed last. */
+  #othersMs = Number.NEGATIVE_INFINITY;
   #lastMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
-  #hindered: { readonly outcome: 'partial' | 'busy'; readonly sinceMs: number } | undefined;
+  #hindered: { readonly outcome: Exclude<HandoverOutcome, 'complete'>; readonly sinceMs: number } | undefined;
   #backlog: { readonly sinceMs: number; readonly bytes: number } | undefined;
 
   constructor(settings: CheckpointSettings, clock: Clock) {
@@ -35,7 +47,9 @@ export class CheckpointTurn {
   }
 
   /** How attempts have been ending, and for how long, since the last one that worked. */
-  get hindrance(): { readonly outcome: 'partial' | 'busy'; readonly forMs: number } | undefined {
+  get hindrance():
+    | { readonly outcome: Exclude<HandoverOutcome, 'complete'>; readonly forMs: number }
+    | undefined {
     if (this.#hindered === undefined) return undefined;
     const { outcome, sinceMs } = this.#hindered;
     return { outcome, forMs: this.#clock.monotonicMs() - sinceMs };
@@ -43,26 +57,31 @@ export class CheckpointTurn {
 
   /** The present log is a new one. */
   logRestarted(): void {
-    this.#checkpointedBytes = undefined;
+    this.#attemptedBytes = undefined;
     this.#hindered = undefined;
   }
 
-  isDue(tail: LogTail, facts: TurnFacts): boolean {
+  /** What is due now. */
+  decide(tail: LogTail, { published, ...facts }: TurnFacts): CheckpointDecision {
+    this.#note(published);
     const nowMs = this.#clock.monotonicMs();
     const isDraining = facts.isShipping && this.#isDraining(facts.unconfirmedBytes, nowMs);
-    if (nowMs < this.#notBeforeMs) return false;
-    const decision = decideCheckpoint(
+    if (nowMs < this.#notBeforeMs) return 'none';
+    return decideCheckpoint(
       {
         ...facts,
         isDraining,
         pageSizeBytes: tail.pageSizeBytes,
         tailBytes: tail.position.offsetBytes,
-        checkpointedBytes: this.#checkpointedBytes,
+        backfilledBytes: tail.isLogOf(published)
+          ? tail.bytesOf(published.backfilledFrames)
+          : Number.POSITIVE_INFINITY,
+        isDoneByOthers: nowMs - this.#othersMs < OTHERS_MS,
+        attemptedBytes: this.#attemptedBytes,
         sinceLastMs: nowMs - this.#lastMs,
       },
       this.#settings,
     );
-    return decision !== 'none';
   }
 
   /**
@@ -80,23 +99,42 @@ export class CheckpointTurn {
     return before === undefined || bytes < before.bytes;
   }
 
-  /** The log nears its limit: rather let writers wait than let it grow on. */
-  #isUrgent(tail: LogTail): boolean {
-    return tail.position.offsetBytes >= this.#settings.walLimitBytes / 2;
+  /** From half of the limit on writers may have to wait for a moment, from the limit on for as long as it takes. */
+  #lockedBytesMax(tail: LogTail): number | undefined {
+    const { offsetBytes } = tail.position;
+    const { walLimitBytes } = this.#settings;
+    if (offsetBytes < walLimitBytes / 2) return undefined;
+    return offsetBytes < walLimitBytes ? LOCKED_BYTES : Number.POSITIVE_INFINITY;
   }
 
-  async run(parts: Omit<HandoverParts, 'checkpointedBytes' | 'isUrgent'>): Promise<HandoverOutcome> {
-    const isUrgent = this.#isUrgent(parts.tail);
-    const outcome = await handOver({ ...parts, isUrgent, checkpointedBytes: this.#checkpointedBytes ?? 0 });
+  /** What went into the database file since the last look, and not by a checkpoint of this process, was done by others. */
+  #note({ salt1, salt2, backfilledFrames }: WalIndex): void {
+    const { salts, frames } = this.#backfilled;
+    const now = `${salt1} ${salt2}`;
+    if (backfilledFrames > (now === salts ? frames : 0)) this.#othersMs = this.#clock.monotonicMs();
+    this.#backfilled = { salts: now, frames: backfilledFrames };
+  }
+
+  /** The read transaction was moved forward, for others to checkpoint up to there. */
+  advanced(tail: LogTail): void {
+    this.#attemptedBytes = tail.position.offsetBytes;
+  }
+
+  async run(parts: Omit<HandoverParts, 'lockedBytesMax'>): Promise<HandoverOutcome> {
+    const lockedBytesMax = this.#lockedBytesMax(parts.tail);
+    const outcome = await handOver({ ...parts, lockedBytesMax });
+    const { salt1, salt2, backfilledFrames } = parts.published();
+    this.#backfilled = { salts: `${salt1} ${salt2}`, frames: backfilledFrames };
     const nowMs = this.#clock.monotonicMs();
     if (outcome !== 'busy') this.#lastMs = nowMs;
     this.#hindered =
       outcome === 'complete' ? undefined : { outcome, sinceMs: this.#hindered?.sinceMs ?? nowMs };
-    if (outcome === 'complete') {
-      this.#checkpointedBytes = parts.tail.position.offsetBytes;
-      this.#hinderedWaitMs = 0;
-    } else {
-      const longerMs = isUrgent ? HINDERED_WAIT_MS : Math.max(HINDERED_WAIT_MS, this.#hinderedWaitMs * 2);
+    // Whoever was in the way may go without a commit, so that attempt is made again.
+    if (outcome === 'complete' || outcome === 'outrun')
+      this.#attemptedBytes = parts.tail.position.offsetBytes;
+    if (outcome === 'complete') this.#hinderedWaitMs = 0;
+    else {
+      const longerMs = Math.max(HINDERED_WAIT_MS, this.#hinderedWaitMs * 2);
       this.#hinderedWaitMs = Math.min(HINDERED_WAIT_MAX_MS, longerMs);
       this.#notBeforeMs = nowMs + this.#hinderedWaitMs;
     }

@@ -2,19 +2,34 @@
 import type { Following } from './following.ts';
 import type { PrimaryParts } from './primary-parts.ts';
 
+/** More than this ahead is not read while the read transaction is moved. */
+const AHEAD_BYTES = 1024 * 1024;
+
 export async function checkpointIfDue(following: Following, parts: PrimaryParts): Promise<void> {
   const { tail, checkpoints } = following;
   const { keeper, clock } = parts;
+  const published = following.database.published();
   const facts = {
     unconfirmedBytes: keeper.uncapturedBytes(tail),
     isShipping: keeper.isShipping(clock.monotonicMs()),
+    stillMs: following.readLock.stillMs,
+    published,
   };
-  if (checkpoints.isDue(tail, facts)) await checkpointNow(following, parts);
+  const decision = checkpoints.decide(tail, facts);
+  if (decision === 'checkpoint') await checkpointNow(following, parts);
+  if (decision === 'advance' && advance(following, parts)) checkpoints.advanced(tail);
+}
+
+function advance(following: Following, parts: PrimaryParts): boolean {
+  const { tail, readLock, database } = following;
+  const capture = (): boolean =>
+    tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && captureAndSave(following, parts);
+  return readLock.advance(database.published(), capture);
 }
 
 /** Checkpoints as far as others let it, due or not; the observer is told how long that took. */
 export async function checkpointNow(following: Following, parts: PrimaryParts): Promise<void> {
-  const { tail, checkpoints, database } = following;
+  const { tail, checkpoints, database, readLock } = following;
   const { clock, observer, keeper } = parts;
   const startedMs = clock.monotonicMs();
   try {
@@ -23,6 +38,9 @@ export async function checkpointNow(following: Following, parts: PrimaryParts): 
       path: parts.path,
       connections: database.connections,
       tail,
+      published: () => database.published(),
+      moveReadLock: (capture) => readLock.advance(database.published(), capture),
+      onWriteLock: (heldMs) => observer.onWriteLock(heldMs),
       captureMost: async () => keeper.captureMost(database, tail),
       capture: () => captureAndSave(following, parts),
     });
@@ -34,7 +52,27 @@ export async function checkpointNow(following: Following, parts: PrimaryParts): 
   }
 }
 
-/** What is written down here, under the write lock, lets the next run prove where this log ended. */
+/**
+ * Lets applications checkpoint, restart and truncate their WAL while nothing happens: ends the read transaction, or has a lasting one
+ * step aside. What nobody has stored yet is kept first.
+ */
+export function letGo(following: Following, parts: PrimaryParts): void {
+  const { tail, readLock, database } = following;
+  if (!readLock.isHeld || !readLock.isPausing) return;
+  const index = database.published();
+  readLock.glance(index);
+  if (!tail.hasAllOf(index)) return;
+  // What is just being stored is worth waiting for a little: it need not be kept then.
+  if (!readLock.isQuiet && parts.keeper.uncapturedBytes(tail) > 0) return;
+  const capture = (): boolean => tail.isSameLog() && tail.advanceNow(0) && captureAndSave(following, parts);
+  if (readLock.isQuiet && readLock.lastingReason(tail) === undefined) {
+    if (capture()) readLock.release();
+  } else if (readLock.isInTheWay(index)) {
+    readLock.advance(index, capture);
+  }
+}
+
+/** What is written down here, before the WAL may be restarted, lets the next run prove where it ended. */
 function captureAndSave(following: Following, { keeper, state }: PrimaryParts): boolean {
   const isSafe = keeper.captureNow(following.database, following.tail);
   state.saveIfPossible(following, { durable: false });

@@ -1,12 +1,13 @@
 /**
  * The SQLite connections on one live database, and the only lock-taking calls made on it.
  *
- * Two read-only connections take turns in holding a read transaction, so that the log cannot be restarted over
- * frames that have not been read. A third takes the write lock for moments, a fourth runs PASSIVE checkpoints.
+ * Two read-only connections take turns in holding a read transaction while there is something to read, so that the WAL cannot
+ * be restarted over frames that have not been read. A third takes the write lock for moments, and only when the WAL has reached
+ * its limit; a fourth runs PASSIVE checkpoints. None of them ever writes.
  * The read-only ones are opened last and closed last: a read-only closer leaves the log where it is, so the same
  * generation continues at the next start (sqlite.org/wal.html, "Persistence of WAL mode").
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError } from '../base/errors.ts';
 import { standStill } from '../base/stand-still.ts';
 
@@ -23,8 +24,6 @@ const CACHE_SETTING = -100;
  */
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 0.05;
-/** Publishing a commit takes a writer less than a microsecond; only then the index cannot be read. */
-const PUBLISHED_ATTEMPTS = 100;
 
 /** What `PRAGMA wal_checkpoint` answers. */
 export interface CheckpointResult {
@@ -39,20 +38,17 @@ export interface CheckpointResult {
 export interface Connections {
   /** Whether opening had to switch the database from a rollback journal to a write-ahead log. */
   readonly switchedToWal: boolean;
-  /** Whether a read transaction is open that keeps the log from being restarted over unread frames. */
+  /** Whether a read transaction is open that keeps the WAL from being restarted over unread frames. */
   readonly holding: boolean;
-  /** Begins the read transaction; a no-op when it is open. */
+  /** Begins the read transaction; a no-op when it is open. @throws RivuletError as opening does */
   hold(): void;
+  /** Ends it; a no-op when none is open. */
+  release(): void;
   /**
    * Moves the read transaction forward: begins a new one, runs `whileBothHold`, then ends the old one. When
    * `whileBothHold` answers false the old one stays and the new one is given up.
    */
   moveHold(whileBothHold: () => boolean): boolean;
-  /**
-   * Ends the hold, runs `between`, and holds again. Only safe under the write lock and when everything in the
-   * log has been captured: nothing may append or restart meanwhile.
-   */
-  rehold(between: () => void): void;
   /**
    * Runs `section` while no other connection can write, then lets go without a trace. Answers undefined when the
    * write lock was not to be had within `waitMs`.
@@ -60,17 +56,6 @@ export interface Connections {
   withWriteLock<T>(section: () => T, waitMs?: number): T | undefined;
   /** One PASSIVE checkpoint: never waits for anybody, never blocks anybody. */
   checkpointPassive(): CheckpointResult;
-  /**
-   * Frames of the present log that are committed for every reader, as the log's index in shared memory says.
-   *
-   * @throws RivuletError `DB_BUSY` when a writer stands still in the middle of publishing
-   */
-  publishedFrames(): number;
-  /**
-   * Appends one frame that changes nothing, so that a log with a header exists. Answers false when the write lock was
-   * not to be had.
-   */
-  forceFrame(): boolean;
   /** Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. */
   openReader(): { end(): void };
   /** Closes everything and leaves the log in place. */
@@ -112,8 +97,13 @@ export function explainSqliteError(error: unknown, path: string): RivuletError {
 
 function open(path: string, readOnly: boolean, busyTimeoutMs: number): DatabaseSync {
   const connection = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs, allowExtension: false });
-  connection.exec(`PRAGMA cache_size=${CACHE_SETTING}; PRAGMA mmap_size=0`);
-  return connection;
+  try {
+    connection.exec(`PRAGMA cache_size=${CACHE_SETTING}; PRAGMA mmap_size=0`);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
 }
 
 function beginRead(connection: DatabaseSync): void {
@@ -135,7 +125,6 @@ export class SqliteConnections implements Connections {
   #spare: DatabaseSync;
   #holding = false;
   #switchedToWal = false;
-  #published: StatementSync | undefined;
 
   /**
    * @param path - the database file, which must exist
@@ -193,12 +182,26 @@ export class SqliteConnections implements Connections {
 
   hold(): void {
     if (this.#holding) return;
-    beginRead(this.#holder);
+    this.#begin(this.#holder);
     this.#holding = true;
   }
 
+  #begin(connection: DatabaseSync): void {
+    try {
+      beginRead(connection);
+    } catch (error) {
+      throw explainSqliteError(error, this.#path);
+    }
+  }
+
+  release(): void {
+    if (!this.#holding) return;
+    this.#holding = false;
+    this.#holder.exec('ROLLBACK');
+  }
+
   moveHold(whileBothHold: () => boolean): boolean {
-    beginRead(this.#spare);
+    this.#begin(this.#spare);
     let moved = false;
     try {
       moved = whileBothHold();
@@ -215,16 +218,6 @@ export class SqliteConnections implements Connections {
     this.#holder = this.#spare;
     this.#spare = old;
     this.#holding = true;
-  }
-
-  rehold(between: () => void): void {
-    if (this.#holding) this.#holder.exec('ROLLBACK');
-    this.#holding = false;
-    try {
-      between();
-    } finally {
-      this.hold();
-    }
   }
 
   /**
@@ -264,39 +257,6 @@ export class SqliteConnections implements Connections {
       };
     } catch (error) {
       if (isBusy(error)) return { busy: true, logFrames: -1, checkpointedFrames: -1 };
-      throw explainSqliteError(error, this.#path);
-    }
-  }
-
-  /** NOOP takes no lock and moves nothing (sqlite.org/c3ref/wal_checkpoint_v2.html). */
-  publishedFrames(): number {
-    for (let attempt = 0; attempt < PUBLISHED_ATTEMPTS; attempt++) {
-      const frames = Number(this.#readPublished()?.['log'] ?? -1);
-      if (frames >= 0) return frames;
-    }
-    throw new RivuletError('DB_BUSY', `the index of the log of ${this.#path} cannot be read at the moment`);
-  }
-
-  #readPublished(): Record<string, unknown> | undefined {
-    try {
-      this.#published ??= this.#checkpointer.prepare('PRAGMA wal_checkpoint(NOOP)');
-      return this.#published.get();
-    } catch (error) {
-      if (isBusy(error)) return undefined;
-      throw explainSqliteError(error, this.#path);
-    }
-  }
-
-  /** `user_version` gets its present value. */
-  forceFrame(): boolean {
-    if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
-    try {
-      const version = Number(this.#writer.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
-      this.#writer.exec(`PRAGMA user_version=${version}; COMMIT`);
-      return true;
-    } catch (error) {
-      this.#writer.exec('ROLLBACK');
-      if (isBusy(error)) return false;
       throw explainSqliteError(error, this.#path);
     }
   }

@@ -13,6 +13,8 @@ import type { HeaderReading } from './live-wal.ts';
 import type { LocalState, StateReading } from './state-file.ts';
 
 export type Verdict =
+  /** Nothing was in the log of the state, and whatever is in it now came later. */
+  | { readonly kind: 'begun-log'; readonly index: number }
   | { readonly kind: 'same-log'; readonly index: number }
   /** The log was restarted exactly once, and the remains of the old one show that nothing had been appended to it. */
   | { readonly kind: 'next-log'; readonly index: number }
@@ -23,15 +25,14 @@ export interface ContinuityFacts {
   readonly identity: FileIdentity;
   /** The present start of the machine. */
   readonly bootId: string;
-  /** Header of the present log; undefined when there is none. */
+  /** Header of the present log; undefined when nothing of it is committed: the index names no log then, whatever the file holds. */
   readonly log: HeaderReading | undefined;
+  /** Committed frames of the present log. */
+  readonly frames: number;
   /** The chain of the present log at the state's tail offset, or undefined when it does not reach that far. */
   readonly chainAtStateTail: Chain | undefined;
-  /**
-   * Nothing is published of the present log, and its file holds commits: a writer has begun the next log in the index, and
-   * not yet in the file (SQLite does it in that order). What is in the file was committed and seen by nobody here.
-   */
-  readonly hasUnpublished: boolean;
+  /** All of the state was in the database file, and nothing was checkpointed since: what was committed since is in the present log. */
+  readonly isDatabaseUntouched: boolean;
   /** What the bytes after the old log's tail show, when the present log is another one. */
   readonly remains: LogRemains | undefined;
 }
@@ -62,9 +63,25 @@ export function decideContinuity(facts: ContinuityFacts): Verdict {
   if (reading.kind === 'damaged') return startAnew(`the local state is damaged (${reading.why})`);
   const { state } = reading;
   if (!sameFile(state.identity, identity)) return startAnew('the database file was replaced by another one');
-  if (log === undefined) return startAnew('the write-ahead log is gone');
-  if (Buffer.compare(log.bytes, state.header) === 0) return decideSameLog(facts, state);
+  // After a power cut the present log may have lost what a destination has of it.
+  const isUntouched = facts.isDatabaseUntouched && state.bootId === facts.bootId;
+  if (state.header.length === 0) return decideBegunLog(facts, state, isUntouched);
+  if (log !== undefined && Buffer.compare(log.bytes, state.header) === 0) return decideSameLog(facts, state);
+  if (isUntouched && state.index < INDEX_MAX) return { kind: 'next-log', index: state.index + 1 };
+  if (log === undefined) return startAnew('the write-ahead log was emptied while nobody was watching');
   return decideOtherLog(facts, state, log.header);
+}
+
+/** Nothing was in the log of the state. The file may still have had the one before, all of which was in the database. */
+function decideBegunLog({ log, frames }: ContinuityFacts, state: LocalState, isUntouched: boolean): Verdict {
+  const { after, index } = state;
+  const begun: Verdict = { kind: 'begun-log', index };
+  if (log !== undefined && after?.salt1 === log.header.salt1 && after.salt2 === log.header.salt2)
+    return frames === after.frames ? begun : startAnew('the write-ahead log went on after it had ended');
+  if (isUntouched) return begun;
+  return startAnew(
+    'the write-ahead log was empty, and the database was written to while nobody was watching',
+  );
 }
 
 function decideSameLog(facts: ContinuityFacts, state: LocalState): Verdict {
@@ -85,7 +102,6 @@ function decideOtherLog(facts: ContinuityFacts, state: LocalState, next: WalHead
     return startAnew(
       'the write-ahead log was restarted, and the machine was too: nobody knows what was lost',
     );
-  if (facts.hasUnpublished) return startAnew('the write-ahead log is being restarted once more');
   if (state.index + 1 > INDEX_MAX) return startAnew('the index has reached its maximum');
   if (
     facts.remains === undefined ||

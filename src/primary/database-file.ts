@@ -63,6 +63,11 @@ export function assertUsable(path: string): void {
   if (identify(path) !== undefined) new DatabaseFile(path).close();
 }
 
+/** Linux takes the time of a file from its clock of 4 or 10 ms. */
+const FINE_MOMENT_MS = 50;
+/** Some file systems keep whole milliseconds, seconds, or two of them. */
+const COARSE_MOMENT_MS = 5_000;
+
 export class DatabaseFile {
   readonly path: string;
   readonly identity: FileIdentity;
@@ -72,7 +77,7 @@ export class DatabaseFile {
   readonly gid: number;
   readonly #files: Files;
   readonly #descriptor: number;
-  #isClosed = false;
+  #isEnded = false;
 
   /** @throws RivuletError `DB_UNREADABLE`, or `DB_INVALID` when it is no plain SQLite database */
   constructor(path: string, files: Files = systemFiles) {
@@ -109,6 +114,20 @@ export class DatabaseFile {
     return this.#files.statOpen(this.#descriptor).modifiedAtMs;
   }
 
+  /**
+   * Another text for every content that the file has had, as far as its size and time tell: a write within the same moment of the
+   * file system's clock cannot be told from the one before.
+   *
+   * @param nowMs - by the wall clock
+   * @returns undefined while such a write could still come
+   */
+  stamp(nowMs: number): string | undefined {
+    const { sizeBytes, modifiedAtMs, modifiedAtNs } = this.#files.statOpen(this.#descriptor);
+    const isFine = !modifiedAtNs.endsWith('000000');
+    if (nowMs - modifiedAtMs < (isFine ? FINE_MOMENT_MS : COARSE_MOMENT_MS)) return undefined;
+    return `${sizeBytes} ${modifiedAtNs}`;
+  }
+
   sizeBytes(): number {
     return this.#files.statOpen(this.#descriptor).sizeBytes;
   }
@@ -120,7 +139,7 @@ export class DatabaseFile {
    */
   read(into: Uint8Array, offsetBytes: number): void {
     // The number of a closed descriptor may be another file's by now: the database that replaced this one.
-    if (this.#isClosed) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
+    if (this.#isEnded) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
     try {
       into.fill(0, readFully(this.#files, this.#descriptor, into, offsetBytes));
     } catch (error) {
@@ -128,9 +147,14 @@ export class DatabaseFile {
     }
   }
 
+  /** Nothing is read from it any more: what a reader that is still open had begun does not belong to what is followed now. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
   /** Only after the connections are closed. */
   close(): void {
-    this.#isClosed = true;
+    this.end();
     this.#files.close(this.#descriptor);
   }
 }

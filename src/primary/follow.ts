@@ -11,6 +11,8 @@ import type { Primary } from './primary.ts';
 
 /** Spacing of looks while each one finds something. */
 const BUSY_SPACING_MS = 100;
+/** Spacing of glances at the WAL index in between: an application that checkpoints may wait for this process. */
+const GLANCE_MS = 20;
 /** First spacing of looks after a file event that brought no commit yet; the events of one commit come together. */
 const STIR_SPACING_MS = 2;
 /**
@@ -64,15 +66,30 @@ async function nextStir(
   await firstOf(signal, (enough) => [stirred.wait(enough), clock.sleep(pollIntervalMs, enough)]);
 }
 
-/** Looks again and again, deaf to file events in between, until two looks in a row find nothing new. */
+/**
+ * Looks again and again, deaf to file events in between, until two looks in a row find nothing new and no read transaction is
+ * held that is to end.
+ */
 async function lookUntilQuiet(options: FollowOptions, watch: ChangeWatch): Promise<void> {
-  const { clock, signal } = options;
+  const { primary, signal } = options;
   for (let found = true; found && !signal.aborted;) {
     const first = await look(options);
     watch.pause();
-    await clock.sleep(spacingAfter(first), signal).catch(() => undefined);
+    await rest(options, first);
     watch.resume();
-    found = (await look(options)).found || first.found;
+    found = (await look(options)).found || first.found || primary.isRestless;
+  }
+}
+
+/** Waits until the next look is due, with a glance at the index now and then while a read transaction is held. */
+async function rest({ primary, clock, signal }: FollowOptions, before: Look): Promise<void> {
+  const spacingMs =
+    before.retryMs === undefined && primary.isRestless ? BUSY_SPACING_MS : spacingAfter(before);
+  const untilMs = clock.monotonicMs() + spacingMs;
+  for (let leftMs = spacingMs; leftMs > 0 && !signal.aborted; leftMs = untilMs - clock.monotonicMs()) {
+    const stepMs = primary.isRestless ? Math.min(leftMs, GLANCE_MS) : leftMs;
+    await clock.sleep(stepMs, signal).catch(() => undefined);
+    if (before.retryMs === undefined && primary.glance()) return;
   }
 }
 

@@ -1,22 +1,24 @@
-/** What is being followed: one open database, in one generation, up to a place in its log; and what can be asked of that. */
+/** What is being followed: one open database, in one generation, up to a place in its WAL; and what can be asked of that. */
 import { formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
-import { walBytes } from '../wal/frames.ts';
+import { scanFrames, frameBytes } from '../wal/frames.ts';
 import type { CheckpointTurn } from './checkpoint-turn.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
+import type { ReadLock } from './read-lock.ts';
 
 export interface Following {
   readonly database: OpenDatabase;
   readonly generation: Generation;
   readonly checkpoints: CheckpointTurn;
-  /** The file of the log: the hold pins this one and no other. */
+  readonly readLock: ReadLock;
+  /** The file of the WAL: the read lock pins this one and no other. */
   readonly walInode: string;
   /** The start of the machine in which the generation began, where that is known. */
   readonly beganBootId: string | undefined;
   readonly tail: LogTail;
 }
 
-/** Another text for every place that a reader could find itself before: a new generation, a new log, new bytes. */
+/** Another text for every place that a reader could find itself before: a new generation, a new WAL, new bytes. */
 export function placeOf(following: Following | undefined): string {
   if (following === undefined) return 'no database';
   const { generation, tail } = following;
@@ -26,40 +28,45 @@ export function placeOf(following: Following | undefined): string {
 /**
  * Whether there is anything that the last look has not seen.
  *
- * @throws Error when the files or SQLite do not answer
+ * @throws Error when the files do not answer
  */
 export function hasUnseen({ database, tail }: Following): boolean {
-  if (!database.file.isCurrent()) return true;
-  const reading = database.wal.header();
-  if (reading === undefined) return !database.wal.exists();
-  if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) return true;
-  return walBytes(database.connections.publishedFrames(), tail.pageSizeBytes) > tail.position.offsetBytes;
+  const { file, index, wal } = database;
+  if (!file.isCurrent() || !index.isCurrent() || !wal.exists()) return true;
+  const reading = index.read();
+  return reading.kind !== 'index' || !tail.hasAllOf(reading.index);
 }
 
 /**
- * Why the log that has taken the place of the followed one cannot be its continuation; undefined when it is. The hold
- * proves it, not the salts: an application may truncate an empty log again and again, and SQLite draws new random
- * salts when the first to write then is a connection that never restarted a log.
+ * Why the WAL that has taken the place of the followed one cannot be its continuation; undefined when it is.
+ *
+ * The read lock proves it where it was held since everything was read: the WAL before cannot have been restarted with more in it,
+ * and what came after cannot have been restarted at all. Without it the counts of commits must add up (`commit-count.ts`), and
+ * what is left of the old WAL must not contradict.
  */
-export function doubtAboutNext({ tail, database }: Following): string | undefined {
-  if (tail.index + 1 > INDEX_MAX) return 'the index has reached its maximum';
-  if (!database.connections.holding) return 'the log was restarted while it was not pinned';
+export function doubtAboutNext(following: Following, next: LogTail): string | undefined {
+  const { tail, readLock } = following;
+  if (next.index > INDEX_MAX) return 'the index has reached its maximum';
+  if (readLock.covers) return undefined;
+  if (!readLock.isCountTrusted(tail)) return 'the WAL was restarted while it was not pinned';
+  if (!next.isCountable) return 'a transaction was committed and checkpointed between two looks';
+  if (goesOn(following)) return 'the WAL went on after the last look, and was restarted before the next one';
   return undefined;
 }
 
 /**
- * Begins the read transaction that pins the log again, where a failure of SQLite has ended it. A log that is another one by now
- * is left unpinned, for `doubtAboutNext` to find.
- *
- * @returns false when the log was restarted in the moment before it was pinned
+ * Whether the file still has a transaction of the old WAL behind its tail. One that was rolled back may be taken for it, which
+ * costs a snapshot.
  */
-export function isPinnedAgain({ database, tail }: Following): boolean {
-  if (database.connections.holding || !tail.isSameLog()) return true;
-  database.connections.hold();
-  return tail.isSameLog();
+function goesOn({ database, tail }: Following): boolean {
+  const { chain } = tail;
+  if (chain === undefined) return false;
+  const bytes = new Uint8Array(frameBytes(tail.pageSizeBytes));
+  const length = database.wal.read(bytes, chain.offsetBytes);
+  return scanFrames(chain, bytes, 0, length).validBytes > 0;
 }
 
-/** Whether what was read last is in another file than the log that is followed. */
+/** Whether what was read last is in another file than the WAL that is followed. */
 export function isLogReplaced({ database, walInode }: Following): boolean {
   return database.wal.inode !== walInode;
 }

@@ -1,41 +1,45 @@
 /**
- * Checkpoints the log without losing a frame, and without holding writers up for more than moments.
+ * Checkpoints the WAL without losing a frame, and below the WAL's limit without any lock that a writer can feel.
  *
- * 1. The read transaction is moved forward, beginning the new before ending the old, and a PASSIVE checkpoint does
- *    nearly all the work without any lock on writers.
- * 2. Under the write lock the last frames are captured, and a second PASSIVE checkpoint finishes the log. The read
- *    transaction that begins then finds the log wholly checkpointed: writers may restart it, but nobody can
- *    checkpoint anything newer until this process has moved on. So nothing can be overwritten unread.
+ * 1. The read transaction is moved to the newest commit, the new one beginning before the old one ends, and a PASSIVE checkpoint
+ *    takes everything up to there into the database file.
+ * 2. The transaction is moved again. Where no commit came between, all of the WAL is in the file: a transaction that begins then
+ *    reads from the file alone. Writers may restart the WAL, but nobody can checkpoint anything newer over the file until this
+ *    process has moved on. So nothing can be overwritten unread. Where a commit came, nothing is lost: there will be another try.
+ * 3. A writer that never pauses lets no try succeed. At the limit the write lock is taken, for as long as the last frames need,
+ *    and the second step is done under it.
  */
-import type { CheckpointResult, Connections } from './connections.ts';
+import type { WalIndex } from '../wal/wal-index.ts';
+import type { Connections } from './connections.ts';
 import type { LogTail } from './log-tail.ts';
 import type { Machine } from './machine.ts';
 
-/** More than this ahead is not read under the write lock: writers would wait for it. */
+/** More than this ahead is not read between two steps. */
 const AHEAD_BYTES = 1024 * 1024;
-/** From this size on the checkpoint without a lock comes first; from the second on, on a thread of its own. */
-const UNLOCKED_FIRST_BYTES = 1024 * 1024;
+/** From this size on a checkpoint runs on a thread of its own, so that other databases go on. */
 const BACKGROUND_BYTES = 8 * 1024 * 1024;
-/** Far above any limit, as one huge transaction makes it: writing all of it under the lock would hold writers up for seconds. */
-const HUGE_BYTES = 256 * 1024 * 1024;
-/** Attempts at the locked part; before each one the rest of the log is captured without a lock. */
+/** Rounds of the first step; each leaves less for the next one, or the writers are faster. */
+const ROUNDS = 6;
+/** So little is left to do that another round would not leave less. */
+const LITTLE_BYTES = 512 * 1024;
+/** Attempts at the write lock; before each one the rest of the WAL is read without it. */
 const LOCK_ATTEMPTS = 4;
 /**
- * An application's own automatic checkpoint makes ours busy for a moment. It runs inside that application's commit,
- * so waiting for it takes nothing from the writer; this bounds what others might wait.
+ * An application's own automatic checkpoint makes ours busy for a moment. It runs inside that application's commit, so waiting
+ * for it takes nothing from the writer; this bounds what others might wait.
  */
 const BUSY_WAIT_MS = 25;
-/** The same for a log that has reached its limit: writers that outrun everything have to wait. */
-const URGENT_BUSY_WAIT_MS = 1_000;
-const URGENT_LOCK_WAIT_MS = 250;
+const LOCK_WAIT_MS = 250;
 const BUSY_STEP_MS = 0.5;
 
 export type HandoverOutcome =
-  /** All of the log is in the database file; the next writer may restart it. */
+  /** All of the WAL is in the database file; the next writer may restart it. */
   | 'complete'
   /** Some of it is; a reader or another checkpoint stood in the way. */
   | 'partial'
-  /** The write lock was not to be had, or writers are too far ahead; nothing happened. */
+  /** Everything up to a commit is in the file, and another commit came each time. */
+  | 'outrun'
+  /** What destinations lack could not be kept, or writers are too far ahead; nothing happened. */
   | 'busy';
 
 export interface HandoverParts {
@@ -43,78 +47,104 @@ export interface HandoverParts {
   readonly connections: Connections;
   readonly tail: LogTail;
   readonly path: string;
+  /** The WAL index as it is now. */
+  readonly published: () => WalIndex;
   /** Moves the tail near the end and makes all before it safe (confirmed or spooled), without a lock. */
   readonly captureMost: () => Promise<boolean>;
-  /** Makes everything up to the tail safe, now. Answers false when it cannot. */
+  /** Makes everything up to the tail safe, now. Returns false when it cannot. */
   readonly capture: () => boolean;
-  /** End of the last complete checkpoint of this log. */
-  readonly checkpointedBytes: number;
-  /** The log has reached its limit: all is done under the write lock, unless it is so much that writers would wait for long. */
-  readonly isUrgent: boolean;
+  /** Moves the read transaction to the newest commit, when everything before it could be captured. */
+  readonly moveReadLock: (capture: () => boolean) => boolean;
+  /**
+   * The most that may be read while writers wait for the write lock, which is taken when the WAL has reached its limit;
+   * undefined below it.
+   */
+  readonly lockedBytesMax: number | undefined;
+  /** Writers have waited for so long. */
+  readonly onWriteLock: (heldMs: number) => void;
 }
 
 export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
-  const isNear = await parts.captureMost();
-  if (parts.isUrgent) {
-    if (pendingBytes(parts) > HUGE_BYTES) await checkpointUnlocked(parts);
-    return attemptLocked(parts, async () => true);
+  let hasMoved = false;
+  let lastBytes = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const isNear = await parts.captureMost();
+    if (!isNear && parts.lockedBytesMax === undefined) break;
+    if (!move(parts, AHEAD_BYTES)) break;
+    hasMoved = true;
+    const { doneBytes, leftBytes } = await backfill(parts);
+    if (move(parts, AHEAD_BYTES) && isComplete(parts)) return 'complete';
+    // A reader is in the way, or another checkpoint, and the write lock would be of no use.
+    if (leftBytes > 0) return 'partial';
+    if (doneBytes < LITTLE_BYTES || doneBytes > lastBytes / 2) break;
+    lastBytes = doneBytes;
   }
-  if (!isNear || !(await checkpointUnlocked(parts))) return 'busy';
-  return attemptLocked(parts, parts.captureMost);
+  if (parts.lockedBytesMax !== undefined) return attemptLocked(parts, parts.lockedBytesMax);
+  return hasMoved ? 'outrun' : 'busy';
 }
 
-function pendingBytes({ tail, checkpointedBytes }: HandoverParts): number {
-  return tail.position.offsetBytes - checkpointedBytes;
+/** Reads to the end and captures, and moves the read transaction there. */
+function move(parts: HandoverParts, aheadBytes: number): boolean {
+  return parts.moveReadLock(() => captureTail(parts, aheadBytes));
 }
 
-async function attemptLocked(
-  parts: HandoverParts,
-  between: () => Promise<boolean>,
-): Promise<HandoverOutcome> {
-  const waitMs = parts.isUrgent ? URGENT_LOCK_WAIT_MS : undefined;
-  for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
-    const outcome = parts.connections.withWriteLock(() => finish(parts), waitMs) ?? 'busy';
-    if (outcome !== 'busy') return outcome;
-    if (!(await between())) return 'busy';
-  }
-  return 'busy';
-}
-
-/** The bulk of the work. Answers false when the read transaction could not be moved forward. */
-async function checkpointUnlocked(parts: HandoverParts): Promise<boolean> {
-  const bytes = pendingBytes(parts);
-  if (bytes <= UNLOCKED_FIRST_BYTES) return true;
-  if (!parts.connections.moveHold(() => captureTail(parts, AHEAD_BYTES))) return false;
-  if (bytes > BACKGROUND_BYTES) await parts.machine.checkpointInBackground(parts.path);
-  else checkpointAttempts(parts, BUSY_WAIT_MS);
-  return parts.captureMost();
-}
-
-/** Reads to the end and captures. False when the log is no longer this one, or its end is too far ahead. */
+/** False when the WAL is no longer this one, or its end is too far ahead. */
 function captureTail({ tail, capture }: HandoverParts, aheadBytes: number): boolean {
   return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();
 }
 
-function finish(parts: HandoverParts): HandoverOutcome {
-  const { isUrgent } = parts;
-  if (!captureTail(parts, isUrgent ? Number.POSITIVE_INFINITY : AHEAD_BYTES)) return 'busy';
-  let result: CheckpointResult | undefined;
-  parts.connections.rehold(() => {
-    result = checkpointAttempts(parts, isUrgent ? URGENT_BUSY_WAIT_MS : BUSY_WAIT_MS);
-  });
-  return result !== undefined && isComplete(result) ? 'complete' : 'partial';
+/** What went into the database file, and what did not, of the bytes before the tail as it was at the begin. */
+interface Backfill {
+  readonly doneBytes: number;
+  readonly leftBytes: number;
 }
 
-function checkpointAttempts({ connections, machine }: HandoverParts, waitMs: number): CheckpointResult {
-  const giveUpMs = machine.monotonicMs() + waitMs;
-  let result = connections.checkpointPassive();
-  while (result.busy && machine.monotonicMs() < giveUpMs) {
-    machine.standStill(BUSY_STEP_MS);
-    result = connections.checkpointPassive();
+async function backfill(parts: HandoverParts): Promise<Backfill> {
+  const { tail, machine, path, published } = parts;
+  const { offsetBytes } = tail.position;
+  const pendingBytes = (): number => Math.max(0, offsetBytes - backfilledBytes(tail, published()));
+  const beforeBytes = pendingBytes();
+  if (beforeBytes > BACKGROUND_BYTES) await machine.checkpointInBackground(path);
+  else checkpointAttempts(parts, BUSY_WAIT_MS);
+  const leftBytes = pendingBytes();
+  return { doneBytes: beforeBytes - leftBytes, leftBytes };
+}
+
+/** Another WAL means that all of this one is in the file. */
+function backfilledBytes(tail: LogTail, index: WalIndex): number {
+  return tail.isLogOf(index) ? tail.bytesOf(index.backfilledFrames) : Number.POSITIVE_INFINITY;
+}
+
+function isComplete({ tail, published }: HandoverParts): boolean {
+  const index = published();
+  return tail.isLogOf(index) && index.backfilledFrames === index.frames && tail.hasAllOf(index);
+}
+
+async function attemptLocked(parts: HandoverParts, bytesMax: number): Promise<HandoverOutcome> {
+  const { connections, machine, captureMost, onWriteLock } = parts;
+  for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    let sinceMs = 0;
+    const locked = (): HandoverOutcome => {
+      sinceMs = machine.monotonicMs();
+      return finish(parts, bytesMax);
+    };
+    const outcome = connections.withWriteLock(locked, LOCK_WAIT_MS);
+    if (outcome !== undefined) onWriteLock(machine.monotonicMs() - sinceMs);
+    if (outcome !== undefined && outcome !== 'busy') return outcome;
+    await captureMost();
   }
-  return result;
+  return 'busy';
 }
 
-function isComplete(result: CheckpointResult): boolean {
-  return !result.busy && result.logFrames === result.checkpointedFrames;
+/** Under the write lock: nobody commits meanwhile, so what is moved to the end stays there. */
+function finish(parts: HandoverParts, bytesMax: number): HandoverOutcome {
+  if (!move(parts, bytesMax)) return 'busy';
+  checkpointAttempts(parts, BUSY_WAIT_MS);
+  return move(parts, bytesMax) && isComplete(parts) ? 'complete' : 'partial';
+}
+
+function checkpointAttempts({ connections, machine }: HandoverParts, waitMs: number): void {
+  const giveUpMs = machine.monotonicMs() + waitMs;
+  while (connections.checkpointPassive().busy && machine.monotonicMs() < giveUpMs)
+    machine.standStill(BUSY_STEP_MS);
 }

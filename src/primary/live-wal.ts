@@ -25,9 +25,10 @@ export class LiveWal {
     return this.#reading((descriptor) => this.#files.statOpen(descriptor).sizeBytes);
   }
 
-  /** Tells the file that is being read from another one under the same path; empty before the first reading. */
+  /** Tells the file that is being read from another one under the same path; empty when there is none. @throws as `read` */
   get inode(): string {
-    return this.#inode;
+    this.#reading(() => 0);
+    return this.#descriptor === undefined ? '' : this.#inode;
   }
 
   /** Whether the path names a file, as it does from the first connection to the last. */

@@ -4,16 +4,18 @@
  * from log to log), and a new one begins where it is not. Not to be called while another call of it is under way.
  */
 import { RivuletError } from '../base/errors.ts';
-import { formatGeneration, formatPosition, type Generation } from '../generations/names.ts';
-import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
-import { compareWithState, shortenLog } from './begin.ts';
+import { formatGeneration, formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
+import { compareWithState } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
-import { doubtAboutNext, type Following, hasUnseen, isLogReplaced, isPinnedAgain } from './following.ts';
-import type { LogTail } from './log-tail.ts';
-import { type OpenDatabase, openDatabase, readLog } from './open-database.ts';
+import { handOver } from './handover.ts';
+import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
+import { isOfEnded, type LogTail } from './log-tail.ts';
+import { type OpenDatabase, openDatabase, readLog, walUnreadable } from './open-database.ts';
+import type { WalIndex } from '../wal/wal-index.ts';
 import type { PrimaryParts } from './primary-parts.ts';
+import { LostRaces, ReadLock } from './read-lock.ts';
 import { logEndOf } from './resume-point.ts';
 
 export interface LogFollowerParts extends PrimaryParts {
@@ -24,6 +26,9 @@ export interface LogFollowerParts extends PrimaryParts {
   readonly destinations: ReadonlySet<string>;
 }
 
+/** A WAL of this share of its limit is short: 1 MiB by default. */
+const SHORT_SHARE = 1 / 128;
+
 /** SQLite removes a log only when the last connection closes, and this process has some. */
 function logRemoved(path: string): RivuletError {
   return new RivuletError('DB_UNREADABLE', `${path} was removed while the database is in use`, {
@@ -31,13 +36,19 @@ function logRemoved(path: string): RivuletError {
   });
 }
 
+function isAllInFile(tail: LogTail, index: WalIndex): boolean {
+  return index.backfilledFrames >= index.frames && tail.hasAllOf(index);
+}
+
 export class LogFollower {
   readonly #parts: LogFollowerParts;
+  readonly #races: LostRaces;
   #following: Following | undefined;
   #saidWaiting = false;
 
   constructor(parts: LogFollowerParts) {
     this.#parts = parts;
+    this.#races = new LostRaces(parts.clock);
   }
 
   /** What is followed at present; undefined while there is no database. */
@@ -76,62 +87,86 @@ export class LogFollower {
     if (following === undefined) return this.#open();
     if (!following.database.file.isCurrent())
       return this.#openAnew(following, 'the database file was removed or replaced');
-    if (isPinnedAgain(following)) return this.#follow(following);
-    return this.#openAnew(following, 'the log was restarted while it was not pinned');
+    return this.#follow(following);
   }
 
   async #follow(following: Following): Promise<boolean> {
     const { keeper, machine, observer } = this.#parts;
-    const { database, tail } = following;
+    const { database, tail, readLock } = following;
     keeper.compressLingering();
+    if (!database.wal.exists()) throw logRemoved(database.wal.path);
+    if (!database.index.isCurrent())
+      return this.#openAnew(following, 'the file of the WAL index was removed or replaced');
     database.wal.refresh();
-    const reading = database.wal.header();
-    if (reading === undefined) {
-      if (!database.wal.exists()) throw logRemoved(database.wal.path);
-      return false;
-    }
-    if (Buffer.compare(reading.bytes, tail.headerBytes) !== 0) return this.#nextLog(following);
-    const before = tail.position.offsetBytes;
-    const grew = await tail.advanceIfTold(machine.pause);
-    if (grew) observer.onWalBytes(tail.position.offsetBytes - before);
-    return grew;
+    // With it the database itself may be another one, which nobody has seen yet; and the read lock pins nothing any more.
+    if (isLogReplaced(following)) return this.#openAnew(following, 'the file of the WAL was replaced');
+    if (tail.hasAllOf(database.published())) return false;
+    const before = database.published();
+    readLock.begin(before);
+    const index = database.published();
+    if (!tail.isLogOf(index) || !tail.isSameLog()) return this.#nextLog(following);
+    const beforeBytes = tail.position.offsetBytes;
+    await tail.advance(machine.pause);
+    const newBytes = tail.position.offsetBytes - beforeBytes;
+    // Nothing less than all that was published when the transaction began.
+    if (tail.hasAtLeast(index)) readLock.looked(tail, before);
+    else if (tail.isLogOf(database.published())) throw walUnreadable(database, index);
+    if (newBytes > 0) observer.onWalBytes(newBytes);
+    return newBytes > 0;
   }
 
-  /**
-   * The database as of now, with a log that has a header: an application may have truncated it to nothing.
-   *
-   * @throws RivuletError `DB_NOT_FOUND` while there is no database; otherwise as `look`
-   */
+  /** The database as of now. @throws RivuletError `DB_NOT_FOUND` while there is no database; otherwise as `look` */
   async settled(): Promise<Following> {
     this.requireFollowing();
     await this.look();
-    const { database } = this.requireFollowing();
-    if (database.wal.header() === undefined) {
-      database.connections.forceFrame();
-      await this.look();
-    }
     return this.requireFollowing();
   }
 
+  /** Has a read transaction held, until a later look finds that nobody needs it: somebody may lack what is in the WAL. */
+  pin(): void {
+    const following = this.#following;
+    if (following === undefined || following.readLock.isHeld) return;
+    const { database, tail, readLock } = following;
+    const before = database.published();
+    readLock.begin(before);
+    if (tail.hasAllOf(database.published())) readLock.looked(tail, before);
+  }
+
   async #nextLog(following: Following): Promise<boolean> {
-    const { database } = following;
-    // With it the database itself may be another one, which nobody has seen yet; and the hold pins nothing any more.
-    if (isLogReplaced(following)) return this.#openAnew(following, 'the file of the log was replaced');
-    const doubt = doubtAboutNext(following);
-    if (doubt === undefined) await this.#goOn(following);
-    else await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
+    const { database, tail, readLock } = following;
+    if (isOfEnded(database.published(), tail.after)) {
+      const why = 'the WAL went on after all of it had been in the database';
+      await this.#closingOnFailure(database, async () => this.#beginGeneration(database, why));
+      return true;
+    }
+    const index = tail.isEmpty ? tail.index : tail.index + 1;
+    const next = await readLog(database, { index, change: tail.change, after: tail.after });
+    const doubt = doubtAboutNext(following, next);
+    if (doubt === undefined) this.#goOn(following, next);
+    else {
+      if (readLock.isCountTrusted(tail)) this.#loseRace(doubt);
+      await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
+    }
     this.#parts.state.saveIfPossible(this.requireFollowing(), { durable: false });
     return true;
   }
 
-  async #goOn(following: Following): Promise<void> {
-    const { tail, database, checkpoints } = following;
-    const isEmpty = tail.position.offsetBytes <= WAL_HEADER_BYTES;
-    const next = await readLog(database, isEmpty ? tail.index : tail.index + 1);
-    if (!isEmpty) this.#parts.keeper.finish(tail.index, logEndOf(tail.chain));
+  /** Costs a snapshot, and is no fault of anybody: the application was faster than the look at it. */
+  #loseRace(why: string): void {
+    const { logger, observer } = this.#parts;
+    this.#races.lost();
+    observer.onLostRace();
+    logger.warn('a race with the application was lost; a fresh snapshot follows', { reason: why });
+  }
+
+  #goOn(following: Following, next: LogTail): void {
+    const { tail, checkpoints, readLock, database } = following;
+    const { keeper, observer } = this.#parts;
+    if (tail.chain !== undefined && !tail.isEmpty) keeper.finish(tail.index, logEndOf(tail.chain));
     this.#following = { ...following, tail: next };
     checkpoints.logRestarted();
-    this.#parts.observer.onWalBytes(next.position.offsetBytes);
+    readLock.looked(next, database.published());
+    observer.onWalBytes(next.position.offsetBytes);
   }
 
   // ---- the open database -----------------------------------------------------------------------------------------
@@ -202,11 +237,49 @@ export class LogFollower {
     const { keeper, machine, logger, observer } = this.#parts;
     this.#following = undefined;
     keeper.reset();
-    const tail = await shortenLog(database);
+    const tail = await this.#shortLog(database);
     const generation = formatGeneration(machine.randomBytes(8));
     logger.info('starting a new generation', { generation, reason });
     observer.onGeneration(generation, reason);
     this.#setFollowing(database, generation, tail, machine.bootId());
+  }
+
+  /** A first snapshot needs all of the WAL beside it. Where that is much, it begins with the next one if it can. */
+  async #shortLog(database: OpenDatabase): Promise<LogTail> {
+    const tail = await readLog(database, { index: 0, change: undefined });
+    const { machine, path, checkpoint } = this.#parts;
+    if (tail.position.offsetBytes <= checkpoint.walLimitBytes * SHORT_SHARE) return tail;
+    const { connections } = database;
+    await handOver({
+      machine,
+      path,
+      connections,
+      tail,
+      published: () => database.published(),
+      captureMost: async () => (await tail.advance(machine.pause), true),
+      capture: () => true,
+      moveReadLock: (capture) => connections.moveHold(capture),
+      lockedBytesMax: undefined,
+      onWriteLock: () => undefined,
+    });
+    const index = database.published();
+    if (isAllInFile(tail, index)) return tail.next(index, 0);
+    return readLog(database, { index: 0, change: undefined });
+  }
+
+  /**
+   * Counts the present WAL as ended, where all of it is in the database file: the next commit begins another one. Whatever destinations
+   * lack of it must be kept already.
+   */
+  endLog(): boolean {
+    const following = this.requireFollowing();
+    const { tail, database } = following;
+    const index = database.published();
+    if (tail.isEmpty) return true;
+    if (tail.index >= INDEX_MAX || !isAllInFile(tail, index)) return false;
+    this.#goOn(following, tail.next(index));
+    this.#parts.state.saveIfPossible(this.requireFollowing(), { durable: false });
+    return true;
   }
 
   #setFollowing(
@@ -215,9 +288,12 @@ export class LogFollower {
     tail: LogTail,
     beganBootId: string | undefined,
   ): void {
-    const checkpoints = new CheckpointTurn(this.#parts.checkpoint, this.#parts.clock);
+    const { clock } = this.#parts;
+    const checkpoints = new CheckpointTurn(this.#parts.checkpoint, clock);
+    const { connections } = database;
+    const readLock = new ReadLock({ connections, clock, races: this.#races }, tail, database.published());
     const walInode = database.wal.inode;
-    this.#following = { database, generation, checkpoints, walInode, beganBootId, tail };
+    this.#following = { database, generation, checkpoints, readLock, walInode, beganBootId, tail };
   }
 
   /**

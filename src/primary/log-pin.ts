@@ -13,7 +13,7 @@ export type LogPin =
 
 export interface PinFacts {
   /** How the last attempt at a checkpoint ended, and how long attempts have ended like that. */
-  readonly hindrance: { readonly outcome: 'partial' | 'busy'; readonly forMs: number } | undefined;
+  readonly hindrance: { readonly outcome: 'partial' | 'outrun' | 'busy'; readonly forMs: number } | undefined;
   /** Snapshots of this process that read the live database in a read transaction. */
   readonly pinnedSnapshots: number;
   /** How long a copy has been made that needs more of the log than any destination; undefined when none does. */
@@ -31,7 +31,7 @@ export function logPin(facts: PinFacts): LogPin | undefined {
   if (isWaiting && replica !== undefined) return { by: 'destination', replica };
   if (hindrance === undefined) return undefined;
   const { outcome, forMs } = hindrance;
-  if (outcome === 'busy') return { by: 'writer', forMs };
+  if (outcome !== 'partial') return { by: 'writer', forMs };
   return { by: pinnedSnapshots > 0 ? 'snapshot' : 'reader', forMs };
 }
 

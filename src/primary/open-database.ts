@@ -1,24 +1,40 @@
 /** Everything that is open while one live database file is being followed; acquired and released as one. */
 import { RivuletError } from '../base/errors.ts';
+import type { WalIndex } from '../wal/wal-index.ts';
 import { type Connections, explainSqliteError } from './connections.ts';
 import { DatabaseFile, realPathOf } from './database-file.ts';
-import { type HeaderReading, LiveWal } from './live-wal.ts';
-import { LogTail } from './log-tail.ts';
+import { LiveIndex } from './live-index.ts';
+import { LiveWal } from './live-wal.ts';
+import { isOfEnded, LogTail, type TailStart } from './log-tail.ts';
 import { type Machine, systemMachine } from './machine.ts';
 
-/** How often a log that is restarted under the first look is looked at again. */
-const FIRST_LOOK_ATTEMPTS = 10;
+/** How often a header that does not belong to the WAL index is read again: a writer may be restarting the WAL this moment. */
+const HEADER_ATTEMPTS = 20;
+/** How often the recovery of an index that a killed writer left half written is tried. */
+const RECOVERY_ATTEMPTS = 3;
 
 export interface OpenDatabase {
   readonly file: DatabaseFile;
   readonly connections: Connections;
   readonly wal: LiveWal;
+  readonly index: LiveIndex;
   readonly machine: Machine;
+  /**
+   * The WAL index as it is now. One that a killed writer left half written is recovered, as any reader would do it.
+   *
+   * @throws RivuletError `DB_BUSY` when a writer stands still in the middle of publishing, `DB_UNREADABLE`
+   */
+  published(): WalIndex;
+  /**
+   * Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. The files stay open as long as it
+   * does, also after `close`: closing them would drop its lock.
+   */
+  openReader(): { end(): void };
   close(): void;
 }
 
 /**
- * Opens the file, then the connections, then begins the read transaction that pins the log.
+ * Opens the file, then the connections, begins a read transaction, and then opens the WAL index.
  *
  * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_BUSY`; nothing stays open then
  */
@@ -29,43 +45,97 @@ export function openDatabase(
 ): OpenDatabase {
   const { files } = machine;
   const file = new DatabaseFile(path, files);
+  const realPath = realPathOf(path, files);
+  const wal = new LiveWal(`${realPath}-wal`, files);
   let connections: Connections | undefined;
-  const wal = new LiveWal(`${realPathOf(path, files)}-wal`, files);
+  let index: LiveIndex | undefined;
+  let readers = 0;
+  let isClosed = false;
+  const closeFiles = (): void => {
+    if (!isClosed || readers > 0) return;
+    index?.close();
+    file.close();
+  };
   const close = (): void => {
+    isClosed = true;
+    file.end();
     wal.close();
     connections?.close();
-    file.close();
+    closeFiles();
   };
   try {
     connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();
+    index = new LiveIndex(`${realPath}-shm`, files);
   } catch (error) {
     close();
     throw explainSqliteError(error, path);
   }
-  return { file, connections, wal, machine, close };
+  const parts = { connections, index };
+  const openReader = (): { end(): void } => {
+    const reader = parts.connections.openReader();
+    readers++;
+    return {
+      end: () => {
+        readers--;
+        reader.end();
+        closeFiles();
+      },
+    };
+  };
+  return { file, wal, machine, ...parts, published: () => readPublished(path, parts), openReader, close };
 }
 
-/** The log's header; a frame that changes nothing is written when there is no log yet. @throws `DB_BUSY` */
-export function requireLog(database: OpenDatabase): HeaderReading {
-  for (let attempt = 0; attempt < FIRST_LOOK_ATTEMPTS; attempt++) {
-    const reading = database.wal.header();
-    if (reading !== undefined) return reading;
-    database.connections.forceFrame();
-    database.wal.refresh();
+function readPublished(
+  path: string,
+  { connections, index }: Pick<OpenDatabase, 'connections' | 'index'>,
+): WalIndex {
+  for (let attempt = 0; ; attempt++) {
+    const reading = index.read();
+    if (reading.kind === 'index') return reading.index;
+    if (reading.kind === 'invalid')
+      throw new RivuletError('DB_UNREADABLE', `${index.path} cannot be used: ${reading.why}`, {
+        hint: 'Another version of SQLite may have the database open. Restart the applications that use it.',
+      });
+    if (attempt >= RECOVERY_ATTEMPTS)
+      throw new RivuletError('DB_BUSY', `the WAL index of ${path} is being written and cannot be read yet`);
+    // Whoever begins a read transaction recovers an index that is not whole; the one that is held stays.
+    connections.moveHold(() => false);
   }
-  throw new RivuletError(
-    'DB_BUSY',
-    `${database.file.path} has no write-ahead log, and the write lock is not to be had`,
+}
+
+/** Frames are published, and the file has no header that belongs to them. */
+export function walUnreadable({ wal }: OpenDatabase, { frames }: WalIndex): RivuletError {
+  return new RivuletError(
+    'DB_UNREADABLE',
+    `${wal.path} cannot be read: ${frames} committed frames are in it, and what is there does not lead through them`,
+    {
+      hint:
+        'Somebody has removed, cut or overwritten the file while the database is in use. Restart the application, and ' +
+        'compare the database with the last restore.',
+    },
   );
 }
 
-/** Reads the whole present log from its start, again if it is restarted meanwhile. */
-export async function readLog(database: OpenDatabase, index: number): Promise<LogTail> {
-  for (;;) {
-    const { wal, connections } = database;
-    const tail = new LogTail(wal, index, requireLog(database), () => connections.publishedFrames());
-    await tail.advance(database.machine.pause);
-    if (tail.isSameLog()) return tail;
+/**
+ * Reads the whole present WAL from its start, again if it is restarted meanwhile.
+ *
+ * @throws RivuletError `DB_BUSY`, `DB_UNREADABLE`
+ */
+export async function readLog(database: OpenDatabase, from: Omit<TailStart, 'reading'>): Promise<LogTail> {
+  const { wal, machine, file } = database;
+  const source = { wal, pageSizeBytes: file.header.pageSizeBytes, published: () => database.published() };
+  for (let attempt = 0; ; attempt++) {
+    const published = database.published();
+    const isBegun = published.frames > 0 && !isOfEnded(published, from.after);
+    const tail = new LogTail(source, { ...from, reading: isBegun ? wal.header() : undefined });
+    if (tail.isLogOf(published)) {
+      await tail.begin(machine.pause);
+      if (tail.isSameLog()) return tail;
+    } else if (attempt >= HEADER_ATTEMPTS) {
+      throw walUnreadable(database, published);
+    }
+    wal.refresh();
+    await machine.pause();
   }
 }

@@ -1,7 +1,8 @@
 /** Begins a consistent copy at a known position of the log. */
-import type { ReadAgainDeps } from './read-again.ts';
+import { CHECKSUM_START } from '../wal/checksum.ts';
 import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
+import type { ReadAgainDeps } from './read-again.ts';
 import type { LogEnd } from './resume-point.ts';
 import { makeSnapshot, type Snapshot, type SnapshotSourceParts } from './snapshot-source.ts';
 
@@ -23,7 +24,7 @@ export function pinSnapshot(
 ): Snapshot | undefined {
   if (!tail.isSameLog() || !tail.advanceNow(AHEAD_BYTES)) return undefined;
   const before = tail.position.offsetBytes;
-  const reader = database.connections.openReader();
+  const reader = database.openReader();
   let snapshot: Snapshot | undefined;
   try {
     const settled = tail.advanceNow(0) && tail.isSameLog() && tail.position.offsetBytes === before;
@@ -43,7 +44,8 @@ function sourceOf(
   deps: ReadAgainDeps,
 ): SnapshotSourceParts {
   const isSameLog = (): boolean => tail.isSameLog();
-  const { chain, index, commitPageCount } = tail;
+  const { index, commitPageCount } = tail;
+  const chain = tail.chain ?? { header: tail.format, offsetBytes: 0, checksum: CHECKSUM_START };
   const parts = { file, wal, tail: chain, index, commitPageCount, previousEnd, endRead, isSameLog };
   return { ...parts, pause: machine.pause, ...deps };
 }

@@ -6,6 +6,10 @@ export interface PrimaryObserver {
   onWalBytes(bytes: number): void;
   onCheckpoint(elapsedMs: number, error?: unknown): void;
   onGeneration(generation: string, reason: string): void;
+  /** A transaction was committed and overwritten before it could be read; a fresh snapshot follows. */
+  onLostRace(): void;
+  /** Writers of other processes had to wait for so long. */
+  onWriteLock(heldMs: number): void;
 }
 
 export const noObserver: PrimaryObserver = {
@@ -13,4 +17,6 @@ export const noObserver: PrimaryObserver = {
   onWalBytes: () => undefined,
   onCheckpoint: () => undefined,
   onGeneration: () => undefined,
+  onLostRace: () => undefined,
+  onWriteLock: () => undefined,
 };

@@ -14,7 +14,7 @@ import { Mutex } from '../base/mutex.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import type { Generation, Position } from '../generations/names.ts';
 import { type Checksum, checksumsEqual } from '../wal/checksum.ts';
-import { checkpointIfDue, checkpointNow } from './checkpoint.ts';
+import { checkpointIfDue, checkpointNow, letGo } from './checkpoint.ts';
 import { type CheckpointSettings, SMALL_REST_BYTES } from './checkpoint-policy.ts';
 import type { CopySizes } from './copies.ts';
 import { removeLeftCopies } from './copy-store.ts';
@@ -86,7 +86,7 @@ export class Primary {
       clock,
       logger,
     });
-    const state = new StateStore({ directory: metaPath, machine, keeper, trouble });
+    const state = new StateStore({ directory: metaPath, machine, keeper, clock, trouble });
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
@@ -177,6 +177,30 @@ export class Primary {
     return this.#follower.hasUnseen();
   }
 
+  /**
+   * A quick look at the index alone, while a read transaction is held.
+   *
+   * @returns whether a look is due: there was no commit for a moment, or others could go on if the transaction stepped aside
+   */
+  glance(): boolean {
+    const following = this.#following;
+    if (following === undefined) return false;
+    const reading = following.database.index.read();
+    if (reading.kind !== 'index') return true;
+    const { readLock } = following;
+    readLock.glance(reading.index);
+    return (
+      readLock.isPausing && (!following.tail.hasAllOf(reading.index) || readLock.isInTheWay(reading.index))
+    );
+  }
+
+  /** Whether a read transaction is held that is to end when nothing happens any more. */
+  get isRestless(): boolean {
+    const following = this.#following;
+    if (following === undefined || !following.readLock.isHeld) return false;
+    return !following.readLock.isQuiet || following.readLock.lastingReason(following.tail) === undefined;
+  }
+
   /** Counts what `waitForChange` tells of, so that nothing is missed between looking and waiting. */
   get changes(): number {
     return this.#changes;
@@ -202,6 +226,7 @@ export class Primary {
       const changed = await this.#follower.look();
       if (this.#following !== undefined) {
         await checkpointIfDue(this.#following, this.#parts);
+        letGo(this.#following, this.#parts);
         observer.onSync(clock.monotonicMs() - startedMs);
       }
       return changed;
@@ -289,6 +314,7 @@ export class Primary {
     return this.#mutex.run(async () => {
       const following = this.#following;
       if (following?.generation !== generation) return undefined;
+      this.#follower.pin();
       return resumeIn({ ...following, keeper: this.#keeper });
     });
   }
@@ -299,7 +325,10 @@ export class Primary {
    * @throws RivuletError `DB_BUSY` when the log changes too fast, `DB_NOT_FOUND`
    */
   async attach(name: string): Promise<Cursor> {
-    return this.#exclusively(async () => this.#snapshots.attach(name));
+    return this.#exclusively(async () => {
+      this.#follower.pin();
+      return this.#snapshots.attach(name);
+    });
   }
 
   /**
@@ -313,19 +342,21 @@ export class Primary {
   }
 
   /**
-   * Ends the present log, so that a snapshot can stand in the next one: a destination may lack something of this one.
+   * Ends the present WAL, so that a snapshot can stand in the next one: a destination may lack something of this one. All of it goes into
+   * the database file, and the next commit begins another one.
    *
-   * @returns whether another log has begun; not when a reader or writer of another process was in the way
+   * @returns whether it ended; not when a reader or writer of another process was in the way
    */
   async beginLog(): Promise<boolean> {
     return this.#exclusively(async () => {
       await this.#follower.look();
       const before = this.#follower.requireFollowing();
       await checkpointNow(before, this.#parts);
-      before.database.connections.forceFrame();
       await this.#follower.look();
       const now = this.#following;
-      return now?.generation === before.generation && now.tail.index > before.tail.index;
+      if (now?.generation !== before.generation) return false;
+      if (now.tail.index > before.tail.index) return true;
+      return this.#keeper.captureNow(now.database, now.tail) && this.#follower.endLog();
     });
   }
 

@@ -16,7 +16,7 @@ export async function resumeAfterSegment(
   start: Position,
   bytes: Uint8Array,
 ): Promise<Cursor | undefined> {
-  const chain = chainAfterSegment(log.tail.chain.header, start, bytes);
+  const chain = chainAfterSegment(log.tail.format, start, bytes);
   return chain === undefined ? undefined : resumeBehind(log, start.index, chain);
 }
 
@@ -26,7 +26,7 @@ export async function resumeAtLogEnd(
   index: number,
   end: LogEnd,
 ): Promise<Cursor | undefined> {
-  return resumeBehind(log, index, chainAtLogEnd(log.tail.chain.header, end));
+  return resumeBehind(log, index, chainAtLogEnd(log.tail.format, end));
 }
 
 /** Before the first byte of log `index`. */
@@ -61,6 +61,7 @@ function leadsOn(log: TakeParts, cursor: Reached): boolean {
 function isInSpool(log: TakeParts, cursor: Reached): boolean {
   const { tail } = log;
   if (tail.isSameLog()) return false;
+  if (tail.chain === undefined) return false;
   if (cursor.chain.offsetBytes === tail.position.offsetBytes) return isSameChain(cursor.chain, tail.chain);
   return isFollowed(log, cursor);
 }

@@ -8,6 +8,7 @@ import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/fil
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
 import type { Checksum } from '../wal/checksum.ts';
 import type { FileIdentity } from './database-file.ts';
+import type { EndedLog } from './log-tail.ts';
 import { type LogEnd, parseLogEnd } from './resume-point.ts';
 import { unreadableState } from './unreadable.ts';
 
@@ -21,8 +22,15 @@ export interface LocalState {
   /** The one in which the generation began. */
   readonly beganBootId?: string | undefined;
   readonly index: number;
-  /** The 32 header bytes of log `index`. */
+  /** The 32 header bytes of log `index`; none when nothing of it had been committed. */
   readonly header: Uint8Array;
+  /**
+   * The database file as it was when all of this was in it, and nothing else (`DatabaseFile.stamp`); absent where it was not. As long
+   * as it is the same, nothing was checkpointed, so that whatever was committed since is in the present log, from its start.
+   */
+  readonly stamp?: string | undefined;
+  /** The log before, where the file still had it and nothing of log `index`. */
+  readonly after?: EndedLog | undefined;
   /** End of what is known to be committed in log `index`, and the checksum there. */
   readonly tailBytes: number;
   readonly tailChecksum: Checksum;
@@ -44,6 +52,8 @@ export function encodeState(state: LocalState): string {
     identity: state.identity,
     bootId: state.bootId,
     beganBootId: state.beganBootId,
+    stamp: state.stamp,
+    after: state.after,
     index: state.index,
     header: Buffer.from(state.header).toString('hex'),
     tailBytes: state.tailBytes,
@@ -66,6 +76,11 @@ function endOf(value: unknown): [number, LogEnd] {
   return [value[0], parseLogEnd(value[1])];
 }
 
+function isEndedLog(value: unknown): value is EndedLog {
+  const { salt1, salt2, frames } = (value ?? {}) as Partial<EndedLog>;
+  return isCount(salt1) && isCount(salt2) && isCount(frames);
+}
+
 function isConfirmed(value: unknown): boolean {
   if (!isPair(value) || typeof value[0] !== 'string') return false;
   const position = value[1] as Partial<Position> | null;
@@ -80,13 +95,13 @@ function requirePart(condition: boolean, what: string): asserts condition {
 export function decodeState(text: string): LocalState {
   const raw = decodeCheckedJson(text);
   requirePart(raw['version'] === VERSION, 'version');
-  const { generation, identity, bootId, beganBootId, index, header } = raw;
+  const { generation, identity, bootId, beganBootId, stamp, after, index, header } = raw;
   const { tailBytes, tailChecksum, ends, confirmed } = raw;
   requirePart(typeof generation === 'string' && isGeneration(generation), 'generation');
   const id = identity as Partial<FileIdentity> | null;
   requirePart(typeof id?.device === 'string' && typeof id.inode === 'string', 'identity');
   requirePart(isCount(index) && isCount(tailBytes), 'position');
-  requirePart(typeof header === 'string' && /^[0-9a-f]{64}$/.test(header), 'header');
+  requirePart(typeof header === 'string' && /^([0-9a-f]{64})?$/.test(header), 'header');
   requirePart(
     Array.isArray(tailChecksum) && tailChecksum.length === 2 && tailChecksum.every(isCount),
     'checksum',
@@ -99,6 +114,8 @@ export function decodeState(text: string): LocalState {
     identity: { device: id.device, inode: id.inode },
     ...(typeof bootId === 'string' ? { bootId } : {}),
     ...(typeof beganBootId === 'string' ? { beganBootId } : {}),
+    ...(typeof stamp === 'string' ? { stamp } : {}),
+    ...(isEndedLog(after) ? { after } : {}),
     index,
     header: Buffer.from(header, 'hex'),
     tailBytes,

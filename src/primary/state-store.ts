@@ -1,7 +1,11 @@
 /** Keeps the local state of one database: what is followed, what destinations have confirmed, where earlier logs ended. */
 import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { CHECKSUM_START } from '../wal/checksum.ts';
 import type { Following } from './following.ts';
 import type { LocalTrouble } from './local-trouble.ts';
+import type { LogTail } from './log-tail.ts';
+import type { OpenDatabase } from './open-database.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { Machine } from './machine.ts';
 import { readState, type StateReading, writeState } from './state-file.ts';
@@ -11,6 +15,7 @@ export interface StateStoreParts {
   readonly directory: string;
   readonly machine: Pick<Machine, 'files' | 'bootId'>;
   readonly keeper: Pick<LogKeeper, 'ends' | 'confirmed'>;
+  readonly clock: Clock;
   readonly trouble: LocalTrouble;
 }
 
@@ -41,15 +46,25 @@ export class StateStore {
         identity: database.file.identity,
         bootId: machine.bootId(),
         beganBootId,
+        after: tail.after,
+        stamp: this.#stampOf(database, tail),
         index: tail.index,
         header: tail.headerBytes,
         tailBytes: tail.position.offsetBytes,
-        tailChecksum: tail.chain.checksum,
+        tailChecksum: tail.chain?.checksum ?? CHECKSUM_START,
         ends: keeper.ends,
         confirmed: keeper.confirmed,
       },
       { ...options, files: machine.files },
     );
+  }
+
+  /** Asked for before the index is: what was checkpointed after that is counted there. */
+  #stampOf({ file, index }: OpenDatabase, tail: LogTail): string | undefined {
+    const stamp = file.stamp(this.#parts.clock.now());
+    const reading = index.read();
+    if (reading.kind !== 'index' || !tail.hasAllOf(reading.index)) return undefined;
+    return reading.index.backfilledFrames >= reading.index.frames ? stamp : undefined;
   }
 
   /** An older state that stays instead is harmless: what has happened since is in the log, or not proven. */

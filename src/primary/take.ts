@@ -37,7 +37,7 @@ export interface TakeParts {
 }
 
 /** The live log as a source that notices when it has become the next one. */
-export function liveBytes({ wal }: OpenDatabase, { headerBytes }: LogTail): LogBytes {
+export function liveBytes({ wal }: Pick<OpenDatabase, 'wal'>, { headerBytes }: LogTail): LogBytes {
   return { header: headerBytes, read: (into, offsetBytes) => wal.read(into, offsetBytes) };
 }
 
@@ -46,7 +46,8 @@ export function takeNext(parts: TakeParts, cursor: Cursor, limits: Omit<ReadLimi
   const { tail, keeper } = parts;
   if (cursor.index > tail.index) return { kind: 'lost', why: 'the destination is ahead of the database' };
   const isPresent = cursor.index === tail.index;
-  const end = isPresent ? logEndOf(tail.chain) : keeper.ends.get(cursor.index);
+  if (isPresent && tail.chain === undefined) return { kind: 'caught-up' };
+  const end = isPresent && tail.chain !== undefined ? logEndOf(tail.chain) : keeper.ends.get(cursor.index);
   if (end === undefined) return { kind: 'lost', why: `nothing is known of log ${cursor.index}` };
   if (positionOf(cursor).offsetBytes >= end.offsetBytes || end.offsetBytes <= WAL_HEADER_BYTES) {
     return isPresent ? { kind: 'caught-up' } : takeNext(parts, startOfLog(cursor.index + 1), limits);

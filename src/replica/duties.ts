@@ -336,14 +336,15 @@ export class Duties {
   }
 
   /**
-   * A fresh snapshot in a later log than the damaged one: whoever restores from it needs nothing of what came before. Where
-   * no other log can be begun, as while somebody reads, another generation begins.
+   * A fresh snapshot in a later WAL than the damaged one: whoever restores from it needs nothing of what came before. Where
+   * the present one cannot be ended, as while somebody reads, another generation begins.
    */
   async #heal(session: Session, damagedIndex: number, signal: AbortSignal | undefined): Promise<void> {
     const { primary } = this.#parts;
-    await primary.beginLog();
+    const hasBegun = await primary.beginLog();
     const presentIndex = primary.position?.index ?? 0;
-    if (presentIndex <= Math.max(damagedIndex, session.snapshotIndex)) {
+    // The present WAL may be later than the damage, and have lost segments of its own.
+    if (!hasBegun || presentIndex <= Math.max(damagedIndex, session.snapshotIndex)) {
       this.#prover.healed(session);
       const what = `${this.#parts.store.location} does not restore, and no other log can be begun`;
       await primary.abandonGeneration(session.generation, what);

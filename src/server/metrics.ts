@@ -25,6 +25,9 @@ export interface DatabaseMetrics {
   addWalBytes(bytes: number): void;
   /** Where reading stands; Litestream's shadow WAL has its counterpart in the cursor. */
   setPosition(position: Position): void;
+  addLostRace(): void;
+  /** The write lock was held for a checkpoint, and writers had to wait for so long. */
+  addWriteLock(heldMs: number): void;
   addSync(outcome: { readonly elapsedMs: number; readonly failed: boolean }): void;
   addCheckpoint(outcome: {
     readonly mode: CheckpointMode;
@@ -142,6 +145,12 @@ function createDatabaseInstruments(registry: Registry) {
     syncSeconds: counter('litestream_sync_seconds', 'Seconds spent on reading changes'),
     spoolBytes: gauge('rivulet_spool_size', 'Bytes kept on disk for destinations that lack them'),
     stalled: gauge('rivulet_db_stalled', 'Whether the database is not followed although it should be'),
+    lostRaces: counter(
+      'rivulet_lost_races_total',
+      'Transactions that were checkpointed and overwritten before they were read; each cost a fresh snapshot',
+    ),
+    writeLocks: counter('rivulet_write_locks_total', 'Times that the write lock was taken for a checkpoint'),
+    writeLockSeconds: gauge('rivulet_write_lock_seconds_max', 'Longest time that the write lock was held'),
     checkpoints: byMode('litestream_checkpoint_count', 'Checkpoints that were run'),
     checkpointErrors: byMode('litestream_checkpoint_error_count', 'Checkpoints that failed'),
     checkpointSeconds: byMode('litestream_checkpoint_seconds', 'Seconds spent on checkpoints'),
@@ -214,7 +223,10 @@ function createReplicaInstruments(registry: Registry) {
 
 /** Series appear at once with zero, because a rate over a series that begins at its first event misses that event. */
 function databaseMetrics(to: DatabaseInstruments, db: string): DatabaseMetrics {
-  for (const counter of [to.readBytes, to.syncs, to.syncErrors, to.syncSeconds]) counter.inc({ db }, 0);
+  const counters = [to.readBytes, to.syncs, to.syncErrors, to.syncSeconds, to.lostRaces, to.writeLocks];
+  for (const counter of counters) counter.inc({ db }, 0);
+  to.writeLockSeconds.set({ db }, 0);
+  let longestMs = 0;
   for (const mode of CHECKPOINT_MODES) {
     for (const counter of [to.checkpoints, to.checkpointErrors, to.checkpointSeconds])
       counter.inc({ db, mode }, 0);
@@ -235,6 +247,12 @@ function databaseMetrics(to: DatabaseInstruments, db: string): DatabaseMetrics {
       to.syncs.inc({ db });
       to.syncSeconds.inc({ db }, elapsedMs / 1000);
       if (failed) to.syncErrors.inc({ db });
+    },
+    addLostRace: () => to.lostRaces.inc({ db }),
+    addWriteLock: (heldMs) => {
+      to.writeLocks.inc({ db });
+      longestMs = Math.max(longestMs, heldMs);
+      to.writeLockSeconds.set({ db }, longestMs / 1000);
     },
     addCheckpoint: ({ mode, elapsedMs, failed }) => {
       to.checkpoints.inc({ db, mode });

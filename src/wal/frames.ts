@@ -31,6 +31,13 @@ export interface FrameScan {
   readonly committedChain: Chain;
   /** Database size in pages after the last commit; 0 when there is none. */
   readonly commitPageCount: number;
+  /** How many transactions end in them. */
+  readonly commits: number;
+  /**
+   * A commit frame was the same as the frame before it. With `synchronous=FULL` SQLite pads a commit like that up to the end of
+   * a disk sector, unless the file system keeps sectors whole (`psow`; sqlite.org/uri.html), so frames do not count commits.
+   */
+  readonly isPadded: boolean;
   readonly stop: ScanStop;
 }
 
@@ -95,6 +102,8 @@ export function scanFrames(
   let committedChecksum = chain.checksum;
   let committedEnd = start;
   let commitPageCount = 0;
+  let commits = 0;
+  let isPadded = false;
   let at = start;
   let stop: ScanStop = 'end';
   for (; at + size <= end; at += size) {
@@ -114,6 +123,8 @@ export function scanFrames(
     checksum = next;
     const commit = view.getUint32(at + 4);
     if (commit !== 0) {
+      commits++;
+      isPadded ||= at > start && isSameFrame(view, bytes, at - size, at, size);
       commitPageCount = commit;
       committedEnd = at + size;
       committedChecksum = next;
@@ -129,8 +140,17 @@ export function scanFrames(
       checksum: committedChecksum,
     },
     commitPageCount,
+    commits,
+    isPadded,
     stop,
   };
+}
+
+/** Whether two frames are commits of the same page with the same content. */
+function isSameFrame(view: DataView, bytes: Uint8Array, one: number, other: number, size: number): boolean {
+  if (framePage(view, one) !== framePage(view, other) || frameCommit(view, one) === 0) return false;
+  const pageOf = (at: number): Uint8Array => bytes.subarray(at + FRAME_HEADER_BYTES, at + size);
+  return Buffer.compare(pageOf(one), pageOf(other)) === 0;
 }
 
 /** The chain's checksum after the frame at `bytes[at]`: over its first 8 header bytes, then its page. */

@@ -330,7 +330,7 @@ describe('metrics and health', () => {
     assert.equal(get('rivulet_replica_lag_bytes'), 0);
     assert.equal(get('rivulet_replica_lag_seconds'), 0);
     assert.equal(get('litestream_replica_wal_bytes'), wal);
-    assert.equal(get('litestream_db_size'), 8192);
+    assert.equal(get('litestream_db_size'), 4096);
     assert.ok((get('litestream_wal_size') ?? 0) >= wal);
     assert.ok((get('litestream_sync_count') ?? 0) > 0);
     assert.equal(get('litestream_sync_error_count'), 0);

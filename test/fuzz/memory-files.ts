@@ -84,6 +84,7 @@ export class MemoryFiles implements Files {
         kind: 'file',
         sizeBytes: content.length,
         modifiedAtMs: 0,
+        modifiedAtNs: '0',
         mode: 0o600,
         uid: 0,
         gid: 0,

@@ -1,12 +1,23 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { RivuletError } from '../../src/base/errors.ts';
 import { SqliteConnections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
 import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
-import { openDatabase, readLog, requireLog } from '../../src/primary/open-database.ts';
+import { openDatabase, readLog } from '../../src/primary/open-database.ts';
 import { takeInstanceLock } from '../../src/primary/instance-lock.ts';
+import { encodeWalHeader } from '../../src/wal/wal-header.ts';
 import { asNobody } from '../support/as-nobody.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { LiveDatabase } from '../support/live-database.ts';
@@ -67,28 +78,31 @@ describe('the connections on a live database', () => {
     connections.close();
   });
 
-  it('a rehold ends the transaction in between, and always begins it again', () => {
+  it("a released read transaction is in nobody's way, and begins again", () => {
     using live = new LiveDatabase();
+    live.insert(10);
     const connections = new SqliteConnections(live.path, 100);
-    connections.rehold(() => assert.equal(connections.holding, false));
-    assert.equal(connections.holding, true);
-    assert.throws(
-      () =>
-        connections.rehold(() => {
-          throw new Error('in between');
-        }),
-      /in between/,
-    );
+    connections.release();
+    connections.hold();
+    live.insert(1);
+    live.exec('PRAGMA busy_timeout=0');
+    assert.equal(live.checkpoint('TRUNCATE').busy, 1);
+    connections.release();
+    connections.release();
+    assert.equal(connections.holding, false);
+    assert.equal(live.checkpoint('TRUNCATE').busy, 0);
+    connections.hold();
     assert.equal(connections.holding, true);
     connections.close();
   });
 
-  it('after a complete checkpoint under the lock, writers restart the log but nothing new is checkpointed', () => {
+  it('after a complete checkpoint writers restart the WAL, but nothing new is checkpointed', () => {
     using live = new LiveDatabase();
     live.insert(10);
     const connections = new SqliteConnections(live.path, 100);
     connections.hold();
-    connections.withWriteLock(() => connections.rehold(() => void connections.checkpointPassive()));
+    connections.checkpointPassive();
+    assert.ok(connections.moveHold(() => true));
     live.insert(1);
     live.insert(1);
     const { logFrames, checkpointedFrames } = connections.checkpointPassive();
@@ -120,11 +134,7 @@ describe('the connections on a live database', () => {
       connections.withWriteLock(() => assert.fail('it must not run')),
       undefined,
     );
-    assert.equal(connections.forceFrame(), false);
     live.exec('ROLLBACK');
-    live.exec('PRAGMA user_version=41');
-    assert.equal(connections.forceFrame(), true);
-    assert.equal(live.app.prepare('PRAGMA user_version').get()?.['user_version'], 41);
     connections.close();
   });
 
@@ -322,29 +332,68 @@ describe('the database file', () => {
   });
 });
 
-describe('the log of an open database', () => {
-  it('is made when there is none', async () => {
+describe('the WAL of an open database', () => {
+  it('is a place without frames while nothing is committed in it, and nothing is written', async () => {
     using live = new LiveDatabase();
     live.checkpoint('TRUNCATE');
     const database = openDatabase(live.path, 100);
-    assert.equal(database.wal.header(), undefined);
-    const reading = requireLog(database);
-    assert.equal(reading.header.pageSizeBytes, 4096);
-    const tail = await readLog(database, 3);
-    assert.deepEqual(tail.position, { index: 3, offsetBytes: 32 + 24 + 4096 });
+    const before = database.published();
+    const tail = await readLog(database, { index: 3, change: undefined });
+    assert.deepEqual(tail.position, { index: 3, offsetBytes: 0 });
+    assert.equal(tail.chain, undefined);
+    assert.equal(tail.change, before.change);
+    assert.ok(tail.isSameLog() && tail.hasAllOf(before));
+    assert.equal(database.wal.sizeBytes(), 0);
+    live.insert(1);
+    assert.ok(!tail.isSameLog());
+    const next = await readLog(database, { index: 3, change: tail.change });
+    assert.deepEqual(next.position, { index: 3, offsetBytes: database.wal.sizeBytes() });
+    assert.ok(next.isCountable);
     database.close();
   });
 
-  it('cannot be made while somebody else has the write lock', () => {
+  it('is found empty although the file still has the frames of the one before', async () => {
     using live = new LiveDatabase();
-    live.checkpoint('TRUNCATE');
-    const database = openDatabase(live.path, 0);
-    live.exec('BEGIN IMMEDIATE');
-    assert.throws(() => requireLog(database), { code: 'DB_BUSY', message: /write lock is not to be had/ });
-    live.exec('ROLLBACK');
+    live.insert(10, 3000);
+    const database = openDatabase(live.path, 100);
+    const whole = await readLog(database, { index: 0, change: undefined });
+    database.connections.release();
+    // The index has begun another WAL, and the one who did it is killed before it writes a frame.
+    assert.equal(live.checkpoint('TRUNCATE').busy, 0);
+    const empty = await readLog(database, { index: 1, change: whole.change });
+    assert.deepEqual(empty.position, { index: 1, offsetBytes: 0 });
+    assert.ok(empty.isCountable);
     database.close();
   });
+
+  for (const [how, spoil] of [
+    ['was zeroed', (path: string): void => overwrite(path, Buffer.alloc(32))],
+    ['was cut', (path: string): void => truncateSync(path, 10)],
+    ['is of another WAL', (path: string): void => overwrite(path, headerOf({ salt1: 1, salt2: 2 }))],
+  ] as const) {
+    it(`is an error when its header ${how} while frames are published`, async () => {
+      using live = new LiveDatabase();
+      live.insert(3);
+      const database = openDatabase(live.path, 100);
+      spoil(database.wal.path);
+      await assert.rejects(readLog(database, { index: 0, change: undefined }), {
+        code: 'DB_UNREADABLE',
+        message: /committed frames are in it/,
+      });
+      database.close();
+    });
+  }
 });
+
+function overwrite(path: string, bytes: Uint8Array): void {
+  const descriptor = openSync(path, 'r+');
+  writeSync(descriptor, bytes, 0, bytes.length, 0);
+  closeSync(descriptor);
+}
+
+function headerOf(salts: { readonly salt1: number; readonly salt2: number }): Uint8Array {
+  return encodeWalHeader({ bigEndianChecksum: false, pageSizeBytes: 4096, checkpointSequence: 9, ...salts });
+}
 
 describe('the instance lock', () => {
   it('is for one at a time, and free again after its release', () => {

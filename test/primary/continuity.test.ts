@@ -44,7 +44,8 @@ const same: ContinuityFacts = {
   bootId: 'this start',
   log: logOf(10),
   chainAtStateTail: { header: logOf(10).header, offsetBytes: TAIL, checksum: [3, 4] },
-  hasUnpublished: false,
+  isDatabaseUntouched: false,
+  frames: 0,
   remains: undefined,
 };
 const untouched: LogRemains = {
@@ -89,23 +90,43 @@ describe('may the log continue the generation', () => {
     assert.deepEqual(decideContinuity(facts), { kind: 'next-log', index: 8 });
   });
 
+  it('another log, or one that had been empty, when the database file was not written to since: yes', () => {
+    const facts: ContinuityFacts = { ...next, remains: undefined, isDatabaseUntouched: true };
+    const after = { kind: 'next-log', index: state.index + 1 };
+    assert.deepEqual(decideContinuity(facts), after);
+    assert.deepEqual(decideContinuity({ ...facts, log: undefined }), after);
+    assert.deepEqual(
+      decideContinuity({ ...facts, log: same.log }).kind,
+      'new-generation',
+      'its frames are gone',
+    );
+    const empty = { kind: 'state', state: { ...state, header: new Uint8Array(0) } } as const;
+    const begun = { kind: 'begun-log', index: state.index };
+    assert.deepEqual(decideContinuity({ ...facts, reading: empty }), begun);
+    assert.deepEqual(decideContinuity({ ...facts, reading: empty, log: undefined }), begun);
+  });
+
   it('every other case begins a new generation, and says why', () => {
     const withState = (change: Partial<LocalState>): ContinuityFacts['reading'] => ({
       kind: 'state',
       state: { ...state, ...change },
     });
+    const empty = withState({ header: new Uint8Array(0) });
+    const untouchedDatabase: ContinuityFacts = { ...same, isDatabaseUntouched: true };
     const table: [RegExp, ContinuityFacts][] = [
       [/^no local state$/, { ...same, reading: { kind: 'none' } }],
       [/damaged \(torn\)/, { ...same, reading: { kind: 'damaged', why: 'torn' } }],
       [/replaced by another/, { ...same, identity: { device: '1', inode: '3' } }],
       [/replaced by another/, { ...same, identity: { device: '9', inode: '2' } }],
-      [/log is gone/, { ...same, log: undefined }],
+      [/was emptied/, { ...same, log: undefined }],
       [/shorter than it was/, { ...same, chainAtStateTail: undefined }],
       [/was overwritten/, { ...same, chainAtStateTail: { ...chainAtTail(state), checksum: [3, 5] } }],
       [/restarted while nobody/, { ...next, log: logOf(12) }],
       [/restarted while nobody/, { ...next, log: logOf(10, 2) }],
       [/restarted while nobody/, { ...next, log: logOf(9) }],
-      [/restarted once more/, { ...next, hasUnpublished: true }],
+      [/was empty, and/, { ...same, reading: withState({ header: new Uint8Array(0) }) }],
+      [/was empty, and/, { ...untouchedDatabase, bootId: 'another start', reading: empty }],
+      [/was emptied/, { ...untouchedDatabase, bootId: 'another start', log: undefined }],
       [/index has reached/, { ...next, reading: withState({ index: 0x7fffffff }) }],
       [/cannot be proven/, { ...next, remains: undefined }],
       [/cannot be proven/, { ...next, remains: { ...untouched, continuation: { validBytes: FRAME } } }],

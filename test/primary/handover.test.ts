@@ -1,26 +1,51 @@
-/** In which order a checkpoint takes locks: what takes long comes before writers have to wait. */
+/** Which locks a checkpoint takes, and when. */
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
-import { handOver } from '../../src/primary/handover.ts';
-import { type OpenDatabase, openDatabase, readLog } from '../../src/primary/open-database.ts';
+import type { Connections } from '../../src/primary/connections.ts';
+import { handOver, type HandoverParts } from '../../src/primary/handover.ts';
+import { openDatabase, readLog } from '../../src/primary/open-database.ts';
+import { handoverParts } from '../support/handover-parts.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 
-const HUGE_BYTES = 300 * 1024 * 1024;
+interface Scene {
+  readonly live: LiveDatabase;
+  readonly steps: string[];
+  /** Called before each PASSIVE checkpoint. */
+  readonly onCheckpoint?: () => void;
+  readonly lockedBytesMax?: number;
+}
 
-/** What was done, one after another. */
-async function stepsOf(
-  { path }: LiveDatabase,
-  database: OpenDatabase,
-  facts: { readonly isUrgent: boolean; readonly checkpointedBytes: number },
-): Promise<string[]> {
-  const steps: string[] = [];
-  const { connections, machine } = database;
-  const withWriteLock: typeof connections.withWriteLock = (section, waitMs) => {
-    steps.push('write lock');
-    return connections.withWriteLock(section, waitMs);
+/** What was done, one after another, and how it ended. */
+async function stepsOf({ live, steps, onCheckpoint, lockedBytesMax }: Scene): Promise<string> {
+  const database = openDatabase(live.path, 10);
+  const { machine } = database;
+  const noted = {
+    withWriteLock: <T>(section: () => T, waitMs?: number): T | undefined => {
+      steps.push('write lock');
+      return database.connections.withWriteLock(section, waitMs);
+    },
+    checkpointPassive: () => {
+      steps.push('checkpoint');
+      const result = database.connections.checkpointPassive();
+      onCheckpoint?.();
+      return result;
+    },
+    moveHold: (whileBothHold: () => boolean): boolean => {
+      steps.push('move');
+      return database.connections.moveHold(whileBothHold);
+    },
   };
-  const outcome = await handOver({
-    path,
+  const connections: Connections = new Proxy(database.connections, {
+    get(target, name) {
+      if (name in noted) return Reflect.get(noted, name) as unknown;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  const parts: Partial<HandoverParts> = {
+    connections,
+    lockedBytesMax,
     machine: {
       standStill: (ms) => machine.standStill(ms),
       monotonicMs: () => machine.monotonicMs(),
@@ -29,38 +54,65 @@ async function stepsOf(
         await machine.checkpointInBackground(of);
       },
     },
-    connections: new Proxy(connections, {
-      get: (target, name) => {
-        if (name === 'withWriteLock') return withWriteLock;
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-      },
-    }),
-    tail: await readLog(database, 0),
-    captureMost: async () => true,
-    capture: () => true,
-    ...facts,
-  });
-  return [...steps, outcome];
+  };
+  try {
+    return await handOver(
+      handoverParts(database, await readLog(database, { index: 0, change: undefined }), parts),
+    );
+  } finally {
+    database.close();
+  }
 }
 
-describe('handing over a log at its limit', () => {
-  it('takes the write lock at once', async () => {
+describe('checkpointing a WAL', () => {
+  it('takes no lock that a writer can feel', async () => {
     using live = new LiveDatabase();
     live.insert(500, 3900);
-    const database = openDatabase(live.path, 10);
-    const facts = { isUrgent: true, checkpointedBytes: 0 };
-    assert.deepEqual(await stepsOf(live, database, facts), ['write lock', 'complete']);
-    database.close();
+    const steps: string[] = [];
+    assert.equal(await stepsOf({ live, steps }), 'complete');
+    assert.deepEqual(steps, ['move', 'checkpoint', 'move']);
   });
 
-  it('does nearly all of a huge one without the lock first', async () => {
+  it('does a large one on a thread of its own', async () => {
     using live = new LiveDatabase();
-    live.insert(500, 3900);
-    const database = openDatabase(live.path, 10);
-    // As far behind as if the log were that long.
-    const facts = { isUrgent: true, checkpointedBytes: -HUGE_BYTES };
-    assert.deepEqual(await stepsOf(live, database, facts), ['background', 'write lock', 'complete']);
-    database.close();
+    live.insert(3000, 3900);
+    const steps: string[] = [];
+    assert.equal(await stepsOf({ live, steps }), 'complete');
+    assert.deepEqual(steps, ['move', 'background', 'move']);
+  });
+
+  it('below the limit a writer that never pauses is left to write', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    const steps: string[] = [];
+    const onCheckpoint = (): void => live.insert(1);
+    assert.equal(await stepsOf({ live, steps, onCheckpoint }), 'outrun');
+    assert.ok(!steps.includes('write lock'));
+    assert.equal(live.count(), 101);
+  });
+
+  it('at the limit it takes the write lock for the last frames, after nearly all is done without it', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    const steps: string[] = [];
+    const onCheckpoint = (): void => {
+      if (!steps.includes('write lock')) live.insert(1);
+    };
+    assert.equal(await stepsOf({ live, steps, onCheckpoint, lockedBytesMax: 1e6 }), 'complete');
+    assert.deepEqual(steps.slice(-5), ['move', 'write lock', 'move', 'checkpoint', 'move']);
+    assert.equal(steps.filter((step) => step === 'checkpoint').length, 2);
+  });
+
+  it('while a reader is in the way it does not ask for the write lock', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    const reader = new DatabaseSync(live.path);
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM t').get();
+    live.insert(10, 3900);
+    const steps: string[] = [];
+    assert.equal(await stepsOf({ live, steps, lockedBytesMax: 1e6 }), 'partial');
+    assert.ok(!steps.includes('write lock'));
+    reader.close();
   });
 });

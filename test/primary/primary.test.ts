@@ -249,7 +249,7 @@ describe('following one database', () => {
     assert.equal(primary.sizes(), undefined);
     await primary.refresh();
     assert.equal(primary.take(startOfLog(1), 1000).kind, 'lost');
-    assert.equal(primary.sizes()?.databaseBytes, 8192);
+    assert.equal(primary.sizes()?.databaseBytes, 4096);
     const { generation = '' } = primary;
     assert.equal(await primary.resumeAtStart(generation, 1), undefined);
     assert.equal(await primary.resumeAtStart('ffffffffffffffff', 0), undefined);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { type Cursor, startOfLog } from '../../src/primary/cursor.ts';
-import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import type { Taken } from '../../src/primary/take.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 
@@ -75,37 +74,3 @@ for (const [how, restart] of [
     }
   });
 }
-
-/**
- * A writer begins the next log in the index before it writes its header. Whoever starts in between finds the header of the log
- * before, with commits that nobody has shipped, and an index that tells of none.
- */
-test('a log that is being restarted at the very start is not taken for an empty one', async () => {
-  using live = new LiveDatabase();
-  const first = openPrimary(live.path);
-  await first.refresh();
-  live.insert(8, 3000);
-  await first.refresh();
-  const { generation } = first;
-  await first.close();
-  live.exec('PRAGMA wal_checkpoint(PASSIVE)');
-  live.insert(1);
-  let asked = 0;
-  const machine: Machine = {
-    ...systemMachine,
-    openConnections: (...call) => {
-      const connections = systemMachine.openConnections(...call);
-      const published = connections.publishedFrames.bind(connections);
-      connections.publishedFrames = () => (asked++ === 0 ? 0 : published());
-      return connections;
-    },
-  };
-  const again = openPrimary(live.path, { machine });
-  try {
-    await again.refresh();
-    assert.ok(asked > 1);
-    assert.notEqual(again.generation, generation);
-  } finally {
-    await again.close();
-  }
-});

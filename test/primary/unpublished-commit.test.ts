@@ -33,7 +33,7 @@ describe('a commit that was never published', () => {
     using scratch = new Scratch();
     live.insert(3, 100);
     const database = openDatabase(live.path, 100);
-    const tail = await readLog(database, 0);
+    const tail = await readLog(database, { index: 0, change: undefined });
     const before = tail.position.offsetBytes;
     leaveUnpublishedCommit(live.path, scratch);
     assert.equal(await tail.advance(noPause), false);

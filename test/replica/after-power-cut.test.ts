@@ -32,6 +32,8 @@ describe('a segment of frames that others have replaced', () => {
       scene.live.exec(`UPDATE t SET body = 'changed' || randomblob(1000) WHERE id = ${id}`);
     scene.live.insert(8, 3000);
     await scene.sync();
+    scene.live.insert(1);
+    await scene.sync();
     const comeBack = noteFiles(scene.live);
     change(1);
     await scene.sync();
@@ -44,8 +46,10 @@ describe('a segment of frames that others have replaced', () => {
     });
     await scene.refresh();
     assert.deepEqual(scene.primary.position, position);
-    assert.equal(await scene.primary.beginLog(), true);
+    await scene.primary.beginLog();
     change(8);
+    await scene.refresh();
+    assert.equal(scene.primary.position?.index, (position?.index ?? 0) + 1);
     await syncAnew(scene, store);
     await scene.assertRestores();
   });

@@ -9,7 +9,6 @@ import { MemoryStore } from '../support/memory-store.ts';
 import { ReplicaScene, SHORT_LOGS } from '../support/replica-scene.ts';
 import { noteFiles } from '../support/turn-back.ts';
 
-const HEADER_BYTES = 32;
 /** What waits for ever shall not hold up the tests. */
 const PATIENCE_MS = 5_000;
 
@@ -21,24 +20,24 @@ async function openScene(
 ): Promise<ReplicaScene> {
   const scene = new ReplicaScene({ settings, store, primary: SHORT_LOGS });
   const { live } = scene;
-  for (let log = 0; log < 2; log++) {
+  for (let log = 0; log < 3; log++) {
     live.insert(5, 1000);
     await scene.sync();
     await scene.sync();
-    if (log === 0) await before(scene);
+    if (log === 1) await before(scene);
   }
   live.exec('PRAGMA cache_size=5; PRAGMA cache_spill=1; BEGIN');
   live.insert(60, 4000);
   live.exec('ROLLBACK');
   await scene.sync();
-  assert.equal(scene.primary.position?.offsetBytes, HEADER_BYTES);
+  assert.equal(scene.primary.position?.offsetBytes, 0);
   const { index } = scene.primary.position;
   assert.equal(scene.replica.status.confirmed?.index, index - 1);
   assert.equal(scene.replica.isCaughtUp, true);
   return scene;
 }
 
-describe('while the log holds nothing but its header', () => {
+describe('while nothing is committed in the WAL', () => {
   it('a snapshot is stored all the same, and stands before what is written then', async () => {
     await using scene = await openScene({ snapshotIntervalMs: 1 });
     await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));
@@ -64,10 +63,12 @@ describe('while the log holds nothing but its header', () => {
       for (let n = 0; n < 3; n++) await replica.once(signal);
     };
     await using scene = await openScene({ snapshotIntervalMs: 1, verify }, proven);
+    const snapshots = (): number => scene.facts.filter((fact) => fact === 'snapshot').length;
+    const before = snapshots();
     for (let n = 0; n < 3; n++) await scene.replica.once(signal);
     const proofs = scene.facts.filter((fact) => fact.startsWith('proof'));
     assert.ok(proofs.length > 0 && proofs.every((fact) => fact === 'proof quick proven'), proofs.join());
-    assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 2);
+    assert.equal(snapshots(), before + 1);
     assert.equal(scene.replica.status.proof?.outcome, 'proven');
   });
 
@@ -81,11 +82,13 @@ describe('while the log holds nothing but its header', () => {
   });
 });
 
-describe('a snapshot of a log that held nothing but its header, and nothing behind it', () => {
+describe('a snapshot of a WAL without a commit, and nothing behind it', () => {
   it('is continued after a restart', async () => {
     await using scene = await openScene({ snapshotIntervalMs: 1 });
     await scene.replica.once(AbortSignal.timeout(PATIENCE_MS));
     const { generation, position } = scene.primary;
+    // A write into the file could not be told from the one before, had it been made in the same moment.
+    await new Promise((resolve) => setTimeout(resolve, 100));
     await scene.restart();
     scene.live.insert(3);
     await scene.sync();

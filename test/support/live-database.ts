@@ -14,6 +14,8 @@ export const NO_CHECKPOINTS: CheckpointSettings = {
   maxPages: 0,
   intervalMs: 0,
   walLimitBytes: Number.MAX_SAFE_INTEGER,
+  // What is due is tried at each look, also while commits keep coming.
+  stepBytes: 1,
 };
 
 /** Knows every destination. */

@@ -1,7 +1,7 @@
 /** Watching the lease of somebody else: what was seen of it, what follows, when to look again, what the operator is told. */
 import type { Reading } from '../../storage/register.ts';
 import type { LeaseRecord } from '../../generations/lease-record.ts';
-import { judge, pollMs, slowPollMs, type Verdict } from './decide.ts';
+import { judge, pollMs, type Verdict } from './decide.ts';
 import { holderOf } from './lease-errors.ts';
 import type { LeaseParts } from './lease-parts.ts';
 import { observationMs } from './validity.ts';
@@ -12,13 +12,11 @@ type WhyTake = Extract<Verdict, { kind: 'take' }>['why'];
 /** What a process sent before it was killed may still arrive: such a change is no sign of life. */
 const LAST_WORDS_MS = 5_000;
 
-/** A value of another process that is being watched. Times are by the monotonic clock. */
+/** A value of somebody else that is being watched. */
 interface Watch {
   readonly sinceMs: number;
   readonly version: string;
-  readonly lookedAtMs: number;
-  /** How long this very value was watched. */
-  readonly unchangedMs: number;
+  readonly versionSinceMs: number;
   readonly sawAlive: boolean;
 }
 
@@ -49,30 +47,25 @@ export class Standby {
   /** Whether what was read may be taken over now, with what was seen before. */
   judge(reading: Reading, record: LeaseRecord): Verdict {
     const { clock, me } = this.#parts;
-    const { unchangedMs, sawAlive } = this.#see(reading, record);
+    const { versionSinceMs, sawAlive } = this.#see(reading);
     return judge({
       me,
       record,
       storedAtMs: reading.storedAtMs,
       nowMs: clock.now(),
-      unchangedMs,
+      unchangedMs: clock.monotonicMs() - versionSinceMs,
       sawAlive,
       wasSuperseded: this.#wasSuperseded,
     });
   }
 
-  #see({ version }: Reading, record: LeaseRecord): Watch {
+  #see({ version }: Reading): Watch {
     const before = this.#watch;
+    if (before?.version === version) return before;
     const nowMs = this.#parts.clock.monotonicMs();
     const sinceMs = before?.sinceMs ?? nowMs;
-    const isSame = before?.version === version;
-    const watch = {
-      sinceMs,
-      version,
-      lookedAtMs: nowMs,
-      unchangedMs: isSame ? before.unchangedMs + watchedMs(nowMs - before.lookedAtMs, record) : 0,
-      sawAlive: before?.sawAlive === true || (!isSame && nowMs - sinceMs >= LAST_WORDS_MS),
-    };
+    const sawAlive = before?.sawAlive === true || nowMs - sinceMs >= LAST_WORDS_MS;
+    const watch = { sinceMs, version, versionSinceMs: nowMs, sawAlive };
     this.#watch = watch;
     return watch;
   }
@@ -86,7 +79,7 @@ export class Standby {
     this.#told = what;
     const watch = this.#watch as Watch;
     const waitMs = pollMs(record.durationMs, clock.monotonicMs() - watch.sinceMs);
-    const leftMs = observationMs(record.durationMs) - watch.unchangedMs;
+    const leftMs = observationMs(record.durationMs) - (clock.monotonicMs() - watch.versionSinceMs);
     await clock.sleep(leftMs > 0 ? Math.min(waitMs, leftMs) : waitMs, signal);
   }
 
@@ -95,11 +88,6 @@ export class Standby {
     const fields = { destination: location, ...holderOf(record) };
     if (why === 'held') {
       logger.info('another process writes to this replica; waiting as a standby', fields);
-    } else if (why === 'silent') {
-      logger.info('the lease of another process looks expired; watching as a standby whether it is alive', {
-        ...fields,
-        forMs: observationMs(record.durationMs),
-      });
     } else if (why === 'superseded') {
       logger.info('this process writes again when the other one has let go of the replica', fields);
     } else if (this.sawAlive) {
@@ -128,12 +116,4 @@ export class Standby {
       });
     }
   }
-}
-
-/**
- * What the time between two looks counts for. A monotonic clock that jumps, as after a migration of the machine, is one such
- * gap: what is left of the observation is still as long as a holder trusts its lease.
- */
-function watchedMs(elapsedMs: number, { durationMs }: LeaseRecord): number {
-  return Math.min(elapsedMs, slowPollMs(durationMs));
 }

@@ -9,7 +9,6 @@ import type { Clocks, SimTime } from './time.ts';
 
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 1;
-const PUBLISHED_ATTEMPTS = 100;
 /** A call that waits for another process, which goes on meanwhile. */
 export const WAITS = 'wait for another process';
 /** Mostly there is nobody else. */
@@ -164,14 +163,10 @@ class SimConnections implements Connections {
     connection.endRead();
   }
 
-  rehold(between: () => void): void {
-    if (this.#holding) this.#end(this.#holder);
+  release(): void {
+    if (!this.#holding) return;
     this.#holding = false;
-    try {
-      between();
-    } finally {
-      this.hold();
-    }
+    this.#end(this.#holder);
   }
 
   withWriteLock<T>(section: () => T, waitMs: number = WRITE_LOCK_WAIT_MS): T | undefined {
@@ -201,26 +196,6 @@ class SimConnections implements Connections {
   checkpointPassive(): CheckpointResult {
     this.#call('checkpoint');
     return this.#finish(this.#checkpointer.checkpoint('PASSIVE'), 'checkpoint');
-  }
-
-  publishedFrames(): number {
-    this.#call('ask for the published frames');
-    for (let attempt = 0; attempt < PUBLISHED_ATTEMPTS; attempt++) {
-      const frames = this.#finish(this.#checkpointer.readPublished(), 'ask for the published frames');
-      if (frames !== undefined) return frames;
-      this.#call(WAITS);
-    }
-    throw new RivuletError('DB_BUSY', 'the index of the log cannot be read at the moment');
-  }
-
-  forceFrame(): boolean {
-    if (!this.#takeWriteLock(WRITE_LOCK_WAIT_MS)) return false;
-    const [first] = this.#database.image();
-    const pageCount = this.#database.pageCountOf(this.#database.published);
-    const steps = this.#writer.commit(new Map([[1, first as Uint8Array]]), pageCount, { sync: false });
-    this.#finish(steps, 'write a frame');
-    this.#writer.endWrite();
-    return true;
   }
 
   openReader(): { end(): void } {

@@ -242,6 +242,7 @@ function factsOf(inode: Inode): FileFacts {
     kind: inode.kind,
     sizeBytes: inode.sizeBytes,
     modifiedAtMs: inode.modifiedAtMs,
+    modifiedAtNs: String(BigInt(Math.floor(inode.modifiedAtMs)) * 1_000_000n),
     mode: 0o600,
     uid: 0,
     gid: 0,

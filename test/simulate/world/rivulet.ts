@@ -106,6 +106,8 @@ export class SimRivulet {
           onSync: () => undefined,
           onWalBytes: () => undefined,
           onCheckpoint: () => undefined,
+          onLostRace: () => undefined,
+          onWriteLock: () => undefined,
           onGeneration: (generation, reason) =>
             this.#tell(() => this.#parts.onGeneration(generation, reason)),
         },
@@ -117,7 +119,7 @@ export class SimRivulet {
       while (!signal.aborted) {
         let waitMs = pollMs;
         try {
-          if (await primary.refresh()) waitMs = Math.min(pollMs, 100);
+          if ((await primary.refresh()) || primary.isRestless) waitMs = Math.min(pollMs, 100);
         } catch (error) {
           if (!isRivuletError(error) && systemCode(error) === undefined && !this.process.isDead)
             this.#parts.onBug(error);
