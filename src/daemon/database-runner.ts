@@ -419,6 +419,7 @@ export class DatabaseRunner {
       walBytes: sizes?.walBytes,
       walPinnedBy: primary?.pin,
       spoolBytes: primary?.spoolBytes ?? 0,
+      readLock: primary?.readLock,
       lastError: this.#failures.last,
       stalledSinceMs,
       replicas: this.#replicas.map((one) => one.report()),

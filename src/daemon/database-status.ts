@@ -1,6 +1,7 @@
 /** What the daemon tells about its databases: the JSON of `/status` and `/healthz`, described in `docs/monitoring.md`. */
 import type { KeyStatus } from '../credentials/keeper.ts';
 import type { Generation, Position } from '../generations/names.ts';
+import type { ReadLockStatus } from '../primary/primary.ts';
 import type { LogPin } from '../primary/log-pin.ts';
 import type { NotedError, ReplicaStatus } from '../replica/replica-status.ts';
 
@@ -18,6 +19,8 @@ export interface DatabaseStatus {
   /** What keeps the log from becoming shorter. */
   readonly walPinnedBy: LogPin | undefined;
   readonly spoolBytes: number;
+  /** Whether this process holds a read transaction on the database, and why it lasts. */
+  readonly readLock: ReadLockStatus | undefined;
   readonly lastError: NotedError | undefined;
   readonly stalledSinceMs: number | undefined;
   readonly replicas: readonly ReplicaReport[];
@@ -29,6 +32,8 @@ export interface ReplicaReport extends Omit<ReplicaStatus, 'state'> {
   readonly destination: string;
   /** Log bytes that are committed and not stored. */
   readonly lagBytes: number;
+  /** Committed transactions that are not stored. */
+  readonly lagCommits: number;
   /** Age of the oldest change that is not stored. */
   readonly lagMs: number;
   /** For how long nothing has moved although there is something to store; 0 while something does. */

@@ -293,18 +293,23 @@ export class ReplicaRunner {
     return isShipping ? lastError : (this.#opened.trouble.present ?? lastError);
   }
 
-  #lacks(): { lagBytes: number; lagMs: number } {
+  #lacks(): { lagBytes: number; lagCommits: number; lagMs: number } {
     const { primary, clock } = this.#parts;
-    if (primary.position === undefined || this.replica.isCaughtUp) return { lagBytes: 0, lagMs: 0 };
+    if (primary.position === undefined || this.replica.isCaughtUp)
+      return { lagBytes: 0, lagCommits: 0, lagMs: 0 };
     this.look();
-    return { lagBytes: this.#lag.bytes, lagMs: Math.round(this.#lag.ms(clock.monotonicMs())) };
+    return {
+      lagBytes: this.#lag.bytes,
+      lagCommits: this.#lag.commits,
+      lagMs: Math.round(this.#lag.ms(clock.monotonicMs())),
+    };
   }
 
   /** Brings the gauges up to date. */
   measure(): void {
     const metrics = this.#metrics;
-    const { state, lagBytes, lagMs, confirmed, lease, syncedAtMs, proof } = this.report();
-    metrics.setLag({ lagBytes, lagMs });
+    const { state, lagBytes, lagCommits, lagMs, confirmed, lease, syncedAtMs, proof } = this.report();
+    metrics.setLag({ lagBytes, lagCommits, lagMs });
     if (proof !== undefined) metrics.setProof(proof);
     metrics.setStalled(state === 'stalled');
     if (syncedAtMs !== undefined) metrics.setSynced(syncedAtMs);

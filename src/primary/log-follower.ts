@@ -44,6 +44,8 @@ export class LogFollower {
   readonly #parts: LogFollowerParts;
   readonly #races: LostRaces;
   #following: Following | undefined;
+  /** Transactions that were read of WALs before the present one. */
+  #earlierCommits = 0;
   #saidWaiting = false;
 
   constructor(parts: LogFollowerParts) {
@@ -60,6 +62,16 @@ export class LogFollower {
   requireFollowing(): Following {
     if (this.#following !== undefined) return this.#following;
     throw new RivuletError('DB_NOT_FOUND', `${this.#parts.path} is not there`);
+  }
+
+  /** Transactions that were read since the start. */
+  get commits(): number {
+    return this.#earlierCommits + (this.#following?.tail.commits ?? 0);
+  }
+
+  /** How often a race with the application was lost. */
+  get lostRaces(): number {
+    return this.#races.count;
   }
 
   /** Whether there is anything that the last look has not seen. May be asked while a look is under way. */
@@ -163,6 +175,7 @@ export class LogFollower {
     const { tail, checkpoints, readLock, database } = following;
     const { keeper, observer } = this.#parts;
     if (tail.chain !== undefined && !tail.isEmpty) keeper.finish(tail.index, logEndOf(tail.chain));
+    this.#earlierCommits += tail.commits;
     this.#following = { ...following, tail: next };
     checkpoints.logRestarted();
     readLock.looked(next, database.published());
@@ -201,6 +214,7 @@ export class LogFollower {
   /** @returns as `look` */
   async #openAnew({ database }: Following, why: string): Promise<boolean> {
     this.#parts.logger.warn(why);
+    this.#earlierCommits = this.commits;
     this.#following = undefined;
     database.close();
     return this.#open();
@@ -235,6 +249,7 @@ export class LogFollower {
 
   async #beginGeneration(database: OpenDatabase, reason: string): Promise<void> {
     const { keeper, machine, logger, observer } = this.#parts;
+    this.#earlierCommits = this.commits;
     this.#following = undefined;
     keeper.reset();
     const tail = await this.#shortLog(database);

@@ -28,6 +28,7 @@ import { type LogPin, logPin } from './log-pin.ts';
 import { type Machine, systemMachine } from './machine.ts';
 import type { PrimaryObserver } from './primary-observer.ts';
 import type { PrimaryParts } from './primary-parts.ts';
+import type { LastingReason } from './read-lock.ts';
 import { resumeAfterSegment, resumeAtLogEnd, resumeAtLogStart } from './resume.ts';
 import type { LogEnd } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
@@ -59,6 +60,14 @@ export interface PrimaryTools {
 }
 
 export type PrimaryStatus = 'waiting' | 'following';
+
+export interface ReadLockStatus {
+  readonly isHeld: boolean;
+  /** Why it is held although nothing happens. */
+  readonly lasting: LastingReason | undefined;
+  /** How often a transaction was overwritten before it was read. */
+  readonly lostRaces: number;
+}
 
 export class Primary {
   readonly settings: PrimarySettings;
@@ -133,6 +142,23 @@ export class Primary {
   /** End of what is known to be committed. */
   get position(): Position | undefined {
     return this.#following?.tail.position;
+  }
+
+  /** Transactions that were read of the WAL since the start. */
+  get commits(): number {
+    return this.#follower.commits;
+  }
+
+  /** Whether a read transaction is held, and why it lasts; undefined while there is no database. */
+  get readLock(): ReadLockStatus | undefined {
+    const following = this.#following;
+    if (following === undefined) return undefined;
+    const { readLock, tail } = following;
+    return {
+      isHeld: readLock.isHeld,
+      lasting: readLock.lastingReason(tail),
+      lostRaces: this.#follower.lostRaces,
+    };
   }
 
   /** Log bytes from one position to a later one, as far as the sizes of the logs between are known. */

@@ -20,12 +20,15 @@ const MARKS_MAX = 1024;
 export interface LogEndSeen {
   readonly generation: Generation | undefined;
   readonly position: Position | undefined;
+  /** Transactions that were read since the start, by the count that is in the log. */
+  readonly commits: number;
   bytesBetween(from: Position, to: Position): number;
 }
 
-/** All log bytes up to `bytes` were there at this time, by the monotonic clock. */
+/** All log bytes up to `bytes`, in which `commits` transactions are, were there at this time, by the monotonic clock. */
 interface Mark {
   readonly bytes: number;
+  readonly commits: number;
   readonly atMs: number;
 }
 
@@ -40,6 +43,8 @@ export class Lag {
   #seen: { readonly generation: Generation; readonly position: Position } | undefined;
   #seenBytes = 0;
   #storedBytes = 0;
+  #seenCommits = 0;
+  #storedCommits = 0;
   #marks: Mark[] = [];
   /** Since when nothing is known to be stored, although nothing new was found since all was. */
   #lostSinceMs: number | undefined;
@@ -73,7 +78,12 @@ export class Lag {
         : Math.max(1, position.offsetBytes);
     if (moreBytes === 0) return;
     this.#seenBytes += moreBytes;
-    this.#marks.push({ bytes: this.#seenBytes, atMs: nowMs - Math.max(0, ageMs) });
+    this.#seenCommits = log.commits;
+    this.#marks.push({
+      bytes: this.#seenBytes,
+      commits: this.#seenCommits,
+      atMs: nowMs - Math.max(0, ageMs),
+    });
     if (this.#marks.length > MARKS_MAX) this.#marks = thinned(this.#marks);
   }
 
@@ -107,7 +117,8 @@ export class Lag {
     this.#storedBytes = Math.max(this.#storedBytes, bytes);
     this.#lostSinceMs = undefined;
     const firstLacking = this.#marks.findIndex((mark) => mark.bytes > this.#storedBytes);
-    this.#marks.splice(0, firstLacking === -1 ? this.#marks.length : firstLacking);
+    const done = this.#marks.splice(0, firstLacking === -1 ? this.#marks.length : firstLacking);
+    this.#storedCommits = done.at(-1)?.commits ?? this.#storedCommits;
   }
 
   /** Log bytes that are known to be stored, from the first look on; never becomes less. */
@@ -118,6 +129,11 @@ export class Lag {
   /** Log bytes that were seen and are not stored. */
   get bytes(): number {
     return this.#seenBytes - this.#storedBytes;
+  }
+
+  /** Transactions that were seen and are not stored, as far as marks tell them apart: some more where a look found several. */
+  get commits(): number {
+    return this.#seenCommits - this.#storedCommits;
   }
 
   /** For how long it has lacked the oldest of them; asked only while it lacks something. */
@@ -140,7 +156,7 @@ function thinned(marks: readonly Mark[]): Mark[] {
   for (const mark of marks) {
     const last = kept.at(-1);
     if (last === undefined || mark.atMs - last.atMs >= spacingMs) kept.push(mark);
-    else kept[kept.length - 1] = { atMs: last.atMs, bytes: mark.bytes };
+    else kept[kept.length - 1] = { ...mark, atMs: last.atMs };
   }
   return kept;
 }

@@ -43,7 +43,7 @@ export interface ReplicaMetrics {
   /** The position up to which the destination has confirmed everything. */
   setConfirmed(position: Position): void;
   /** How far the destination is behind: age of the oldest change it lacks, and bytes of WAL it lacks; 0 when level. */
-  setLag(lag: { readonly lagMs: number; readonly lagBytes: number }): void;
+  setLag(lag: { readonly lagMs: number; readonly lagBytes: number; readonly lagCommits: number }): void;
   /** Whether nothing is stored although there is something to store. */
   setStalled(isStalled: boolean): void;
   /** When the destination last stored something, in milliseconds since 1970. */
@@ -182,6 +182,7 @@ function createReplicaInstruments(registry: Registry) {
       'Age of the oldest change that is not stored yet; 0 when level',
     ),
     lagBytes: gauge('rivulet_replica_lag_bytes', 'Bytes of write-ahead log that are not stored yet'),
+    lagCommits: gauge('rivulet_replica_lag_commits', 'Committed transactions that are not stored yet'),
     stalled: gauge(
       'rivulet_replica_stalled',
       'Whether nothing has been stored for `stall-after` although there is something to store',
@@ -273,9 +274,10 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
       for (const gauge of [to.walIndex, to.confirmedIndex]) gauge.set(labels, index);
       for (const gauge of [to.walOffset, to.confirmedOffset]) gauge.set(labels, offsetBytes);
     },
-    setLag: ({ lagMs, lagBytes }) => {
+    setLag: ({ lagMs, lagBytes, lagCommits }) => {
       to.lagSeconds.set(labels, lagMs / 1000);
       to.lagBytes.set(labels, lagBytes);
+      to.lagCommits.set(labels, lagCommits);
     },
     setStalled: (isStalled) => to.stalled.set(labels, Number(isStalled)),
     setSynced: (atMs) => to.synced.set(labels, atMs / 1000),

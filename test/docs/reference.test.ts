@@ -84,7 +84,7 @@ async function metrics(): Promise<string[][]> {
   replica.setStalled(false);
   replica.setProof({ outcome: 'proven', atMs: 1, provenUntilMs: 1, restoreMs: 1 });
   replica.setSynced(1);
-  replica.setLag({ lagMs: 1, lagBytes: 1 });
+  replica.setLag({ lagMs: 1, lagBytes: 1, lagCommits: 1 });
   replica.setConfirmed({ index: 1, offsetBytes: 1 });
   replica.setLease('held');
   all.addOperation('file', 'PUT', 1);

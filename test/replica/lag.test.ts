@@ -11,6 +11,8 @@ function at(index: number, offsetBytes: number, generation: Generation = A): Log
   return {
     generation,
     position: { index, offsetBytes },
+    // A commit each 100 bytes.
+    commits: Math.floor(total({ index, offsetBytes }) / 100),
     bytesBetween: (from, to) => Math.max(0, total(to) - total(from)),
   };
 }
@@ -50,6 +52,18 @@ describe('how old the oldest change is that is not stored', () => {
     assert.equal(lag.ms(1_003_000), 3_000);
     lag.stored(at(0, 900), { generation: A, position: { index: 0, offsetBytes: 500 } });
     assert.equal(lag.ms(1_003_000), 52_900, 'as old as the last change of the log file');
+  });
+
+  test('commits that are not stored are counted as they were seen', () => {
+    const lag = new Lag(0);
+    for (const bytes of [100, 200, 500]) lag.saw(at(0, bytes), bytes);
+    assert.equal(lag.commits, 5);
+    lag.stored(at(0, 500), A, { index: 0, offsetBytes: 200 });
+    assert.equal(lag.commits, 3);
+    lag.stored(at(0, 500), A, { index: 0, offsetBytes: 400 });
+    assert.equal(lag.commits, 3, 'the look that found them found three');
+    lag.storedAll();
+    assert.equal(lag.commits, 0);
   });
 
   test('a first snapshot holds what its log held, however old', () => {

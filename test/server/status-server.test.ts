@@ -108,7 +108,7 @@ describe('metrics', () => {
     database.setPosition({ index: 3, offsetBytes: 4 });
     const replica = metrics.replica('/db', 'r');
     replica.setConfirmed({ index: 5, offsetBytes: 6 });
-    replica.setLag({ lagMs: 1500, lagBytes: 7 });
+    replica.setLag({ lagMs: 1500, lagBytes: 7, lagCommits: 2 });
     replica.setLease('parked');
     metrics.addOperation('file', 'PUT', 100);
     const text = await metrics.render();

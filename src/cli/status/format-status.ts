@@ -45,6 +45,7 @@ function databaseFacts(status: DatabaseStatus, nowMs: number): Fact[] {
     ['size', databaseBytes === undefined ? undefined : formatBytes(databaseBytes)],
     ['log', walBytes === undefined ? undefined : formatBytes(walBytes) + pinText(status.walPinnedBy)],
     ['spool', spoolBytes === 0 ? undefined : formatBytes(spoolBytes)],
+    ['read lock', readLockText(status)],
     ['last look', status.state === 'following' ? undefined : ago(lookedAtMs, nowMs)],
     ['last error', errorText(status.lastError, nowMs)],
   ];
@@ -87,8 +88,21 @@ function pinText(pin: LogPin | undefined): string {
   return `, held by ${who[pin.by]} for ${formatSpan(pin.forMs)}`;
 }
 
-function lagText({ lagBytes, lagMs }: ReplicaReport): string {
-  return lagMs === 0 && lagBytes === 0 ? 'none' : `${formatBytes(lagBytes)}, ${formatSpan(lagMs)}`;
+/** Only where it lasts: an application whose checkpoints wait should know. */
+function readLockText({ readLock }: DatabaseStatus): string | undefined {
+  const races = readLock === undefined || readLock.lostRaces === 0 ? '' : `${readLock.lostRaces} lost races`;
+  const why = {
+    uncounted: 'held until some thousand commits are counted',
+    'lost-race': 'held for a while after a lost race',
+  } as const;
+  const lasting = readLock?.lasting === undefined ? '' : why[readLock.lasting];
+  return [lasting, races].filter((text) => text !== '').join(', ') || undefined;
+}
+
+function lagText({ lagBytes, lagCommits, lagMs }: ReplicaReport): string {
+  if (lagMs === 0 && lagBytes === 0) return 'none';
+  const commits = lagCommits === 1 ? '1 commit' : `${lagCommits} commits`;
+  return `${commits}, ${formatBytes(lagBytes)}, ${formatSpan(lagMs)}`;
 }
 
 function errorText(error: NotedError | undefined, nowMs: number): string | undefined {
