@@ -32,12 +32,14 @@ function start(): Worker {
  * Checkpoints as much as nobody's read transaction forbids. Resolves also when nothing could be done: what is left
  * is found by the checkpoint that follows under the write lock. The caller keeps its own connections open meanwhile,
  * so that this one is never the last to close.
+ *
+ * @returns whether another checkpoint was running, so that nothing was done
  */
-export async function checkpointInBackground(path: string): Promise<void> {
+export async function checkpointInBackground(path: string): Promise<boolean> {
   worker ??= start();
   const job: CheckpointJob = { id: ++lastId, path };
   const done = new Promise<CheckpointReply>((resolve) => waiting.set(job.id, resolve));
   worker.ref();
   worker.postMessage(job);
-  await done;
+  return (await done).busy === true;
 }

@@ -12,14 +12,17 @@ export interface CheckpointJob {
 
 export interface CheckpointReply {
   readonly id: number;
+  /** Another checkpoint was running, so that this one did nothing. */
+  readonly busy?: boolean;
   readonly error?: string;
 }
 
-function checkpoint(path: string): void {
+function checkpoint(path: string): boolean {
   const connection = new DatabaseSync(path, { timeout: 0 });
   try {
     connection.exec('PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-100');
-    connection.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+    const row = connection.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();
+    return Number(row?.['busy'] ?? 0) !== 0;
   } finally {
     connection.close();
   }
@@ -28,7 +31,7 @@ function checkpoint(path: string): void {
 parentPort?.on('message', ({ id, path }: CheckpointJob) => {
   let reply: CheckpointReply = { id };
   try {
-    checkpoint(path);
+    reply = { id, busy: checkpoint(path) };
   } catch (error) {
     reply = { id, error: error instanceof Error ? error.message : String(error) };
   }

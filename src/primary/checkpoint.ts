@@ -35,6 +35,7 @@ export async function checkpointNow(following: Following, parts: PrimaryParts): 
   try {
     const outcome = await checkpoints.run({
       machine: parts.machine,
+      clock,
       path: parts.path,
       connections: database.connections,
       tail,
@@ -63,7 +64,7 @@ export function letGo(following: Following, parts: PrimaryParts): void {
   readLock.glance(index);
   if (!tail.hasAllOf(index)) return;
   // What is just being stored is worth waiting for a little: it need not be kept then.
-  if (!readLock.isQuiet && parts.keeper.uncapturedBytes(tail) > 0) return;
+  if (!readLock.isWorthKeeping && parts.keeper.uncapturedBytes(tail) > 0) return;
   const capture = (): boolean => tail.isSameLog() && tail.advanceNow(0) && captureAndSave(following, parts);
   if (readLock.isQuiet && readLock.lastingReason(tail) === undefined) {
     if (capture()) readLock.release();

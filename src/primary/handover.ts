@@ -9,6 +9,7 @@
  * 3. A writer that never pauses lets no try succeed. At the limit the write lock is taken, for as long as the last frames need,
  *    and the second step is done under it.
  */
+import type { Clock } from '../base/clock.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import type { Connections } from './connections.ts';
 import type { LogTail } from './log-tail.ts';
@@ -24,10 +25,10 @@ const ROUNDS = 6;
 const LITTLE_BYTES = 512 * 1024;
 /** Attempts at the write lock; before each one the rest of the WAL is read without it. */
 const LOCK_ATTEMPTS = 4;
-/**
- * An application's own automatic checkpoint makes ours busy for a moment. It runs inside that application's commit, so waiting
- * for it takes nothing from the writer; this bounds what others might wait.
- */
+/** Another checkpoint, such as an application's automatic one, does the same work up to the same place: it is waited for. */
+const OTHERS_WAIT_MS = 1_000;
+const OTHERS_STEP_MS = 5;
+/** Under the write lock the same, but everybody stands still meanwhile. */
 const BUSY_WAIT_MS = 25;
 const LOCK_WAIT_MS = 250;
 const BUSY_STEP_MS = 0.5;
@@ -44,6 +45,7 @@ export type HandoverOutcome =
 
 export interface HandoverParts {
   readonly machine: Pick<Machine, 'checkpointInBackground' | 'standStill' | 'monotonicMs'>;
+  readonly clock: Pick<Clock, 'sleep'>;
   readonly connections: Connections;
   readonly tail: LogTail;
   readonly path: string;
@@ -72,10 +74,10 @@ export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
     if (!isNear && parts.lockedBytesMax === undefined) break;
     if (!move(parts, AHEAD_BYTES)) break;
     hasMoved = true;
-    const { doneBytes, leftBytes } = await backfill(parts);
+    const { doneBytes, leftBytes, isBusy } = await backfill(parts);
     if (move(parts, AHEAD_BYTES) && isComplete(parts)) return 'complete';
-    // A reader is in the way, or another checkpoint, and the write lock would be of no use.
-    if (leftBytes > 0) return 'partial';
+    // A reader is in the way, and the write lock would be of no use.
+    if (leftBytes > 0 && !isBusy) return 'partial';
     if (doneBytes < LITTLE_BYTES || doneBytes > lastBytes / 2) break;
     lastBytes = doneBytes;
   }
@@ -97,17 +99,26 @@ function captureTail({ tail, capture }: HandoverParts, aheadBytes: number): bool
 interface Backfill {
   readonly doneBytes: number;
   readonly leftBytes: number;
+  /** Another checkpoint ran all the time. */
+  readonly isBusy: boolean;
 }
 
 async function backfill(parts: HandoverParts): Promise<Backfill> {
-  const { tail, machine, path, published } = parts;
+  const { tail, machine, clock, connections, path, published } = parts;
   const { offsetBytes } = tail.position;
   const pendingBytes = (): number => Math.max(0, offsetBytes - backfilledBytes(tail, published()));
   const beforeBytes = pendingBytes();
-  if (beforeBytes > BACKGROUND_BYTES) await machine.checkpointInBackground(path);
-  else checkpointAttempts(parts, BUSY_WAIT_MS);
-  const leftBytes = pendingBytes();
-  return { doneBytes: beforeBytes - leftBytes, leftBytes };
+  const giveUpMs = machine.monotonicMs() + OTHERS_WAIT_MS;
+  for (;;) {
+    const isBusy =
+      pendingBytes() > BACKGROUND_BYTES
+        ? await machine.checkpointInBackground(path)
+        : connections.checkpointPassive().busy;
+    const leftBytes = pendingBytes();
+    const isOver = leftBytes === 0 || !isBusy || machine.monotonicMs() >= giveUpMs;
+    if (isOver) return { doneBytes: beforeBytes - leftBytes, leftBytes, isBusy };
+    await clock.sleep(OTHERS_STEP_MS);
+  }
 }
 
 /** Another WAL means that all of this one is in the file. */

@@ -15,7 +15,7 @@ import { isOfEnded, type LogTail } from './log-tail.ts';
 import { type OpenDatabase, openDatabase, readLog, walUnreadable } from './open-database.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import type { PrimaryParts } from './primary-parts.ts';
-import { LostRaces, ReadLock } from './read-lock.ts';
+import { ApplicationWays, ReadLock } from './read-lock.ts';
 import { logEndOf } from './resume-point.ts';
 
 export interface LogFollowerParts extends PrimaryParts {
@@ -42,7 +42,7 @@ function isAllInFile(tail: LogTail, index: WalIndex): boolean {
 
 export class LogFollower {
   readonly #parts: LogFollowerParts;
-  readonly #races: LostRaces;
+  readonly #ways: ApplicationWays;
   #following: Following | undefined;
   /** Transactions that were read of WALs before the present one. */
   #earlierCommits = 0;
@@ -50,7 +50,7 @@ export class LogFollower {
 
   constructor(parts: LogFollowerParts) {
     this.#parts = parts;
-    this.#races = new LostRaces(parts.clock);
+    this.#ways = new ApplicationWays(parts.clock);
   }
 
   /** What is followed at present; undefined while there is no database. */
@@ -71,7 +71,7 @@ export class LogFollower {
 
   /** How often a race with the application was lost. */
   get lostRaces(): number {
-    return this.#races.count;
+    return this.#ways.count;
   }
 
   /** Whether there is anything that the last look has not seen. May be asked while a look is under way. */
@@ -153,6 +153,7 @@ export class LogFollower {
     }
     const index = tail.isEmpty ? tail.index : tail.index + 1;
     const next = await readLog(database, { index, change: tail.change, after: tail.after });
+    if (next.isEmpty && next.after === undefined) this.#ways.emptied();
     const doubt = doubtAboutNext(following, next);
     if (doubt === undefined) this.#goOn(following, next);
     else {
@@ -166,7 +167,7 @@ export class LogFollower {
   /** Costs a snapshot, and is no fault of anybody: the application was faster than the look at it. */
   #loseRace(why: string): void {
     const { logger, observer } = this.#parts;
-    this.#races.lost();
+    this.#ways.lost();
     observer.onLostRace();
     logger.warn('a race with the application was lost; a fresh snapshot follows', { reason: why });
   }
@@ -267,6 +268,7 @@ export class LogFollower {
     const { connections } = database;
     await handOver({
       machine,
+      clock: this.#parts.clock,
       path,
       connections,
       tail,
@@ -306,7 +308,7 @@ export class LogFollower {
     const { clock } = this.#parts;
     const checkpoints = new CheckpointTurn(this.#parts.checkpoint, clock);
     const { connections } = database;
-    const readLock = new ReadLock({ connections, clock, races: this.#races }, tail, database.published());
+    const readLock = new ReadLock({ connections, clock, ways: this.#ways }, tail, database.published());
     const walInode = database.wal.inode;
     this.#following = { database, generation, checkpoints, readLock, walInode, beganBootId, tail };
   }

@@ -15,8 +15,8 @@ export interface Machine {
   readonly files: Files;
   /** @throws RivuletError `DB_INVALID`, `DB_UNREADABLE` or `DB_BUSY` */
   openConnections(path: string, busyTimeoutMs: number): Connections;
-  /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done. */
-  checkpointInBackground(path: string): Promise<void>;
+  /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done, to whether another checkpoint was in the way. */
+  checkpointInBackground(path: string): Promise<boolean>;
   /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
   takeInstanceLock(directory: string, databasePath: string): InstanceLock;
   /** Lets other work of this process run. */

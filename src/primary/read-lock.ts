@@ -21,6 +21,9 @@ const PAUSE_MS = 15;
 const LASTING_MS = 60_000;
 const LASTING_MAX_MS = 3_600_000;
 
+/** An application that has truncated its WAL, as before a backup, does so again: what nobody has stored yet is kept at once then. */
+const EAGER_MS = 24 * 3_600_000;
+
 /** Why a read transaction is held although nothing happens. */
 export type LastingReason =
   /** Too few commits have been counted since the index was begun or recovered, or they cannot be counted. */
@@ -28,12 +31,13 @@ export type LastingReason =
   /** A race was lost a while ago. */
   | 'lost-race';
 
-/** Kept from one generation to the next, as long as the process lives. */
-export class LostRaces {
+/** What is known of the application's ways; kept from one generation to the next, as long as the process lives. */
+export class ApplicationWays {
   readonly #clock: Clock;
   #lastingMs = 0;
   #untilMs = Number.NEGATIVE_INFINITY;
   #count = 0;
+  #eagerUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -47,6 +51,16 @@ export class LostRaces {
     return this.#clock.monotonicMs() < this.#untilMs;
   }
 
+  /** Whether applications are known to empty the WAL by themselves. */
+  get isEager(): boolean {
+    return this.#clock.monotonicMs() < this.#eagerUntilMs;
+  }
+
+  /** An application has emptied its WAL. */
+  emptied(): void {
+    this.#eagerUntilMs = this.#clock.monotonicMs() + EAGER_MS;
+  }
+
   lost(): void {
     this.#count++;
     this.#lastingMs = Math.min(LASTING_MAX_MS, Math.max(LASTING_MS, this.#lastingMs * 2));
@@ -57,7 +71,7 @@ export class LostRaces {
 export interface ReadLockDeps {
   readonly connections: Connections;
   readonly clock: Clock;
-  readonly races: LostRaces;
+  readonly ways: ApplicationWays;
 }
 
 export class ReadLock {
@@ -105,9 +119,14 @@ export class ReadLock {
     return this.stillMs >= QUIET_MS;
   }
 
+  /** Whether what nobody has stored yet is worth keeping aside, so that an application which checkpoints need not wait for it. */
+  get isWorthKeeping(): boolean {
+    return this.isQuiet || this.#deps.ways.isEager;
+  }
+
   /** Why it is held although nothing happens; undefined when it is let go then. */
   lastingReason(tail: LogTail): LastingReason | undefined {
-    if (this.#deps.races.isLasting) return 'lost-race';
+    if (this.#deps.ways.isLasting) return 'lost-race';
     return this.isCountTrusted(tail) ? undefined : 'uncounted';
   }
 

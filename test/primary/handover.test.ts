@@ -51,7 +51,7 @@ async function stepsOf({ live, steps, onCheckpoint, lockedBytesMax }: Scene): Pr
       monotonicMs: () => machine.monotonicMs(),
       checkpointInBackground: async (of) => {
         steps.push('background');
-        await machine.checkpointInBackground(of);
+        return machine.checkpointInBackground(of);
       },
     },
   };

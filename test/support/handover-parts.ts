@@ -1,4 +1,5 @@
 /** What a checkpoint works with, on an open database whose read transaction is held. */
+import { systemClock } from '../../src/base/clock.ts';
 import { type HandoverParts } from '../../src/primary/handover.ts';
 import type { LogTail } from '../../src/primary/log-tail.ts';
 import type { OpenDatabase } from '../../src/primary/open-database.ts';
@@ -12,6 +13,7 @@ export function handoverParts(
   return {
     path: database.file.path,
     machine: database.machine,
+    clock: systemClock,
     connections,
     tail,
     published: () => database.published(),

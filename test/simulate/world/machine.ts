@@ -39,7 +39,7 @@ export function simMachine(parts: MachineParts): Machine {
       process.call('open for a checkpoint');
       const connection = parts.database(path).open(process);
       try {
-        finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint');
+        return finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint').busy;
       } finally {
         connection.close();
       }
