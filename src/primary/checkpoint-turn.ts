@@ -34,6 +34,7 @@ export class CheckpointTurn {
   /** When others were seen to have checkpointed last. */
   #othersMs = Number.NEGATIVE_INFINITY;
   #lastMs: number;
+  #logSinceMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
   #hindered: { readonly outcome: Exclude<HandoverOutcome, 'complete'>; readonly sinceMs: number } | undefined;
@@ -43,6 +44,7 @@ export class CheckpointTurn {
     this.#settings = settings;
     this.#clock = clock;
     this.#lastMs = clock.monotonicMs();
+    this.#logSinceMs = this.#lastMs;
     this.#notBeforeMs = this.#lastMs;
   }
 
@@ -57,6 +59,7 @@ export class CheckpointTurn {
 
   /** The present log is a new one. */
   logRestarted(): void {
+    this.#logSinceMs = this.#clock.monotonicMs();
     this.#attemptedBytes = undefined;
     this.#hindered = undefined;
   }
@@ -76,6 +79,7 @@ export class CheckpointTurn {
         backfilledBytes: tail.isLogOf(published)
           ? tail.bytesOf(published.backfilledFrames)
           : Number.POSITIVE_INFINITY,
+        logAgeMs: nowMs - this.#logSinceMs,
         isDoneByOthers: nowMs - this.#othersMs < OTHERS_MS,
         attemptedBytes: this.#attemptedBytes,
         sinceLastMs: nowMs - this.#lastMs,

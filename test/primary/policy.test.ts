@@ -21,6 +21,7 @@ const quiet: CheckpointFacts = {
   attemptedBytes: undefined,
   backfilledBytes: 0,
   stillMs: 1000,
+  logAgeMs: 0,
   isDoneByOthers: false,
   sinceLastMs: 0,
   unconfirmedBytes: 0,
@@ -60,6 +61,18 @@ describe('when to checkpoint', () => {
     [
       'commits keep coming, little more than at the last attempt',
       { tailBytes: pages(5000), attemptedBytes: pages(2000), stillMs: 999 },
+      {},
+      'none',
+    ],
+    [
+      'commits keep coming, slowly, and nothing was tried yet',
+      { tailBytes: pages(1000), stillMs: 0, logAgeMs: 2_000 },
+      {},
+      'checkpoint',
+    ],
+    [
+      'commits keep coming, slowly, and an attempt failed',
+      { tailBytes: pages(2000), attemptedBytes: pages(1000), stillMs: 0, logAgeMs: 2_000 },
       {},
       'none',
     ],
