@@ -111,6 +111,7 @@ test('the JSON has a shape that scripts can rely on', async () => {
       ['databaseBytes', 'number'],
       ['walBytes', 'number'],
       ['spoolBytes', 'number'],
+      ['readLock', 'object'],
       ['replicas', 'object'],
     ],
   );

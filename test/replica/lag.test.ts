@@ -58,9 +58,9 @@ describe('how old the oldest change is that is not stored', () => {
     const lag = new Lag(0);
     for (const bytes of [100, 200, 500]) lag.saw(at(0, bytes), bytes);
     assert.equal(lag.commits, 5);
-    lag.stored(at(0, 500), A, { index: 0, offsetBytes: 200 });
+    lag.stored(at(0, 500), { generation: A, position: { index: 0, offsetBytes: 200 } });
     assert.equal(lag.commits, 3);
-    lag.stored(at(0, 500), A, { index: 0, offsetBytes: 400 });
+    lag.stored(at(0, 500), { generation: A, position: { index: 0, offsetBytes: 400 } });
     assert.equal(lag.commits, 3, 'the look that found them found three');
     lag.storedAll();
     assert.equal(lag.commits, 0);
