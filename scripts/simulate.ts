@@ -174,7 +174,8 @@ function tellSummary(tally: Tally): void {
   );
   console.log(
     `the application: locked at once ${counts.lockedAtOnce} times, busy checkpoints ${counts.busyCheckpoints}, ` +
-      `longest checkpoint ${counts.checkpointMsMax} ms`,
+      `longest checkpoint ${counts.checkpointMsMax.toFixed(0)} ms; lost races ${counts.lostRaces}, ` +
+      `write locks ${counts.writeLocks}, longest ${counts.writeLockMsMax.toFixed(0)} ms`,
   );
   console.log(
     `violations: ${tally.violations.length}${tally.violations.map(({ seed }) => ` (${seed})`).join('')}`,

@@ -25,6 +25,10 @@ export interface RunCounts {
   readonly walBytesMax: number;
   readonly spoolBytesMax: number;
   readonly settleMsMax: number;
+  /** Races with the application that Rivulet has seen to be lost; how often, and for how long at most, writers had to wait for it. */
+  readonly lostRaces: number;
+  readonly writeLocks: number;
+  readonly writeLockMsMax: number;
   /** What the application felt of Rivulet and of its own other readers. */
   readonly lockedAtOnce: number;
   readonly busyCheckpoints: number;

@@ -56,6 +56,8 @@ export interface HostTells {
   readonly confirmed: (host: Host, destination: string, generation: Generation, position: Position) => void;
   readonly generation: (host: Host, generation: Generation, reason: string) => void;
   readonly snapshot: (host: Host, destination: string) => void;
+  readonly lostRace: () => void;
+  readonly writeLock: (ms: number) => void;
   readonly proof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   readonly finished: (host: Host, destination: string, generation: Generation, position: Position) => void;
   readonly feels: Feels;
@@ -212,6 +214,8 @@ export class Host {
       onGeneration: (generation, reason) => tell.generation(this, generation, reason),
       onSnapshot: (destination) => tell.snapshot(this, destination),
       onProof: tell.proof,
+      onLostRace: tell.lostRace,
+      onWriteLock: tell.writeLock,
       onFinished: (destination, generation, position) =>
         tell.finished(this, destination, generation, position),
       onBug: tell.bug,

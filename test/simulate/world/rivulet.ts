@@ -40,6 +40,8 @@ export interface RivuletParts {
   readonly onConfirmed: (destination: string, generation: Generation, position: Position) => void;
   readonly onGeneration: (generation: Generation, reason: string) => void;
   readonly onSnapshot: (destination: string) => void;
+  readonly onLostRace: () => void;
+  readonly onWriteLock: (ms: number) => void;
   readonly onProof: (outcome: 'proven' | 'broken' | 'inconclusive') => void;
   /** A clean end said that this destination has everything, up to here. */
   readonly onFinished: (destination: string, generation: Generation, position: Position) => void;
@@ -47,6 +49,9 @@ export interface RivuletParts {
   readonly onBug: (error: unknown) => void;
 }
 
+/** As in `follow.ts`. */
+const BUSY_SPACING_MS = 100;
+const GLANCE_MS = 20;
 const RETRY_MS = 250;
 const FINISH_MS = 5_000;
 
@@ -93,7 +98,8 @@ export class SimRivulet {
   }
 
   async #run(): Promise<void> {
-    const { time, machine, clocks, logger, settings, destinations, pollMs } = this.#parts;
+    const { time, machine, clocks, logger, settings, destinations, pollMs, onLostRace, onWriteLock } =
+      this.#parts;
     const clock = time.clockOf(this.process, clocks);
     const signal = this.#stop.signal;
     const primary = new Primary(
@@ -106,8 +112,8 @@ export class SimRivulet {
           onSync: () => undefined,
           onWalBytes: () => undefined,
           onCheckpoint: () => undefined,
-          onLostRace: () => undefined,
-          onWriteLock: () => undefined,
+          onLostRace: () => this.#tell(onLostRace),
+          onWriteLock: (ms) => this.#tell(() => onWriteLock(ms)),
           onGeneration: (generation, reason) =>
             this.#tell(() => this.#parts.onGeneration(generation, reason)),
         },
@@ -118,17 +124,31 @@ export class SimRivulet {
     const follow = async (): Promise<void> => {
       while (!signal.aborted) {
         let waitMs = pollMs;
+        let isBusy = false;
         try {
-          if ((await primary.refresh()) || primary.isRestless) waitMs = Math.min(pollMs, 100);
+          isBusy = (await primary.refresh()) || primary.isRestless;
+          if (isBusy) waitMs = Math.min(pollMs, BUSY_SPACING_MS);
         } catch (error) {
           if (!isRivuletError(error) && systemCode(error) === undefined && !this.process.isDead)
             this.#parts.onBug(error);
           waitMs = RETRY_MS;
         }
-        await this.#rest(clock, waitMs);
+        if (isBusy) await this.#glance(clock, primary, waitMs);
+        else await this.#rest(clock, waitMs);
       }
     };
     await Promise.all([follow(), ...this.#replicas.map((replica) => replica.run(signal))]);
+  }
+
+  /** Deaf to file events, with a glance at the index now and then. */
+  async #glance(clock: Clock, primary: Primary, ms: number): Promise<void> {
+    const { signal } = this.#stop;
+    const untilMs = clock.monotonicMs() + ms;
+    for (let leftMs = ms; leftMs > 0 && !signal.aborted; leftMs = untilMs - clock.monotonicMs()) {
+      const stepMs = primary.isRestless ? Math.min(leftMs, GLANCE_MS) : leftMs;
+      await clock.sleep(stepMs, signal).catch(() => undefined);
+      if (primary.glance()) return;
+    }
   }
 
   /** Until the time is over, or a file event comes. */

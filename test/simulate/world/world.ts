@@ -110,6 +110,9 @@ export class World {
     walBytesMax: 0,
     spoolBytesMax: 0,
     settleMsMax: 0,
+    lostRaces: 0,
+    writeLocks: 0,
+    writeLockMsMax: 0,
     lockedAtOnce: 0,
     busyCheckpoints: 0,
     checkpointMsMax: 0,
@@ -218,6 +221,11 @@ export class World {
             this.#damageTold(message);
             this.#chainGivenUp(message, detail);
           },
+          lostRace: () => void this.counts.lostRaces++,
+          writeLock: (ms) => {
+            this.counts.writeLocks++;
+            this.counts.writeLockMsMax = Math.max(this.counts.writeLockMsMax, ms);
+          },
           feels: {
             lockedAtOnce: () => void this.counts.lockedAtOnce++,
             checkpointed: (ms, busy) => {
@@ -273,7 +281,8 @@ export class World {
 
   /** Whoever could not read a log in this very moment knows nothing about what it holds. */
   #generationBegun(host: Host, reason: string): void {
-    const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs;
+    // A power cut may really have taken something from the file.
+    const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs && host.powerCuts === 0;
     if (couldNotRead && ABOUT_BYTES.some((one) => reason.startsWith(one)))
       this.#bugs.push(new Violation(`a generation is given up because of a read error: ${reason}`));
   }
