@@ -66,7 +66,7 @@ export interface CopiesParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly keeper: LogKeeper;
-  readonly follower: Pick<LogFollower, 'settled' | 'following'>;
+  readonly follower: Pick<LogFollower, 'settled' | 'following' | 'pin'>;
   readonly sizes: CopySizes | undefined;
   /** From now on everything from the start of the present log on is kept for `consumer`. Run exclusively. */
   readonly attach: (consumer: symbol) => Promise<Following>;

@@ -6,6 +6,7 @@
 import { RivuletError } from '../base/errors.ts';
 import { type FileFacts, type Files, readFully, systemFiles } from '../base/files.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
+import { closeWhenUnused } from './kept-descriptors.ts';
 import { unreadable } from './unreadable.ts';
 
 /** What tells one file from another that took its path. */
@@ -55,7 +56,6 @@ export function realPathOf(path: string, files: Files = systemFiles): string {
 
 /**
  * Throws what opening the database would throw, before anything is made for it; nothing when there is no database yet.
- * Only for a process that has no connection on it: this closes a descriptor of it.
  *
  * @throws RivuletError `DB_UNREADABLE`, `DB_INVALID`
  */
@@ -77,7 +77,7 @@ export class DatabaseFile {
   readonly gid: number;
   readonly #files: Files;
   readonly #descriptor: number;
-  #isEnded = false;
+  #isClosed = false;
 
   /** @throws RivuletError `DB_UNREADABLE`, or `DB_INVALID` when it is no plain SQLite database */
   constructor(path: string, files: Files = systemFiles) {
@@ -88,9 +88,11 @@ export class DatabaseFile {
     } catch (error) {
       throw unreadable(path, error);
     }
+    let identity: FileIdentity | undefined;
     try {
       const { device, inode, mode, uid, gid } = files.statOpen(this.#descriptor);
-      this.identity = { device, inode };
+      identity = { device, inode };
+      this.identity = identity;
       this.mode = mode;
       this.uid = uid;
       this.gid = gid;
@@ -98,8 +100,9 @@ export class DatabaseFile {
       const length = readFully(files, this.#descriptor, bytes, 0);
       this.header = parseDatabaseHeader(bytes.subarray(0, length), path);
     } catch (error) {
-      // No connection is open yet in this process, so closing takes no lock away.
-      files.close(this.#descriptor);
+      const close = (): void => files.close(this.#descriptor);
+      if (identity === undefined) close();
+      else closeWhenUnused(files, identity, close);
       throw error instanceof RivuletError ? error : unreadable(path, error);
     }
   }
@@ -139,7 +142,7 @@ export class DatabaseFile {
    */
   read(into: Uint8Array, offsetBytes: number): void {
     // The number of a closed descriptor may be another file's by now: the database that replaced this one.
-    if (this.#isEnded) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
+    if (this.#isClosed) throw new RivuletError('DB_UNREADABLE', `${this.path} is not followed any more`);
     try {
       into.fill(0, readFully(this.#files, this.#descriptor, into, offsetBytes));
     } catch (error) {
@@ -147,14 +150,12 @@ export class DatabaseFile {
     }
   }
 
-  /** Nothing is read from it any more: what a reader that is still open had begun does not belong to what is followed now. */
-  end(): void {
-    this.#isEnded = true;
-  }
-
-  /** Only after the connections are closed. */
+  /**
+   * Nothing is read from it any more: what a reader that is still open had begun does not belong to what is followed now. The
+   * descriptor is closed as soon as no connection of this process is open on the database.
+   */
   close(): void {
-    this.end();
-    this.#files.close(this.#descriptor);
+    this.#isClosed = true;
+    closeWhenUnused(this.#files, this.identity, () => this.#files.close(this.#descriptor));
   }
 }

@@ -6,6 +6,7 @@
  */
 import { RivuletError, systemCode } from '../base/errors.ts';
 import { type Files, readFully, systemFiles } from '../base/files.ts';
+import { closeWhenUnused, type DatabaseKey } from './kept-descriptors.ts';
 import { unreadable } from './unreadable.ts';
 import { readWalIndex, WAL_INDEX_BYTES, type WalIndexReading } from '../wal/wal-index.ts';
 
@@ -16,6 +17,7 @@ const TORN_ATTEMPTS = 100;
 
 export class LiveIndex {
   readonly path: string;
+  readonly #database: DatabaseKey;
   readonly #files: Files;
   readonly #descriptor: number;
   readonly #inode: string;
@@ -23,10 +25,12 @@ export class LiveIndex {
 
   /**
    * @param path - the `-shm` file of a database on which this process has open connections
+   * @param database - the database
    * @throws RivuletError `DB_UNREADABLE`
    */
-  constructor(path: string, files: Files = systemFiles) {
+  constructor(path: string, database: DatabaseKey, files: Files = systemFiles) {
     this.path = path;
+    this.#database = database;
     this.#files = files;
     try {
       this.#descriptor = files.open(path);
@@ -73,8 +77,8 @@ export class LiveIndex {
     return readWalIndex(this.#bytes);
   }
 
-  /** Only after the connections are closed. */
+  /** Closes it, as soon as no connection of this process is open on the database. */
   close(): void {
-    this.#files.close(this.#descriptor);
+    closeWhenUnused(this.#files, this.#database, () => this.#files.close(this.#descriptor));
   }
 }

@@ -9,8 +9,16 @@
  */
 import { isRivuletError } from '../base/errors.ts';
 import type { Position } from '../generations/names.ts';
-import { LITTLE_ENDIAN_MACHINE } from '../wal/checksum.ts';
-import { type Chain, frameBytes, scanFrames, startChain, walBytes } from '../wal/frames.ts';
+import { checksumsEqual, LITTLE_ENDIAN_MACHINE } from '../wal/checksum.ts';
+import {
+  type Chain,
+  type CommitFrame,
+  commitFrameAt,
+  frameBytes,
+  scanFrames,
+  startChain,
+  walBytes,
+} from '../wal/frames.ts';
 import { WAL_HEADER_BYTES, type WalHeader } from '../wal/wal-header.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import type { Cursor } from './cursor.ts';
@@ -78,6 +86,8 @@ export class LogTail {
   #commits = 0;
   #change: number | undefined;
   #isCountable = true;
+  /** The last commit frame before the tail. */
+  #last: CommitFrame | undefined;
 
   constructor(source: TailSource, { index, reading, change, after }: TailStart) {
     this.#source = source;
@@ -282,9 +292,17 @@ export class LogTail {
       this.#commitPageCount = scan.commitPageCount;
       this.#commits += scan.commits;
       if (this.#change !== undefined) this.#change = (this.#change + scan.commits) >>> 0;
-      this.#isCountable &&= !scan.isPadded;
+      this.#isCountable &&= !scan.isPadded && !this.#repeatsLast(into);
+      this.#last = commitFrameAt(into, scan.committedBytes - frameBytes(this.pageSizeBytes), chain.header);
     }
     return { chain: scan.chain, ended: scan.stop !== 'end' || scan.validBytes === 0 || length < into.length };
+  }
+
+  /** Whether what was read begins with a copy of the commit frame that was read last: they may be in different steps. */
+  #repeatsLast(into: Uint8Array): boolean {
+    if (this.#last === undefined || this.#header === undefined) return false;
+    const first = commitFrameAt(into, 0, this.#header);
+    return first?.page === this.#last.page && checksumsEqual(first.sum, this.#last.sum);
   }
 
   /** The tail is where the index is: both must have counted the same. */

@@ -3,6 +3,7 @@ import { RivuletError } from '../base/errors.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import { type Connections, explainSqliteError } from './connections.ts';
 import { DatabaseFile, realPathOf } from './database-file.ts';
+import { connectionsOpened } from './kept-descriptors.ts';
 import { LiveIndex } from './live-index.ts';
 import { LiveWal } from './live-wal.ts';
 import { isOfEnded, LogTail, type TailStart } from './log-tail.ts';
@@ -49,41 +50,43 @@ export function openDatabase(
   const wal = new LiveWal(`${realPath}-wal`, files);
   let connections: Connections | undefined;
   let index: LiveIndex | undefined;
-  let readers = 0;
-  let isClosed = false;
-  const closeFiles = (): void => {
-    if (!isClosed || readers > 0) return;
-    index?.close();
-    file.close();
-  };
+  const isOver = connectionsOpened(files, file.identity);
   const close = (): void => {
-    isClosed = true;
-    file.end();
     wal.close();
     connections?.close();
-    closeFiles();
+    file.close();
+    index?.close();
+    isOver();
   };
   try {
     connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();
-    index = new LiveIndex(`${realPath}-shm`, files);
+    index = new LiveIndex(`${realPath}-shm`, file.identity, files);
   } catch (error) {
     close();
     throw explainSqliteError(error, path);
   }
   const parts = { connections, index };
   const openReader = (): { end(): void } => {
-    const reader = parts.connections.openReader();
-    readers++;
+    const isReaderOver = connectionsOpened(files, file.identity);
+    const reader = beginReader(parts.connections, isReaderOver);
     return {
       end: () => {
-        readers--;
         reader.end();
-        closeFiles();
+        isReaderOver();
       },
     };
   };
   return { file, wal, machine, ...parts, published: () => readPublished(path, parts), openReader, close };
+}
+
+function beginReader(connections: Connections, isOver: () => void): { end(): void } {
+  try {
+    return connections.openReader();
+  } catch (error) {
+    isOver();
+    throw error;
+  }
 }
 
 function readPublished(

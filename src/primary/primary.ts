@@ -352,7 +352,6 @@ export class Primary {
    */
   async attach(name: string): Promise<Cursor> {
     return this.#exclusively(async () => {
-      this.#follower.pin();
       return this.#snapshots.attach(name);
     });
   }

@@ -68,6 +68,7 @@ export class Snapshots {
   async #attach(name: string | symbol): Promise<Following> {
     const { keeper, spoolLimitBytes, follower } = this.#parts;
     for (let attempt = 0; attempt < ATTACH_ATTEMPTS; attempt++) {
+      follower.pin();
       const following = await follower.settled();
       const { database, tail } = following;
       keeper.confirm(name, { index: tail.index, offsetBytes: 0 });

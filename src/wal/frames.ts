@@ -3,7 +3,7 @@
  * salts are the header's and its checksum continues the chain; a frame whose commit field is not zero ends a
  * transaction. Everything here is pure: bytes in, facts out, nothing allocated per frame.
  */
-import { type Checksum, walChecksum } from './checksum.ts';
+import { CHECKSUM_START, type Checksum, walChecksum } from './checksum.ts';
 import { WAL_HEADER_BYTES, type WalHeader } from './wal-header.ts';
 
 export const FRAME_HEADER_BYTES = 24;
@@ -144,6 +144,21 @@ export function scanFrames(
     isPadded,
     stop,
   };
+}
+
+/** A commit frame as it may be repeated: by its page number, and a checksum over the page alone. */
+export interface CommitFrame {
+  readonly page: number;
+  readonly sum: Checksum;
+}
+
+/** The frame at `bytes[at]`; undefined when it ends no transaction. */
+export function commitFrameAt(bytes: Uint8Array, at: number, header: WalHeader): CommitFrame | undefined {
+  const view = viewOf(bytes);
+  if (frameCommit(view, at) === 0) return undefined;
+  const end = at + frameBytes(header.pageSizeBytes);
+  const sum = walChecksum(CHECKSUM_START, bytes, at + FRAME_HEADER_BYTES, end, header.bigEndianChecksum);
+  return { page: framePage(view, at), sum };
 }
 
 /** Whether two frames are commits of the same page with the same content. */

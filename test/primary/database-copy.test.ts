@@ -14,8 +14,7 @@ import {
   record,
   type Arbitrary,
 } from 'fast-check';
-import { RivuletError } from '../../src/base/errors.ts';
-import { systemFiles } from '../../src/base/files.ts';
+import { type Files, systemFiles } from '../../src/base/files.ts';
 import type { CopySizes } from '../../src/primary/copies.ts';
 import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import type { Primary } from '../../src/primary/primary.ts';
@@ -216,26 +215,30 @@ describe('a copy of a live database', () => {
     const between = new Between();
     using live = new LiveDatabase();
     live.insert(100, 900);
-    let refusals = 0;
-    const machine: Machine = {
-      ...between.machine,
-      openConnections: (path, busyTimeoutMs) => {
-        const connections = systemMachine.openConnections(path, busyTimeoutMs);
-        const publishedFrames = connections.publishedFrames.bind(connections);
-        connections.publishedFrames = () => {
-          if (refusals-- > 0) throw new RivuletError('DB_BUSY', 'a writer stands still');
-          return publishedFrames();
-        };
-        return connections;
+    // As if a writer stood still between the two copies of the header.
+    let tornUntilMs = 0;
+    let index = -1;
+    const files: Files = {
+      ...systemFiles,
+      open: (path) => {
+        const descriptor = systemFiles.open(path);
+        if (path.endsWith('-shm')) index = descriptor;
+        return descriptor;
+      },
+      read: (descriptor, into, at, length, position) => {
+        const got = systemFiles.read(descriptor, into, at, length, position);
+        if (descriptor === index && performance.now() < tornUntilMs) into[at] = (into[at] ?? 0) ^ 1;
+        return got;
       },
     };
+    const machine: Machine = { ...between.machine, files };
     const primary = openPrimary(live.path, { machine });
     try {
       await primary.refresh();
       const onCopied = (): void =>
         between.next(async () => {
           live.exec('UPDATE t SET body = randomblob(900)');
-          refusals = 5;
+          tornUntilMs = performance.now() + 40;
         });
       const copy = await contentOf(await primary.openSnapshot({ onCopied }));
       await primary.close();
