@@ -9,6 +9,7 @@ import { resolveReplica } from './resolve-replica.ts';
 import type { Config, DatabaseSettings } from './settings.ts';
 import { settle } from './settle.ts';
 import type { Settling } from './settle.ts';
+import { isPattern } from './wildcards.ts';
 
 /**
  * Fills in defaults, makes paths absolute, completes destinations and checks what no single key can tell. Problems are
@@ -50,6 +51,7 @@ function resolveDatabase(
   if (given.path === undefined) return undefined;
   const { replica: _replica, ...settled } = settle('database', { ...given, path: given.path });
   const path = absolutePath(given.path, settling);
+  if (isPattern(path)) settling.problem(given, 'path', PATTERN);
   const settings = {
     ...settled,
     ...checkpointPageCounts(given, settled, settling),
@@ -59,6 +61,10 @@ function resolveDatabase(
   };
   return { given, settings, replicas };
 }
+
+const PATTERN =
+  'has wildcards, and there is no file of that name: each database is listed with its own path. A database that is to get ' +
+  'such a name must be there before';
 
 function replicasOf(given: Given<'database'>, settling: Settling): readonly Given<'replica'>[] {
   if (given.replica === undefined) return given.replicas ?? [];
