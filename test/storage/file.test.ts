@@ -386,6 +386,32 @@ describe('file: small files at once', () => {
     });
   }
 
+  const noProc = fsModule.existsSync('/proc/self/fd') ? false : 'only Linux tells what is open';
+  it('leaves no directory open when a listing is cancelled while it begins', { skip: noProc }, async () => {
+    const root = await fs.mkdtemp(join(tmpdir(), 'rivulet-test-'));
+    const store = new FileObjectStore(root);
+    await store.write('a/x', Buffer.from('data'));
+    const openThere = (): number =>
+      fsModule.readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return fsModule.readlinkSync(`/proc/self/fd/${fd}`).startsWith(root);
+        } catch {
+          return false;
+        }
+      }).length;
+    for (let round = 0; round < 50; round++) {
+      const stop = new AbortController();
+      const listing = store.list('a/', { signal: stop.signal })[Symbol.asyncIterator]();
+      const first = listing.next();
+      stop.abort(new Error('enough'));
+      await assert.rejects(first, /enough/);
+    }
+    for (let left = 20; openThere() > 0 && left > 0; left--) await delay(10);
+    assert.equal(openThere(), 0);
+    await store.close();
+    await fs.rm(root, { recursive: true });
+  });
+
   it('says which object is not there or cannot be read', async () => {
     await withDirectory(async (directory) => {
       const store = new FileObjectStore(directory, { atOnce: true });

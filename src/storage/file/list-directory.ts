@@ -22,7 +22,7 @@ export async function* directoryEntries(
   path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Dirent[], void, undefined> {
-  const directory = await orAbort(openUnlessAbsent(path), signal);
+  const directory = await openUnlessAborted(path, signal);
   if (directory === undefined) return;
   try {
     for (;;) {
@@ -33,6 +33,17 @@ export async function* directoryEntries(
   } finally {
     // Not awaited: a mount that hangs would never answer. Node.js closes it behind a read that is under way.
     void ignoringErrors(directory.close());
+  }
+}
+
+/** What opens after nobody waits for it any more is closed. */
+async function openUnlessAborted(path: string, signal: AbortSignal | undefined): Promise<Dir | undefined> {
+  const opening = openUnlessAbsent(path);
+  try {
+    return await orAbort(opening, signal);
+  } catch (error) {
+    void ignoringErrors(opening.then(async (late) => late?.close()));
+    throw error;
   }
 }
 
