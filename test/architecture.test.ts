@@ -122,10 +122,37 @@ const WRITES_CODES = [
 const USES_STREAMS = ['cli/main.ts', 'credentials/hsm-request.ts'];
 
 test('text reaches a terminal through one place only', () => {
-  const withText = (pattern: RegExp): string[] =>
-    sourceFiles()
-      .filter((file) => pattern.test(readFileSync(join(ROOT, 'src', file), 'utf8')))
-      .sort();
   assert.deepEqual(withText(/\bwriteCodes\b/), WRITES_CODES);
   assert.deepEqual(withText(/\bprocess\.(?:stdout|stderr)\.write\b|\bconsole\.\w+\(/), USES_STREAMS);
+});
+
+function withText(pattern: RegExp): string[] {
+  return sourceFiles()
+    .filter((file) => pattern.test(readFileSync(join(ROOT, 'src', file), 'utf8')))
+    .sort();
+}
+
+test('a live database and its WAL index are opened in one place, and closed when nobody has the database open', () => {
+  assert.deepEqual(withText(/new DatabaseFile\(/), ['primary/database-file.ts', 'primary/open-database.ts']);
+  assert.deepEqual(withText(/new LiveIndex\(/), ['primary/open-database.ts']);
+  assert.deepEqual(withText(/closeWhenUnused\(/), [
+    'primary/database-file.ts',
+    'primary/kept-descriptors.ts',
+    'primary/live-index.ts',
+  ]);
+  // One looks whether it may be read, the other whether a file of that name lies beside an output.
+  assert.deepEqual(withText(/\}-shm`|'-shm'/), [
+    'daemon/check/check-database.ts',
+    'primary/open-database.ts',
+    'restore/output.ts',
+  ]);
+});
+
+test("nothing is committed to the application's database", () => {
+  const commits =
+    /\b(?:COMMIT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|user_version\s*=|application_id\s*=)/;
+  assert.deepEqual(
+    withText(commits).filter((file) => file.startsWith('primary/')),
+    [],
+  );
 });
