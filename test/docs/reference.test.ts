@@ -119,3 +119,20 @@ function anchorsOf(path: string): string[] {
       .replaceAll(' ', '-'),
   );
 }
+
+test('security.md names a test for each promise, and every test that it names is there', () => {
+  const promises = rows('docs/security.md', /./).filter(
+    (cells) => cells.length === 2 && cells[1]?.includes('`test/') === true,
+  );
+  assert.ok(promises.length >= 30, `${promises.length} promises`);
+  const named = [...read('docs/security.md').matchAll(/`(test\/[^`]+)`/g)].map(([, path = '']) => path);
+  const missing = named.filter((path) => !existsSync(join(ROOT, path)));
+  assert.deepEqual(missing, []);
+  const sections = read('docs/security.md').split(/^#+ /m);
+  for (const section of sections.filter((text) => /^\| Promise \| Test \|$/m.test(text))) {
+    const bare = section
+      .split('\n')
+      .filter((line) => /^\| (?!Promise)[^|]+\|[^|]*\|$/.test(line) && !line.includes('`test/'));
+    assert.deepEqual(bare, [], 'a promise without a test');
+  }
+});
