@@ -2022,6 +2022,176 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     caughtBy: [{ kind: 'test', file: 'daemon/watchdog-rule.test.ts', only: 'stopped for an hour' }],
   },
+  {
+    name: 'restart-taken-without-proof',
+    breaks:
+      'a WAL that was restarted while nothing was held, and whose commits nobody has counted, is taken as the next one',
+    file: 'primary/following.ts',
+    edits: [
+      { find: 'if (readLock.covers) return undefined;', replace: 'if (next.index >= 0) return undefined;' },
+    ],
+    caughtBy: [
+      { kind: 'simulate', seed: 1, runs: 60 },
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'that had ended when a commit was checkpointed and overwritten costs a generation, and lasts from then on',
+      },
+    ],
+  },
+  {
+    name: 'commit-count-ignored',
+    breaks: 'a trusted count of commits that does not add up is passed over',
+    file: 'primary/following.ts',
+    edits: [{ find: 'if (!next.isCountable) return', replace: 'if (next.index < 0) return' }],
+    caughtBy: [
+      { kind: 'simulate', seed: 1, runs: 60 },
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'that had ended when a commit was checkpointed and overwritten costs a generation, and lasts from then on',
+      },
+    ],
+  },
+  {
+    name: 'young-count-trusted',
+    breaks:
+      'a count that a recovery has begun again, and that can come to the same number once more, is trusted',
+    file: 'primary/commit-count.ts',
+    edits: [{ find: 'change < TRUSTED_COMMITS', replace: 'change < 0' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/commit-count.test.ts',
+        only: 'is not trusted while a recovery has begun it a short while ago: the same number may come again',
+      },
+    ],
+  },
+  {
+    name: 'doubted-count-trusted',
+    breaks: 'a count that was found wrong a moment ago is trusted again',
+    file: 'primary/commit-count.ts',
+    edits: [
+      {
+        find: 'if (!tail.isCountable) this.#doubtedAt = tail.change;',
+        replace: 'if (!tail.isCountable) return;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/commit-count.test.ts',
+        only: 'is not trusted where frames and index have counted differently, nor for a long time after that',
+      },
+    ],
+  },
+  {
+    name: 'padding-counted-as-commits',
+    breaks: 'copies of a commit frame count as commits',
+    file: 'wal/frames.ts',
+    edits: [{ find: 'isPadded ||= at > start &&', replace: 'isPadded ||= at < start &&' }],
+    caughtBy: [{ kind: 'test', file: 'wal/padded-commits.test.ts', only: 'that are padded are told' }],
+  },
+  {
+    name: 'lock-moved-without-capture',
+    breaks:
+      'a lasting read transaction steps aside although what is in the WAL is neither stored nor spooled',
+    file: 'primary/read-lock.ts',
+    edits: [{ find: 'moveHold(capture);', replace: 'moveHold(() => capture() || true);' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'that lasts does not step aside while something in the WAL is neither stored nor kept',
+      },
+    ],
+  },
+  {
+    name: 'recovery-not-noticed',
+    breaks: 'an index that counts something else than the frames is not noticed',
+    file: 'primary/log-tail.ts',
+    edits: [
+      {
+        find: 'if (this.#change !== undefined) this.#isCountable &&= index.change === this.#change;',
+        replace: 'if (this.#change === undefined) this.#isCountable &&= index.frames >= 0;',
+      },
+    ],
+    caughtBy: [{ kind: 'simulate', seed: 1, runs: 60 }],
+  },
+  {
+    name: 'begun-lock-covers-at-once',
+    breaks: 'a read transaction that has just begun is taken for one that was held since the last look',
+    file: 'primary/read-lock.ts',
+    edits: [
+      {
+        find: '    this.#covers = false;\n    this.#deps.connections.hold();',
+        replace: '    this.#deps.connections.hold();\n    this.#covers = true;',
+      },
+    ],
+    caughtBy: [
+      { kind: 'simulate', seed: 1, runs: 60 },
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'that had ended when a commit was checkpointed and overwritten costs a generation, and lasts from then on',
+      },
+    ],
+  },
+  {
+    name: 'released-without-capture',
+    breaks: 'the read transaction is ended while captured bytes are neither stored nor spooled',
+    file: 'primary/checkpoint.ts',
+    edits: [{ find: 'if (capture()) readLock.release();', replace: 'readLock.release();' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'does not end while something in the WAL is neither stored nor kept',
+      },
+    ],
+  },
+  {
+    name: 'index-closed-under-connections',
+    breaks:
+      'the descriptors of database and index are closed before the connections, which drops all their locks',
+    file: 'primary/open-database.ts',
+    edits: [
+      {
+        find: '    wal.close();\n    connections?.close();\n    file.close();\n    index?.close();\n    isOver();',
+        replace:
+          '    isOver();\n    wal.close();\n    file.close();\n    index?.close();\n    connections?.close();',
+      },
+    ],
+    caughtBy: [{ kind: 'simulate', seed: 1, runs: 30 }],
+  },
+  {
+    name: 'torn-index-accepted',
+    breaks: 'an index between its two copies counts as whole',
+    file: 'wal/wal-index.ts',
+    edits: [
+      {
+        find: "if (!areCopiesEqual(bytes)) return { kind: 'torn' };",
+        replace: "if (!areCopiesEqual(bytes) && bytes.length < 0) return { kind: 'torn' };",
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'wal/wal-index.test.ts', only: 'is torn wherever the two copies differ' },
+    ],
+  },
+  {
+    name: 'index-checksum-skipped',
+    breaks: 'an index with a flipped bit in both copies counts as whole',
+    file: 'wal/wal-index.ts',
+    edits: [
+      {
+        find: 'if (!checksumsEqual(checksum, walChecksum(',
+        replace: 'if (checksum.length < 0 && !checksumsEqual(checksum, walChecksum(',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'wal/wal-index.test.ts', only: 'is torn with any bit flipped in both copies' },
+    ],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {

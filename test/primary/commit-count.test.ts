@@ -2,32 +2,35 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { CommitCount, TRUSTED_COMMITS } from '../../src/primary/commit-count.ts';
 
+const LARGE = 10 * TRUSTED_COMMITS;
+
 describe('the count of commits', () => {
-  it('is trusted from some thousand commits on, and not before', () => {
+  it('is trusted when it is large and has never been found wrong', () => {
     const count = new CommitCount();
-    for (const [change, expected] of [
-      [undefined, false],
-      [0, false],
-      [TRUSTED_COMMITS - 1, false],
-      [TRUSTED_COMMITS, true],
-    ] as const)
-      assert.equal(count.isTrusted({ change, isCountable: true }), expected, String(change));
-    assert.equal(count.isTrusted({ change: 1e6, isCountable: false }), false);
+    count.note({ isCountable: true, change: LARGE });
+    assert.equal(count.isTrusted({ isCountable: true, change: LARGE }), true);
+    assert.equal(count.isTrusted({ isCountable: true, change: TRUSTED_COMMITS }), true);
   });
 
-  it('is not trusted for some thousand commits after it was wrong', () => {
+  it('is not trusted while a recovery has begun it a short while ago: the same number may come again', () => {
     const count = new CommitCount();
-    count.note({ change: 10_000, isCountable: true });
-    assert.ok(count.isTrusted({ change: 10_000, isCountable: true }));
-    count.note({ change: 10_005, isCountable: false });
-    assert.ok(!count.isTrusted({ change: 10_005 + TRUSTED_COMMITS - 1, isCountable: true }));
-    assert.ok(count.isTrusted({ change: 10_005 + TRUSTED_COMMITS, isCountable: true }));
+    for (const change of [0, 1, TRUSTED_COMMITS - 1])
+      assert.equal(count.isTrusted({ isCountable: true, change }), false, String(change));
+    assert.equal(count.isTrusted({ isCountable: true, change: undefined }), false);
   });
 
-  it('is counted on past 2^32, but not trusted right after it', () => {
+  it('is not trusted where frames and index have counted differently, nor for a long time after that', () => {
     const count = new CommitCount();
-    count.note({ change: 2 ** 32 - 10, isCountable: false });
-    assert.ok(!count.isTrusted({ change: 5, isCountable: true }), 'a small number may come again');
-    assert.ok(count.isTrusted({ change: TRUSTED_COMMITS, isCountable: true }));
+    count.note({ isCountable: false, change: LARGE });
+    assert.equal(count.isTrusted({ isCountable: false, change: LARGE }), false);
+    assert.equal(count.isTrusted({ isCountable: true, change: LARGE + TRUSTED_COMMITS - 1 }), false);
+    assert.equal(count.isTrusted({ isCountable: true, change: LARGE + TRUSTED_COMMITS }), true);
+  });
+
+  it('goes on where it begins again at 0 after 2^32', () => {
+    const count = new CommitCount();
+    count.note({ isCountable: false, change: 2 ** 32 - 10 });
+    assert.equal(count.isTrusted({ isCountable: true, change: TRUSTED_COMMITS }), true);
+    assert.equal(count.isTrusted({ isCountable: true, change: TRUSTED_COMMITS - 1 }), false);
   });
 });
