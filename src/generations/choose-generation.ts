@@ -82,6 +82,20 @@ function noSnapshotYet(chosen: GenerationInventory, timeMs: number): PlanFailure
   return startsAtSnapshot ? tooEarly([chosen], timeMs) : missingSnapshot(chosen);
 }
 
+/**
+ * What may hold the latest state. The lease knows without any clock that a generation was superseded by the one that is written
+ * now: where the store's clock was set back in between, the times of objects say the opposite. It says nothing about
+ * generations of programs that know no lease, and one that cannot be restored yet takes nobody's place.
+ */
+function notSuperseded({ generations, endings, written }: Inventory): readonly GenerationInventory[] {
+  const hasSuccessor = generations.some(
+    ({ generation, snapshots }) => snapshots.length > 0 && written?.has(generation) === true,
+  );
+  return hasSuccessor
+    ? generations.filter(({ generation }) => endings?.has(generation) !== true)
+    : generations;
+}
+
 function unknownGeneration(inventory: Inventory, name: string): PlanFailure {
   const known = inventory.generations.map(({ generation }) => generation).join(', ');
   return {
@@ -104,8 +118,9 @@ export function chooseGeneration(inventory: Inventory, target: RestoreTarget): C
   if (target.generation !== undefined && named === undefined) {
     return { failure: unknownGeneration(inventory, target.generation) };
   }
-  const candidates = named === undefined ? inventory.generations : [named];
   const timeMs = target.timestampMs ?? Number.POSITIVE_INFINITY;
+  const open = timeMs === Number.POSITIVE_INFINITY ? notSuperseded(inventory) : inventory.generations;
+  const candidates = named === undefined ? open : [named];
   const chosen = liveAt(candidates, timeMs, inventory.endings) ?? liveAt(candidates, timeMs, undefined);
   if (chosen === undefined) return { failure: tooEarly(candidates, timeMs) };
   if (chosen.snapshots.some(({ createdAt }) => createdAt <= timeMs)) return { chosen };

@@ -55,6 +55,8 @@ export interface Inventory {
   readonly strangers: readonly string[];
   /** When writers of generations were superseded (milliseconds since 1970), if the lease was asked. */
   readonly endings?: ReadonlyMap<Generation, number>;
+  /** What the present holder of the lease writes, if the lease was asked. */
+  readonly written?: ReadonlySet<Generation>;
 }
 
 /** A generation while its listing comes in. */

@@ -18,27 +18,47 @@ export function settleTimes(record: LeaseRecord, storedAtMs: number): readonly S
   return record.superseded.map((one) => ({ ...one, atMs: one.atMs ?? storedAtMs }));
 }
 
+/** What the lease says of generations. */
+interface Succession {
+  readonly endings: Endings;
+  /** What its present holder writes. */
+  readonly written: ReadonlySet<Generation>;
+}
+
+const NOTHING: Succession = { endings: new Map(), written: new Set() };
+
 /**
  * What the lease at `store` says. No lease, one that cannot be understood, and one that may not be read, say nothing:
  * a restore never fails for it.
- *
- * @throws RivuletError `STORAGE_FAILED`
  */
-export async function readEndings(store: ObjectStore, options: CallOptions = {}): Promise<Endings> {
+async function readSuccession(store: ObjectStore, options: CallOptions): Promise<Succession> {
   const register = openRegister(store);
-  if (register === undefined) return new Map();
+  if (register === undefined) return NOTHING;
   try {
     const reading = await register.read(options);
-    if (reading === undefined) return new Map();
-    const superseded = settleTimes(decodeLease(reading.bytes), reading.storedAtMs);
-    return new Map(superseded.map(({ generation, atMs = reading.storedAtMs }) => [generation, atMs]));
+    if (reading === undefined) return NOTHING;
+    const record = decodeLease(reading.bytes);
+    const superseded = settleTimes(record, reading.storedAtMs);
+    const endings = new Map(
+      superseded.map(({ generation, atMs = reading.storedAtMs }) => [generation, atMs]),
+    );
+    return { endings, written: new Set(record.generations) };
   } catch (error) {
-    if (isRivuletError(error, 'STORAGE_DENIED', 'REPLICA_INVALID', 'STORAGE_NOT_FOUND')) return new Map();
+    if (isRivuletError(error, 'STORAGE_DENIED', 'REPLICA_INVALID', 'STORAGE_NOT_FOUND')) return NOTHING;
     throw error;
   }
 }
 
-/** The inventory with what the lease says of endings; only choosing a generation takes notice. */
+/** When each generation ended, as the lease at `store` says. @throws as `withEndings` */
+export async function readEndings(store: ObjectStore, options: CallOptions = {}): Promise<Endings> {
+  return (await readSuccession(store, options)).endings;
+}
+
+/**
+ * The inventory with what the lease says of endings; only choosing a generation takes notice.
+ *
+ * @throws RivuletError `STORAGE_FAILED`
+ */
 export async function withEndings(
   inventory: Inventory,
   store: ObjectStore,
@@ -46,5 +66,5 @@ export async function withEndings(
 ): Promise<Inventory> {
   // With one generation or none there is nothing to choose.
   if (inventory.generations.length < 2) return inventory;
-  return { ...inventory, endings: await readEndings(store, options) };
+  return { ...inventory, ...(await readSuccession(store, options)) };
 }

@@ -25,7 +25,7 @@ import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
 import { finalSyncHint } from './final-sync-hint.ts';
 import { fencedStore } from './lease/fenced-store.ts';
-import type { Lease } from './lease/lease.ts';
+import type { Lease, Wait } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
 import { latestError, type NotedError, type ReplicaStatus } from './replica-status.ts';
 import { isLocalFailure, READING } from './local-failure.ts';
@@ -243,7 +243,7 @@ export class Replica {
   }
 
   /** @param wait - whether to wait while another process holds the lease */
-  async #sync(wait: boolean, signal: AbortSignal | undefined, until?: Position): Promise<void> {
+  async #sync(wait: Wait, signal: AbortSignal | undefined, until?: Position): Promise<void> {
     const generation = await this.#writableGeneration(wait, signal);
     if (generation === undefined) return;
     try {
@@ -261,7 +261,7 @@ export class Replica {
   }
 
   /** The present generation, once this process may write it. */
-  async #writableGeneration(wait: boolean, signal: AbortSignal | undefined): Promise<Generation | undefined> {
+  async #writableGeneration(wait: Wait, signal: AbortSignal | undefined): Promise<Generation | undefined> {
     const { primary, lease } = this.#parts;
     const { generation } = primary;
     if (generation === undefined || lease === undefined) return generation;
@@ -371,7 +371,7 @@ export class Replica {
   /** Ships what is there and does what is due, once. @throws as `syncOnce` does */
   async once(signal: AbortSignal): Promise<void> {
     await this.#parts.primary.refresh();
-    await this.syncOnce(signal);
+    await this.#sync('while-silent', signal);
     for (this.#duties.start(signal); this.#duties.underWay !== undefined; this.#duties.start(signal)) {
       while (this.#duties.underWay !== undefined) {
         await Promise.race([this.#duties.underWay, this.#wait(ONCE_STEP_MS, signal)]);

@@ -66,6 +66,21 @@ describe('superseded generations', () => {
     });
   }
 
+  it('the latest state is that of the present writer, also where the clock of the store was set back', async () => {
+    const store = new MemoryStore();
+    store.put(snapshotKey(OLD, 0), EMPTY, 8_000_000);
+    store.put(segmentKey(OLD, { index: 0, offsetBytes: 0 }), EMPTY, 8_001_000);
+    putLease(store, 8_002_000, 1_000);
+    assert.equal(await chosen(store), OLD, 'the present one has nothing yet');
+    store.put(segmentKey(NEW, { index: 0, offsetBytes: 0 }), EMPTY, 1_500);
+    assert.equal(await chosen(store), OLD, 'nor anything to begin with');
+    store.put(snapshotKey(NEW, 0), EMPTY, 2_000);
+    assert.equal(await chosen(store), NEW);
+    assert.equal(await chosen(store, 8_500_000), OLD, 'a moment is a matter of times');
+    store.put(snapshotKey('00000000000000cc', 0), EMPTY, 3_000);
+    assert.equal(await chosen(store), '00000000000000cc', 'of a program that knows no lease');
+  });
+
   it('when nothing else is left, what there is counts', async () => {
     const store = new MemoryStore();
     store.put(snapshotKey(OLD, 0), EMPTY, 8_000);

@@ -1772,6 +1772,52 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'lease-taken-by-wall-clock',
+    breaks: 'a process whose clock is ahead takes the lease of a living writer',
+    file: 'replica/lease/decide.ts',
+    edits: [
+      {
+        find: "if (isUnchanged) return { kind: 'take', why: 'expired' };",
+        replace:
+          "if (isUnchanged || seen.nowMs - seen.storedAtMs > record.durationMs + CLOCK_SKEW_MS_MAX)\n    return { kind: 'take', why: 'expired' };",
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/wrong-clocks.test.ts',
+        only: 's off; that of a dead one is',
+      },
+    ],
+  },
+  {
+    name: 'jump-of-a-clock-counts-as-watching',
+    breaks: 'a monotonic clock that jumps takes the lease of a living writer',
+    file: 'replica/lease/standby.ts',
+    edits: [
+      {
+        find: 'return Math.min(elapsedMs, slowPollMs(durationMs));',
+        replace: 'return Math.max(elapsedMs, -slowPollMs(durationMs));',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'replica/lease/wrong-clocks.test.ts', only: 'whose monotonic clock jumps once' },
+    ],
+  },
+  {
+    name: 'superseded-generation-restored',
+    breaks: 'a clock of the store that was set back brings a superseded generation back',
+    file: 'generations/choose-generation.ts',
+    edits: [{ find: '  return hasSuccessor\n', replace: '  return hasSuccessor && written === undefined\n' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/superseded.test.ts',
+        only: 'also where the clock of the store was set back',
+      },
+    ],
+  },
+  {
     name: 'taken-over-without-waiting',
     breaks: "another's lease is taken although it may be alive",
     file: 'replica/lease/decide.ts',

@@ -38,7 +38,9 @@ const ON_PLACE: Partial<Record<EventKind, Effect<Place>>> = {
   'store-clock': (world, place, _, [a = 0]) => {
     world.note(`${place.name}: its clock moves`);
     world.hasOddClocks = true;
-    place.server.manners.skewMs += Math.floor(a * 10_000);
+    // Without a lease nothing but the times of objects says which of two generations is the later one.
+    const backMs = place.settings.lease === undefined ? 0 : 10_000;
+    place.server.manners.skewMs += Math.floor(a * (10_000 + backMs) - backMs);
   },
   tamper: (world, place, _, choices) => world.tamper(place, choices),
   check: async (world) => world.check(),

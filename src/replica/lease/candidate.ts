@@ -15,8 +15,10 @@ export interface Waiting {
   readonly kind: 'wait';
   /** Of whom is waited for. */
   readonly record: LeaseRecord;
-  /** A parked lease may be that of a dead process: whether it is, is found out, not waited for. */
+  /** A lease that is parked, or looks expired, may be that of a dead process: whether it is, is found out, not waited for. */
   readonly mayBeDead: boolean;
+  /** It should have been renewed by now, as far as the clocks can be believed. */
+  readonly isSilent: boolean;
   /** Sleeps until the next attempt. Throws what `signal` says. */
   readonly standBy: (signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -74,8 +76,15 @@ export class Candidate {
 
   #waiting(why: WhyWait, record: LeaseRecord): Waiting {
     const standby = this.#standby;
-    const mayBeDead = why === 'parked' && !standby.sawAlive;
-    return { kind: 'wait', record, mayBeDead, standBy: async (signal) => standby.wait(why, record, signal) };
+    const isSilent = why === 'silent';
+    const mayBeDead = isSilent || (why === 'parked' && !standby.sawAlive);
+    return {
+      kind: 'wait',
+      record,
+      mayBeDead,
+      isSilent,
+      standBy: async (signal) => standby.wait(why, record, signal),
+    };
   }
 
   #firstRecord(

@@ -2,7 +2,7 @@
 import type { LeaseRecord } from '../../generations/lease-record.ts';
 import { observationMs } from './validity.ts';
 
-/** Clocks of different machines may differ this much before a lease that looks expired is taken without watching it. */
+/** Our clock may be behind that of the store by so much before nothing is concluded from the two. */
 const CLOCK_SKEW_MS_MAX = 5 * 60_000;
 
 export interface Identity {
@@ -19,9 +19,9 @@ export interface Seen {
   readonly record: LeaseRecord;
   /** When the value was stored, by the store's clock. */
   readonly storedAtMs: number;
-  /** Our wall clock. */
+  /** Our wall clock, which may be wrong: it decides what is said and whether to watch, never that a lease is taken. */
   readonly nowMs: number;
-  /** How long we have seen exactly this value, by a clock that never runs ahead. */
+  /** How long we have watched exactly this value, by the monotonic clock. */
   readonly unchangedMs: number;
   /** The value has changed while we were waiting for it: there is somebody alive. */
   readonly sawAlive: boolean;
@@ -31,7 +31,8 @@ export interface Seen {
 
 export type Verdict =
   | { readonly kind: 'take'; readonly why: 'released' | 'own' | 'expired' | 'idle' }
-  | { readonly kind: 'wait'; readonly why: 'held' | 'parked' | 'superseded' };
+  /** `silent`: by the times at the store its holder may be dead. */
+  | { readonly kind: 'wait'; readonly why: 'held' | 'silent' | 'parked' | 'superseded' };
 
 /** Whether the record was written for the same state directory on the same machine, or by this very process. */
 export function isOwn({ owner, host, session }: LeaseRecord, me: Identity): boolean {
@@ -51,7 +52,11 @@ export function continuesHistory(record: LeaseRecord, me: Identity, hasWaited: b
   return isOwn(record, me) || (record.owner === me.owner && record.state === 'released');
 }
 
-/** Whether a lease may be taken now. */
+/**
+ * Whether a lease may be taken now. That of another process is only ever taken after it was watched for its whole duration and did
+ * not change: the clock of this machine, that of the holder and that of the store may each be wrong, and a living holder
+ * changes the value.
+ */
 export function judge(seen: Seen): Verdict {
   const { record, me } = seen;
   if (record.session === me.session) return { kind: 'take', why: 'own' };
@@ -64,9 +69,14 @@ export function judge(seen: Seen): Verdict {
     // One that was seen alive is idle, and still has the newer copy.
     return isUnchanged && !seen.sawAlive ? { kind: 'take', why: 'idle' } : { kind: 'wait', why: 'parked' };
   }
-  const lastSignMs = Math.max(record.renewedAtMs, seen.storedAtMs);
-  const isLongAgo = seen.nowMs - lastSignMs > record.durationMs + CLOCK_SKEW_MS_MAX;
-  return isUnchanged || isLongAgo ? { kind: 'take', why: 'expired' } : { kind: 'wait', why: 'held' };
+  if (isUnchanged) return { kind: 'take', why: 'expired' };
+  return { kind: 'wait', why: seen.sawAlive || looksRenewed(seen) ? 'held' : 'silent' };
+}
+
+/** Whether the value got there within its duration, if the store's clock and ours agree. */
+function looksRenewed({ nowMs, storedAtMs, record }: Seen): boolean {
+  const ageMs = nowMs - storedAtMs;
+  return ageMs >= -CLOCK_SKEW_MS_MAX && ageMs <= record.durationMs;
 }
 
 export type Upkeep = 'renew' | 'park' | 'nothing';
@@ -83,8 +93,13 @@ export function upkeep(facts: {
   return facts.sinceRenewalMs >= (facts.durationMs * 3) / 5 ? 'park' : 'nothing';
 }
 
+/** The longest time between two looks of a standby. */
+export function slowPollMs(durationMs: number): number {
+  return Math.ceil(durationMs / 3);
+}
+
 /** How long a standby waits before it looks again: often at first, when a hand-over is likely. */
 export function pollMs(durationMs: number, waitedMs: number): number {
-  const slowMs = Math.ceil(durationMs / 3);
+  const slowMs = slowPollMs(durationMs);
   return waitedMs < 2 * durationMs ? Math.min(1_000, slowMs) : slowMs;
 }

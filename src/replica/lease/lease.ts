@@ -49,6 +49,13 @@ export interface LeaseStatus {
 /** What a writer whose lease was taken learns about its present generation. */
 export type Held = 'go-on' | 'begin-anew';
 
+/** Whether to wait while another process holds the lease. */
+export type Wait = boolean | 'while-silent';
+
+function isWaitedFor({ isSilent }: Waiting, wait: Wait): boolean {
+  return wait === 'while-silent' ? isSilent : wait;
+}
+
 export class Lease {
   readonly settings: LeaseSettings;
   readonly #parts: LeaseParts;
@@ -121,12 +128,12 @@ export class Lease {
    * Takes the lease, unless it is held already. Waits as a standby while somebody else has it.
    *
    * @param generation - what will be written; named in the record
-   * @param wait - false: never wait
+   * @param wait - false: never wait; `while-silent`: only until a lease that looks expired has shown whether it is
    * @returns `begin-anew`: somebody else has written since, so that `generation` may not be continued
    * @throws RivuletError `LEASE_HELD` instead of waiting; `CONFIG_INVALID` for `mode: on` at a store that cannot do it;
    *   `REPLICA_INVALID` for a record that is none; `LEASE_LOST` after `release`; what the store throws
    */
-  async hold(generation: Generation, wait: boolean, signal?: AbortSignal): Promise<Held> {
+  async hold(generation: Generation, wait: Wait, signal?: AbortSignal): Promise<Held> {
     for (let overtaken = 0; ;) {
       signal?.throwIfAborted();
       const outcome = await this.#mutex.run(async () => this.#tryToHold(generation, signal));
@@ -136,7 +143,8 @@ export class Lease {
         continue;
       }
       overtaken = 0;
-      if (!wait || this.#mustExit(outcome)) throw leaseHeld(this.#parts.location, outcome.record);
+      if (!isWaitedFor(outcome, wait) || this.#mustExit(outcome))
+        throw leaseHeld(this.#parts.location, outcome.record);
       await outcome.standBy(signal);
     }
   }

@@ -1,7 +1,7 @@
 /** Watching the lease of somebody else: what was seen of it, what follows, when to look again, what the operator is told. */
 import type { Reading } from '../../storage/register.ts';
 import type { LeaseRecord } from '../../generations/lease-record.ts';
-import { judge, pollMs, type Verdict } from './decide.ts';
+import { judge, pollMs, slowPollMs, type Verdict } from './decide.ts';
 import { holderOf } from './lease-errors.ts';
 import type { LeaseParts } from './lease-parts.ts';
 import { observationMs } from './validity.ts';
@@ -12,11 +12,13 @@ type WhyTake = Extract<Verdict, { kind: 'take' }>['why'];
 /** What a process sent before it was killed may still arrive: such a change is no sign of life. */
 const LAST_WORDS_MS = 5_000;
 
-/** A value of somebody else that is being watched. */
+/** A value of another process that is being watched. Times are by the monotonic clock. */
 interface Watch {
   readonly sinceMs: number;
   readonly version: string;
-  readonly versionSinceMs: number;
+  readonly lookedAtMs: number;
+  /** How long this very value was watched. */
+  readonly unchangedMs: number;
   readonly sawAlive: boolean;
 }
 
@@ -47,25 +49,30 @@ export class Standby {
   /** Whether what was read may be taken over now, with what was seen before. */
   judge(reading: Reading, record: LeaseRecord): Verdict {
     const { clock, me } = this.#parts;
-    const { versionSinceMs, sawAlive } = this.#see(reading);
+    const { unchangedMs, sawAlive } = this.#see(reading, record);
     return judge({
       me,
       record,
       storedAtMs: reading.storedAtMs,
       nowMs: clock.now(),
-      unchangedMs: clock.monotonicMs() - versionSinceMs,
+      unchangedMs,
       sawAlive,
       wasSuperseded: this.#wasSuperseded,
     });
   }
 
-  #see({ version }: Reading): Watch {
+  #see({ version }: Reading, record: LeaseRecord): Watch {
     const before = this.#watch;
-    if (before?.version === version) return before;
     const nowMs = this.#parts.clock.monotonicMs();
     const sinceMs = before?.sinceMs ?? nowMs;
-    const sawAlive = before?.sawAlive === true || nowMs - sinceMs >= LAST_WORDS_MS;
-    const watch = { sinceMs, version, versionSinceMs: nowMs, sawAlive };
+    const isSame = before?.version === version;
+    const watch = {
+      sinceMs,
+      version,
+      lookedAtMs: nowMs,
+      unchangedMs: isSame ? before.unchangedMs + watchedMs(nowMs - before.lookedAtMs, record) : 0,
+      sawAlive: before?.sawAlive === true || (!isSame && nowMs - sinceMs >= LAST_WORDS_MS),
+    };
     this.#watch = watch;
     return watch;
   }
@@ -79,7 +86,7 @@ export class Standby {
     this.#told = what;
     const watch = this.#watch as Watch;
     const waitMs = pollMs(record.durationMs, clock.monotonicMs() - watch.sinceMs);
-    const leftMs = observationMs(record.durationMs) - (clock.monotonicMs() - watch.versionSinceMs);
+    const leftMs = observationMs(record.durationMs) - watch.unchangedMs;
     await clock.sleep(leftMs > 0 ? Math.min(waitMs, leftMs) : waitMs, signal);
   }
 
@@ -88,6 +95,11 @@ export class Standby {
     const fields = { destination: location, ...holderOf(record) };
     if (why === 'held') {
       logger.info('another process writes to this replica; waiting as a standby', fields);
+    } else if (why === 'silent') {
+      logger.info('the lease of another process looks expired; watching as a standby whether it is alive', {
+        ...fields,
+        forMs: observationMs(record.durationMs),
+      });
     } else if (why === 'superseded') {
       logger.info('this process writes again when the other one has let go of the replica', fields);
     } else if (this.sawAlive) {
@@ -116,4 +128,12 @@ export class Standby {
       });
     }
   }
+}
+
+/**
+ * What the time between two looks counts for. A monotonic clock that jumps, as after a migration of the machine, is one such
+ * gap: what is left of the observation is still as long as a holder trusts its lease.
+ */
+function watchedMs(elapsedMs: number, { durationMs }: LeaseRecord): number {
+  return Math.min(elapsedMs, slowPollMs(durationMs));
 }

@@ -46,13 +46,13 @@ describe('whether a lease may be taken', () => {
     assert.equal(verdictOf({}, { owner: 'me' }), 'wait held', 'another host may hold a copy');
     assert.equal(verdictOf({ unchangedMs: observationMs(D) - 1 }), 'wait held');
     assert.equal(verdictOf({ unchangedMs: observationMs(D) }), 'take expired');
-    assert.equal(verdictOf({ nowMs: D + 300_000 }), 'wait held');
-    assert.equal(verdictOf({ nowMs: D + 300_001 }), 'take expired');
-    assert.equal(
-      verdictOf({ nowMs: D + 300_001, storedAtMs: 1_000 }),
-      'wait held',
-      'the store says otherwise',
-    );
+    assert.equal(verdictOf({ nowMs: D }), 'wait held');
+    assert.equal(verdictOf({ nowMs: D + 1 }), 'wait silent');
+    assert.equal(verdictOf({ nowMs: D + 1, storedAtMs: 1_000 }), 'wait held', 'the store says otherwise');
+    assert.equal(verdictOf({ nowMs: D + 1, sawAlive: true }), 'wait held', 'it has changed');
+    assert.equal(verdictOf({ nowMs: D * 100_000 }), 'wait silent', 'a clock takes nothing');
+    assert.equal(verdictOf({ nowMs: -300_000 }), 'wait held');
+    assert.equal(verdictOf({ nowMs: -300_001 }), 'wait silent', 'the two clocks tell nothing');
     assert.equal(verdictOf({ nowMs: D * 100 }, { state: 'parked' }), 'wait parked', 'however old');
     assert.equal(verdictOf({ unchangedMs: observationMs(D) }, { state: 'parked' }), 'take idle');
     assert.equal(verdictOf({ unchangedMs: D * 100, sawAlive: true }, { state: 'parked' }), 'wait parked');
