@@ -87,19 +87,29 @@ export async function withEncryption(
  * @throws RivuletError `CONFIG_INVALID`, and what `openKeys` throws
  */
 export async function assertEncryption(config: Pick<Config, 'databases'>): Promise<void> {
+  const opened = new Map<string, Promise<Age>>();
   for (const { path, replicas } of config.databases) {
-    for (const replica of replicas) await assertReplicaEncrypts(path, replica);
+    for (const replica of replicas) await assertReplicaEncrypts(path, replica, opened);
   }
+}
+
+/** Thousands of replicas may share their keys, and identities that a passphrase opens take a second of work. */
+async function openOnce(age: AgeSettings, opened: Map<string, Promise<Age>>): Promise<Age> {
+  const name = JSON.stringify(age);
+  const opening = opened.get(name) ?? openKeys(age);
+  opened.set(name, opening);
+  return opening;
 }
 
 async function assertReplicaEncrypts(
   databasePath: string,
   replica: EncryptedReplica & Pick<ReplicaSettings, 'validationIntervalMs'>,
+  opened: Map<string, Promise<Age>>,
 ): Promise<void> {
   const { age, name } = replica;
   if (age === undefined) return;
   const where = `the replica \`${name}\` of ${databasePath}`;
-  const keys = await openKeys(age).catch((error: unknown) => {
+  const keys = await openOnce(age, opened).catch((error: unknown) => {
     throw isRivuletError(error) ? withPlace(error, where) : error;
   });
   if (!keys.canEncrypt) {

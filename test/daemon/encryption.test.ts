@@ -67,7 +67,7 @@ describe('an age section', () => {
         hint: keys.recipient,
       },
       { age: { recipients: ['# none'] }, code: 'CONFIG_INVALID', message: /without recipients/ },
-      { age: { recipients: ['$UNSET'] }, code: 'CONFIG_INVALID', message: /without recipients/ },
+      { age: { recipients: ['${UNSET:-}'] }, code: 'CONFIG_INVALID', message: /without recipients/ },
       {
         age: { recipients: ['age1x'] },
         code: 'AGE_INVALID',

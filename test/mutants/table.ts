@@ -2238,6 +2238,64 @@ export const MUTANTS: readonly Mutant[] = [
       { kind: 'test', file: 'wal/wal-index.test.ts', only: 'is torn with any bit flipped in both copies' },
     ],
   },
+  {
+    name: 'format-characters-shown',
+    breaks: 'text from outside can show in another order, or hide',
+    file: 'base/visible-text.ts',
+    edits: [{ find: 'const UNSAFE = /[\\p{Cc}\\p{Cf}', replace: 'const UNSAFE = /[\\p{Cc}' }],
+    caughtBy: [{ kind: 'test', file: 'base/visible-text.test.ts' }],
+  },
+  {
+    name: 'sha1-host-key-accepted',
+    breaks: 'a server that can only sign by SHA-1 is trusted',
+    file: 'storage/sftp/host-key.ts',
+    edits: [
+      {
+        find: "['rsa-sha2-512', 'rsa-sha2-256'],",
+        replace: "['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'],",
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'storage/sftp/weak-trust.test.ts', only: 'whose host key signs by it alone' },
+    ],
+  },
+  {
+    name: 'unprotected-key-taken',
+    breaks: 'a private key that others can read is used',
+    file: 'base/file-access.ts',
+    edits: [{ find: '(file.mode & BEYOND_OWNER) !== 0', replace: '(file.mode & BEYOND_OWNER) === 0o777' }],
+    caughtBy: [{ kind: 'test', file: 'storage/sftp/weak-trust.test.ts', only: 'is refused with' }],
+  },
+  {
+    name: 'empty-pages-without-end',
+    breaks: 'a folder whose pages are empty is read for ever',
+    file: 'storage/sftp/folder-bounds.ts',
+    edits: [
+      {
+        find: 'if (this.#emptyPages > EMPTY_PAGES_MAX)',
+        replace: 'if (this.#emptyPages > EMPTY_PAGES_MAX * 1e9)',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'storage/sftp/folder-bounds.test.ts',
+        only: 'files, folders, names and empty pages',
+      },
+    ],
+  },
+  {
+    name: 'unreadable-header-written',
+    breaks: 'objects are encrypted to more recipients than can be read again',
+    file: 'codec/age/age.ts',
+    edits: [
+      {
+        find: 'if (recipients.length > RECIPIENTS_MAX)',
+        replace: 'if (recipients.length > RECIPIENTS_MAX * 1e9)',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'codec/age.test.ts', only: 'as many recipients as' }],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {
