@@ -10,6 +10,9 @@ import { type Contents, contentsOf, digestRows } from '../support/contents.ts';
 import { countObjects } from '../support/replica-files.ts';
 import { run, Running, type RunOptions } from '../support/tools.ts';
 
+/** What it logs once it follows the database; it ends in order from then on. */
+const FOLLOWING = /INFO +replicating /;
+
 export interface SceneOptions {
   /** Keys of the configuration beside `dbs`, of the database, and of its one replica. */
   readonly top?: Readonly<Record<string, unknown>>;
@@ -39,9 +42,10 @@ export class Scene implements AsyncDisposable {
     return this.#running;
   }
 
-  /** Starts Rivulet; with a replica in a directory, waits for its first snapshot. */
+  /** Starts Rivulet and waits until it follows the database, and with a replica in a directory for its first snapshot. */
   async start(): Promise<void> {
     this.#running = new Running('rivulet', ['replicate', '-config', this.#configPath], this.#options.run);
+    await this.#running.until('following', () => FOLLOWING.test(this.rivulet.log));
     if (this.#options.replica === undefined)
       await this.#running.until('a first snapshot', () => countObjects(this.replicaPath) > 0);
   }

@@ -7,6 +7,9 @@
 import { type CommandLine, commandLine, isBusy, openApplication, report, rest } from './open.ts';
 import type { ReadingThenWritingReport, ReadingThenWritingSettings } from './settings.ts';
 
+/** Before the next transaction after a failed one, as little as an application takes to answer with an error. */
+const RETRY_MS = 1;
+
 const { path, settings } = commandLine() as CommandLine<ReadingThenWritingSettings>;
 const { database, insert } = openApplication(path, settings);
 const read = database.prepare('SELECT max(id) AS last FROM rows');
@@ -26,6 +29,7 @@ for (; performance.now() < endMs; transactions++) {
     if (!isBusy(error)) throw error;
     locked += 1;
     if (database.isTransaction) database.exec('ROLLBACK');
+    rest(RETRY_MS);
   }
 }
 report({ transactions, locked } satisfies ReadingThenWritingReport);
