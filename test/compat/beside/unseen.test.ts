@@ -12,8 +12,8 @@ import { readIndexOf } from '../../support/read-index.ts';
 import { generationsOf } from '../support/replica-files.ts';
 import { Scene } from './scene.ts';
 
-/** More than Rivulet takes to copy what is there and to let go of the WAL. */
-const QUIET_MS = 700;
+/** Far more than Rivulet takes to copy what is there and to end its read transaction, on a busy machine too. */
+const QUIET_MS = 2_000;
 
 async function follow(sequence: Sequence, scene: Scene): Promise<void> {
   const { stays, make, unseen, rounds = 1 } = sequence;
