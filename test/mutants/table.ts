@@ -1956,7 +1956,6 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'primary/read-failures.test.ts',
         only: 'looks and takes fail, and go on in the same generation',
       },
-      { kind: 'simulate', seed: 150, runs: 60 },
     ],
   },
   {
@@ -1970,7 +1969,6 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'primary/read-failures.test.ts',
         only: 'at a start: the generation is continued once it can be read',
       },
-      { kind: 'simulate', seed: 500, runs: 60 },
     ],
   },
   {
