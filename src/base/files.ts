@@ -2,28 +2,36 @@
  * The few calls on files that the engine's local state rests on, each one step of its own: a simulation can end the
  * world between any two of them. Errors are those of Node.js, with its codes.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
   fdatasync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readSync,
   realpathSync,
   renameSync,
-  rmSync,
   statfsSync,
   statSync,
+  unlinkSync,
   write,
   writeSync,
   type BigIntStats,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { NEW_FILE, OWN_FILE } from './directory-handle.ts';
 import { systemCode } from './errors.ts';
+
+/** Larger than any note or piece of ours: what is more was not written by us, and is not read into memory. */
+const OWN_FILE_BYTES_MAX = 64 * 1024 * 1024;
+/** What stands behind a name while its file is being written. */
+const TEMPORARY = /\.tmp(?:-[0-9a-f]{16})?$/;
 
 export interface FileFacts {
   /** Device and inode: what tells one file from another that took its path. */
@@ -43,10 +51,14 @@ export interface FileFacts {
 export interface Files {
   /** Opens for reading. */
   open(path: string): number;
-  /** Makes a file, or empties the one that is there, and opens it for writing. */
-  create(path: string, mode: number): number;
   /** Makes a file for reading and writing; fails when anything has that name, be it a link that leads nowhere. */
   createScratch(path: string, mode: number): number;
+  /** Opens a file of ours for reading: fails on anything but a regular file, a symbolic link to one included. */
+  openOwn(path: string): number;
+  /** Makes a file and opens it for writing; fails when anything has that name, be it a link that leads nowhere. */
+  createNew(path: string, mode: number): number;
+  /** A name for `path` while it is being written, which nobody can guess. */
+  temporaryName(path: string): string;
   /** Reads at `position` into a part of `into`; answers how many bytes there were, 0 at the end. */
   read(descriptor: number, into: Uint8Array, at: number, length: number, position: number): number;
   /** Appends all of `bytes`. */
@@ -59,7 +71,7 @@ export interface Files {
   sync(descriptor: number): void;
   close(descriptor: number): void;
   rename(from: string, to: string): void;
-  /** Nothing to remove is no error; a directory goes with all that is in it. */
+  /** Removes one file, or a link itself. Nothing to remove is no error; a directory is one. */
   remove(path: string): void;
   /** The names in a directory; none when it does not exist. */
   list(path: string): string[];
@@ -69,6 +81,8 @@ export interface Files {
   syncDirectory(path: string): void;
   /** Undefined when nothing is there. */
   stat(path: string): FileFacts | undefined;
+  /** As `stat`, of a symbolic link itself, which is of kind `other`. */
+  lstat(path: string): FileFacts | undefined;
   statOpen(descriptor: number): FileFacts;
   /** The path behind symbolic links; throws when nothing is there. */
   realPath(path: string): string;
@@ -110,10 +124,6 @@ function syncDirectory(path: string): void {
   }
 }
 
-const { O_CREAT, O_EXCL, O_RDWR } = constants;
-/** Windows does not have it. */
-const O_NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
-
 const writeAt = promisify(write);
 const syncData = promisify(fdatasync);
 
@@ -122,11 +132,46 @@ function freeBytes(path: string): number {
   return bavail * bsize;
 }
 
+/** That something which is no regular file has the name of one of ours. */
+export class NotOwnFile extends Error {
+  override readonly name = 'NotOwnFile';
+
+  constructor(path: string) {
+    super(`${path} is not a regular file`);
+  }
+}
+
+function openOwn(path: string): number {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, OWN_FILE);
+  } catch (error) {
+    // A link, a socket.
+    if (systemCode(error) === 'ELOOP' || systemCode(error) === 'ENXIO') throw new NotOwnFile(path);
+    throw error;
+  }
+  const stats = fstatSync(descriptor);
+  if (stats.isFile()) return descriptor;
+  closeSync(descriptor);
+  if (stats.isDirectory()) throw Object.assign(new Error(`EISDIR: '${path}'`), { code: 'EISDIR', path });
+  throw new NotOwnFile(path);
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
 /** This machine's. */
 export const systemFiles: Files = {
   open: (path) => openSync(path, 'r'),
-  create: (path, mode) => openSync(path, 'w', mode),
-  createScratch: (path, mode) => openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, mode),
+  createScratch: (path, mode) => openSync(path, NEW_FILE | constants.O_RDWR, mode),
+  openOwn,
+  createNew: (path, mode) => openSync(path, NEW_FILE | constants.O_WRONLY, mode),
+  temporaryName: (path) => `${path}.tmp-${randomBytes(8).toString('hex')}`,
   read: readSync,
   write: (descriptor, bytes) => {
     for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
@@ -139,12 +184,16 @@ export const systemFiles: Files = {
   sync: fsyncSync,
   close: closeSync,
   rename: renameSync,
-  remove: (path) => rmSync(path, { force: true, recursive: true }),
+  remove: removeFile,
   list: listNames,
   makeDirectory: (path, mode) => void mkdirSync(path, { recursive: true, mode }),
   syncDirectory,
   stat: (path) => {
     const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats && factsOf(stats);
+  },
+  lstat: (path) => {
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     return stats && factsOf(stats);
   },
   statOpen: (descriptor) => factsOf(fstatSync(descriptor, { bigint: true })),
@@ -163,9 +212,10 @@ export function replaceFile(
   bytes: Uint8Array,
   options: { readonly durable: boolean },
 ): void {
-  const temporary = `${path}.tmp`;
+  const temporary = files.temporaryName(path);
+  const descriptor = files.createNew(temporary, 0o600);
   try {
-    writeNew(files, temporary, bytes, options.durable);
+    fill(files, descriptor, bytes, options.durable);
     files.rename(temporary, path);
   } catch (error) {
     files.remove(temporary);
@@ -174,8 +224,7 @@ export function replaceFile(
   if (options.durable) files.syncDirectory(dirname(path));
 }
 
-function writeNew(files: Files, path: string, bytes: Uint8Array, durable: boolean): void {
-  const descriptor = files.create(path, 0o600);
+function fill(files: Files, descriptor: number, bytes: Uint8Array, durable: boolean): void {
   try {
     files.write(descriptor, bytes);
     if (durable) files.sync(descriptor);
@@ -184,17 +233,26 @@ function writeNew(files: Files, path: string, bytes: Uint8Array, durable: boolea
   }
 }
 
-/** The file whole; undefined when there is none. */
+/** The name of the file that was being written under `name`; undefined when it is no such name. */
+export function nameOfTemporary(name: string): string | undefined {
+  return TEMPORARY.test(name) ? name.replace(TEMPORARY, '') : undefined;
+}
+
+/** A file of ours, whole; undefined when there is none. Throws when something else has its name. */
 export function readFileWhole(files: Files, path: string): Uint8Array | undefined {
   let descriptor: number;
   try {
-    descriptor = files.open(path);
+    descriptor = files.openOwn(path);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
   try {
-    const bytes = new Uint8Array(files.statOpen(descriptor).sizeBytes);
+    const { sizeBytes } = files.statOpen(descriptor);
+    if (sizeBytes > OWN_FILE_BYTES_MAX) {
+      throw new Error(`${path} has ${sizeBytes} bytes, expected at most ${OWN_FILE_BYTES_MAX}`);
+    }
+    const bytes = new Uint8Array(sizeBytes);
     return bytes.subarray(0, readFully(files, descriptor, bytes, 0));
   } finally {
     files.close(descriptor);

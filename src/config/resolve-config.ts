@@ -2,12 +2,13 @@ import { parseAddress } from './address.ts';
 import { reportClashes } from './clashes.ts';
 import type { ResolvedDatabase, ResolvedReplica } from './resolved.ts';
 import type { Given } from './key-spec.ts';
-import { absolutePath, defaultMetaPath } from './paths.ts';
+import { absolutePath } from './paths.ts';
 import type { SharedKeys } from './destination-parts.ts';
 import { resolveSharedKeys } from './s3-keys.ts';
 import { resolveReplica } from './resolve-replica.ts';
 import type { Config, DatabaseSettings } from './settings.ts';
 import { settle } from './settle.ts';
+import { defaultStatePath, givenStatePath } from './state-place.ts';
 import type { Settling } from './settle.ts';
 import { isPattern } from './wildcards.ts';
 
@@ -56,7 +57,7 @@ function resolveDatabase(
     ...settled,
     ...checkpointPageCounts(given, settled, settling),
     path,
-    metaPath: given.metaPath === undefined ? defaultMetaPath(path) : absolutePath(given.metaPath, settling),
+    metaPath: statePathOf(given, path, settling),
     replicas: replicas.map((replica) => replica.settings),
   };
   return { given, settings, replicas };
@@ -65,6 +66,17 @@ function resolveDatabase(
 const PATTERN =
   'has wildcards, and there is no file of that name: each database is listed with its own path. A database that is to get ' +
   'such a name must be there before';
+
+function statePathOf(given: Given<'database'>, path: string, settling: Settling): string {
+  if (given.metaPath === undefined) return defaultStatePath(path);
+  const metaPath = absolutePath(given.metaPath, settling);
+  const statePath = givenStatePath(metaPath, path);
+  if (statePath !== metaPath) {
+    const why = `${metaPath} holds files that are not Rivulet's: the local state is kept in ${statePath}`;
+    settling.warning(given, 'metaPath', why);
+  }
+  return statePath;
+}
 
 function replicasOf(given: Given<'database'>, settling: Settling): readonly Given<'replica'>[] {
   if (given.replica === undefined) return given.replicas ?? [];

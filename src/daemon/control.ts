@@ -1,5 +1,6 @@
 /** The control socket of a daemon: opened at a place that can be found again, noted for each database. */
 import { messageOf } from '../base/errors.ts';
+import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import type { SocketSettings } from '../config/settings.ts';
 import type { Routes } from '../server/answers.ts';
@@ -35,9 +36,9 @@ export async function openControl(parts: ControlParts): Promise<ControlSocket | 
 }
 
 /** Tells where the socket is. A database whose note cannot be written is not found by `rivulet status`, no more. */
-export function noteControl(metaPath: string, socket: ControlSocket, logger: Logger): void {
+export function noteControl(files: Files, metaPath: string, socket: ControlSocket, logger: Logger): void {
   try {
-    writeDaemonNote(metaPath, { pid: process.pid, socket: socket.path });
+    writeDaemonNote(files, metaPath, { pid: process.pid, socket: socket.path });
   } catch (error) {
     logger.debug('cannot note where the control socket is', { metaPath, why: messageOf(error) });
   }

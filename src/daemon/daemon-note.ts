@@ -1,7 +1,7 @@
 /** A note in the state directory of each database: which process replicates it, and where that can be asked. */
 import { join } from 'node:path';
 
-import { readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
+import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
 
 const VERSION = 1;
 
@@ -15,14 +15,14 @@ function notePath(metaPath: string): string {
   return join(metaPath, 'daemon.json');
 }
 
-/** @throws Error as the file system does */
-export function writeDaemonNote(metaPath: string, note: DaemonNote): void {
+/** @param files - of the state directory. @throws Error as the file system does */
+export function writeDaemonNote(files: Files, metaPath: string, note: DaemonNote): void {
   const bytes = Buffer.from(`${JSON.stringify({ version: VERSION, ...note })}\n`);
-  replaceFile(systemFiles, notePath(metaPath), bytes, { durable: false });
+  replaceFile(files, notePath(metaPath), bytes, { durable: false });
 }
 
-export function removeDaemonNote(metaPath: string): void {
-  systemFiles.remove(notePath(metaPath));
+export function removeDaemonNote(files: Files, metaPath: string): void {
+  files.remove(notePath(metaPath));
 }
 
 /** @returns undefined when there is none, or none that this version can read. @throws Error as the file system does */

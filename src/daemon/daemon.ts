@@ -132,8 +132,9 @@ export class Daemon {
     for (const one of this.#runners.filter(({ isOpen }) => isOpen)) this.#note(one);
   }
 
-  #note({ settings }: DatabaseRunner): void {
-    if (this.#control !== undefined) noteControl(settings.metaPath, this.#control, this.#tools.logger);
+  #note({ settings, stateFiles }: DatabaseRunner): void {
+    if (this.#control === undefined || stateFiles === undefined) return;
+    noteControl(stateFiles, settings.metaPath, this.#control, this.#tools.logger);
   }
 
   #routes(): Routes {

@@ -1,7 +1,7 @@
 /** One database and its destinations: opened together, run side by side, changed while they run, ended together. */
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
-import { systemFiles } from '../base/files.ts';
+import { type Files, systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
@@ -82,6 +82,11 @@ export class DatabaseRunner {
   /** What is in effect. */
   get settings(): DatabaseSettings {
     return this.#settings;
+  }
+
+  /** How the state directory is reached; undefined while the database is not open. */
+  get stateFiles(): Files | undefined {
+    return this.#primary?.stateFiles;
   }
 
   get isOpen(): boolean {
@@ -382,7 +387,7 @@ export class DatabaseRunner {
     // A last look would open the database again.
     await this.#looking?.catch(() => undefined);
     // While the database belongs to this process: a moment later the note may be that of the next one.
-    if (this.isOpen) this.#removeNote();
+    if (this.stateFiles !== undefined) this.#removeNote(this.stateFiles);
     const replicas = this.#replicas;
     try {
       await this.#primary?.close();
@@ -395,9 +400,9 @@ export class DatabaseRunner {
   }
 
   /** One that stays names a process that is gone, which whoever reads it finds out. */
-  #removeNote(): void {
+  #removeNote(files: Files): void {
     try {
-      removeDaemonNote(this.settings.metaPath);
+      removeDaemonNote(files, this.settings.metaPath);
     } catch (error) {
       this.#tools.logger.warn('the note about this process stays in the state directory', { error });
     }

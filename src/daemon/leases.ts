@@ -1,5 +1,6 @@
 /** From the `lease` section of a replica to its lease. */
 import type { Clock } from '../base/clock.ts';
+import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { readVersion } from '../base/program-version.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
@@ -12,7 +13,13 @@ import { unconditionalStore } from '../storage/unconditional.ts';
 export function leaseOf(
   database: Pick<DatabaseSettings, 'path' | 'metaPath'>,
   replica: Pick<ReplicaSettings, 'name' | 'lease'>,
-  tools: { readonly store: ObjectStore; readonly clock: Clock; readonly logger: Logger },
+  tools: {
+    readonly store: ObjectStore;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    /** Of the state directory. */
+    readonly files: Files;
+  },
 ): Lease | undefined {
   const { mode, durationMs, whenHeld, renew } = replica.lease;
   if (mode === 'off') return undefined;

@@ -2,7 +2,6 @@
 import { abortAlong } from '../base/abort-along.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
-import { systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { settleAll } from '../base/settle-all.ts';
 import { within } from '../base/within.ts';
@@ -80,10 +79,11 @@ export class ReplicaRunner {
     this.#metrics = metrics.replica(database.path, settings.name);
     this.#alarm = new StallAlarm(clock, this.#logger);
     const { store } = opened;
-    const noteParts = { metaPath: database.metaPath, name: settings.name, files: systemFiles };
+    const files = primary.stateFiles;
+    const noteParts = { metaPath: database.metaPath, name: settings.name, files };
     this.#behind = new BehindMemory(noteParts, store.location);
     this.#lag = new Lag(clock.monotonicMs(), this.#remembered());
-    const lease = leaseOf(database, settings, { store, clock, logger: this.#logger });
+    const lease = leaseOf(database, settings, { store, clock, logger: this.#logger, files });
     this.replica = new Replica(this.#replicaSettings(), {
       primary,
       store: writtenTo(store, lease),
@@ -91,6 +91,7 @@ export class ReplicaRunner {
       logger: parts.logger,
       observer: this.#observer(),
       lease,
+      files,
     });
   }
 

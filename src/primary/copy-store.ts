@@ -206,7 +206,7 @@ export function removeLeftCopies(files: Files, directory: string): void {
   try {
     for (const name of files.list(directory)) {
       const path = join(directory, name);
-      if (COPY_NAME.test(name) && files.stat(path)?.kind === 'file') files.remove(path);
+      if (COPY_NAME.test(name) && files.lstat(path)?.kind === 'file') files.remove(path);
     }
   } catch (error) {
     // Nothing depends on it; the next start tries again.

@@ -9,7 +9,7 @@ import { systemFiles, type Files } from '../base/files.ts';
 import { standStill } from '../base/stand-still.ts';
 import { checkpointInBackground } from './background-checkpoint.ts';
 import { SqliteConnections, type Connections } from './connections.ts';
-import { takeInstanceLock, type InstanceLock } from './instance-lock.ts';
+import { openStateDirectory, type StateDirectory } from './state-directory.ts';
 
 export interface Machine {
   readonly files: Files;
@@ -18,7 +18,7 @@ export interface Machine {
   /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done, to whether another checkpoint was in the way. */
   checkpointInBackground(path: string): Promise<boolean>;
   /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
-  takeInstanceLock(directory: string, databasePath: string): InstanceLock;
+  openStateDirectory(path: string, databasePath: string): StateDirectory;
   /** Lets other work of this process run. */
   readonly pause: () => Promise<void>;
   /** Stops everything of this process for `ms` milliseconds. */
@@ -34,7 +34,7 @@ export const systemMachine: Machine = {
   files: systemFiles,
   openConnections: (path, busyTimeoutMs) => new SqliteConnections(path, busyTimeoutMs),
   checkpointInBackground,
-  takeInstanceLock,
+  openStateDirectory,
   pause: async () => yieldToOthers(),
   standStill,
   monotonicMs: () => performance.now(),

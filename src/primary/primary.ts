@@ -7,8 +7,8 @@
  * (`log-keeper.ts`). Destinations go on from where they stand (`resume.ts`), take what comes next (`take.ts`), or begin with
  * a copy (`snapshots.ts`). What changes positions runs one after another under one mutex.
  */
-import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { SignalEvent } from '../base/signal-event.ts';
@@ -20,7 +20,6 @@ import type { CopySizes } from './copies.ts';
 import { removeLeftCopies } from './copy-store.ts';
 import type { Cursor } from './cursor.ts';
 import { type Following, placeOf } from './following.ts';
-import type { InstanceLock } from './instance-lock.ts';
 import { LocalTrouble } from './local-trouble.ts';
 import { LogFollower } from './log-follower.ts';
 import { LogKeeper } from './log-keeper.ts';
@@ -34,8 +33,12 @@ import type { LogEnd } from './resume-point.ts';
 import type { Snapshot } from './snapshot-source.ts';
 import { type SnapshotOptions, Snapshots } from './snapshots.ts';
 import { Spool } from './spool.ts';
+import { spoolPathIn, type StateDirectory } from './state-directory.ts';
 import { StateStore } from './state-store.ts';
 import { type Taken, takeNext, type TakeParts } from './take.ts';
+
+/** Names that one warning lists. */
+const STRANGERS_TOLD_MAX = 5;
 
 export interface PrimarySettings {
   readonly path: string;
@@ -78,24 +81,36 @@ export class Primary {
   readonly #mutex = new Mutex();
   readonly #changed = new SignalEvent();
   #changes = 0;
-  #lock: InstanceLock | undefined;
+  #stateDirectory: StateDirectory | undefined;
+  /** How the entries of the state directory are reached. */
+  readonly stateFiles: Files;
 
   /** @throws RivuletError `DB_IN_USE` when another process replicates this database, `STATE_INVALID` */
   constructor(settings: PrimarySettings, tools: PrimaryTools) {
     this.settings = settings;
     const { path, metaPath, checkpoint, spoolLimitBytes, busyTimeoutMs, destinations } = settings;
     const { clock, logger, observer, machine = systemMachine } = tools;
-    this.#lock = machine.takeInstanceLock(metaPath, path);
+    const directory = machine.openStateDirectory(metaPath, path);
+    this.#stateDirectory = directory;
+    this.stateFiles = directory.files;
+    const { stateFiles } = this;
+    const spool = new Spool(spoolPathIn(metaPath), stateFiles);
+    if (spool.strangers.length > 0) {
+      logger.warn('the spool holds what is not of Rivulet; it is left alone', {
+        directory: spoolPathIn(metaPath),
+        names: spool.strangers.slice(0, STRANGERS_TOLD_MAX),
+      });
+    }
     const trouble = new LocalTrouble({ clock, logger, directory: metaPath });
     const keeper = new LogKeeper({
       trouble,
-      spool: new Spool(join(metaPath, 'spool'), machine.files),
+      spool,
       // Each checkpoint may set so much aside; a smaller spool would cut off destinations that are hardly behind.
       spoolLimitBytes: Math.max(spoolLimitBytes, this.#smallRestBytes),
       clock,
       logger,
     });
-    const state = new StateStore({ directory: metaPath, machine, keeper, clock, trouble });
+    const state = new StateStore({ directory: metaPath, files: stateFiles, machine, keeper, clock, trouble });
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
@@ -399,8 +414,8 @@ export class Primary {
   async close(): Promise<void> {
     await this.#mutex.run(() => {
       this.#follower.close();
-      this.#lock?.release();
-      this.#lock = undefined;
+      this.#stateDirectory?.release();
+      this.#stateDirectory = undefined;
     });
   }
 }

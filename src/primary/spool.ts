@@ -5,7 +5,7 @@
  * the reader's checksum chain, so a damaged file is noticed, never shipped.
  */
 import { join } from 'node:path';
-import { type Files, readFileWhole, readFully, replaceFile, systemFiles } from '../base/files.ts';
+import { type Files, nameOfTemporary, readFileWhole, readFully, replaceFile, systemFiles } from '../base/files.ts';
 import { isReadFailure } from '../base/read-failure.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { encodeFrame } from '../codec/encode-frame.ts';
@@ -28,12 +28,17 @@ function hex(value: number): string {
   return value.toString(16).padStart(8, '0');
 }
 
+/** A regular file of a name that only the spool gives. Whatever else is there was put there by somebody, and stays. */
+function isOwn(files: Files, directory: string, name: string): boolean {
+  return NAME.test(nameOfTemporary(name) ?? name) && files.lstat(join(directory, name))?.kind === 'file';
+}
+
 function parseEntry(files: Files, directory: string, name: string): Entry | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;
   const [index, offsetBytes, lengthBytes] = match.slice(1, 4).map((part) => Number.parseInt(part, 16));
   const path = join(directory, name);
-  const facts = files.stat(path);
+  const facts = files.lstat(path);
   if (facts === undefined) return undefined;
   const rawSinceMs = match[4] === 'wal' ? facts.modifiedAtMs : undefined;
   if (rawSinceMs !== undefined && facts.sizeBytes !== lengthBytes) return undefined;
@@ -46,18 +51,26 @@ export class Spool {
   readonly #files: Files;
   #entries: Entry[];
   #cached: { path: string; bytes: Uint8Array } | undefined;
+  /** Names in the directory, at the start, that are not the spool's. */
+  readonly strangers: readonly string[];
 
-  /** @param directory - belongs to the spool alone; made when first needed */
+  /** @param directory - made when first needed */
   constructor(directory: string, files: Files = systemFiles) {
     this.#directory = directory;
     this.#files = files;
     this.#entries = [];
+    const strangers: string[] = [];
     for (const name of files.list(directory)) {
+      if (!isOwn(files, directory, name)) {
+        strangers.push(name);
+        continue;
+      }
       const entry = parseEntry(files, directory, name);
       if (entry === undefined) files.remove(join(directory, name));
       else this.#entries.push(entry);
     }
     this.#entries.sort(comparePositions);
+    this.strangers = strangers;
   }
 
   get sizeBytes(): number {
@@ -124,7 +137,7 @@ export class Spool {
 
   /** Fills `into` from a place in a file; answers how many bytes there were. */
   #readAt(path: string, into: Uint8Array, offsetBytes: number): number {
-    const descriptor = this.#files.open(path);
+    const descriptor = this.#files.openOwn(path);
     try {
       return readFully(this.#files, descriptor, into, offsetBytes);
     } finally {
@@ -204,12 +217,14 @@ export class Spool {
   }
 
   /**
-   * Removes everything, also what could not be removed before.
+   * Removes everything of the spool, also what could not be removed before.
    *
    * @throws what the file system does; not all of it is gone then
    */
   clear(): void {
-    for (const name of this.#files.list(this.#directory)) this.#files.remove(join(this.#directory, name));
+    for (const name of this.#files.list(this.#directory)) {
+      if (isOwn(this.#files, this.#directory, name)) this.#files.remove(join(this.#directory, name));
+    }
     this.#entries = [];
     this.#cached = undefined;
   }

@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import { decodeCheckedJson, encodeCheckedJson } from '../base/checked-json.ts';
-import { type Files, readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
+import { type Files, NotOwnFile, readFileWhole, replaceFile, systemFiles } from '../base/files.ts';
 import { type Generation, isGeneration, type Position } from '../generations/names.ts';
 import type { Checksum } from '../wal/checksum.ts';
 import type { FileIdentity } from './database-file.ts';
@@ -131,6 +131,7 @@ export function readState(path: string, files: Files = systemFiles): StateReadin
   try {
     bytes = readFileWhole(files, path);
   } catch (error) {
+    if (error instanceof NotOwnFile) return { kind: 'damaged', why: error.message };
     throw unreadableState(path, error);
   }
   if (bytes === undefined) return { kind: 'none' };

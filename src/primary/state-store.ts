@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { CHECKSUM_START } from '../wal/checksum.ts';
+import type { Files } from '../base/files.ts';
 import type { Following } from './following.ts';
 import type { LocalTrouble } from './local-trouble.ts';
 import type { LogTail } from './log-tail.ts';
@@ -13,7 +14,9 @@ import { readState, type StateReading, writeState } from './state-file.ts';
 export interface StateStoreParts {
   /** Where the file lies. */
   readonly directory: string;
-  readonly machine: Pick<Machine, 'files' | 'bootId'>;
+  /** How it is reached. */
+  readonly files: Files;
+  readonly machine: Pick<Machine, 'bootId'>;
   readonly keeper: Pick<LogKeeper, 'ends' | 'confirmed'>;
   readonly clock: Clock;
   readonly trouble: LocalTrouble;
@@ -30,7 +33,7 @@ export class StateStore {
 
   /** What the last run has left. To be believed only after comparison with the log. */
   read(): StateReading {
-    return readState(this.#path, this.#parts.machine.files);
+    return readState(this.#path, this.#parts.files);
   }
 
   /**
@@ -38,7 +41,7 @@ export class StateStore {
    * @throws Error when it cannot be written
    */
   save({ database, generation, tail, beganBootId }: Following, options: { readonly durable: boolean }): void {
-    const { machine, keeper } = this.#parts;
+    const { files, machine, keeper } = this.#parts;
     writeState(
       this.#path,
       {
@@ -55,7 +58,7 @@ export class StateStore {
         ends: keeper.ends,
         confirmed: keeper.confirmed,
       },
-      { ...options, files: machine.files },
+      { ...options, files },
     );
   }
 

@@ -75,6 +75,7 @@ export class Duties {
   #underWay: Promise<void> | undefined;
   readonly #othersTold = new Set<Generation>();
   readonly #prover: Prover;
+  readonly #files: Files;
   #session: Session | undefined;
   /** A snapshot that was sent and failed: the answer may have been lost, and the whole of it may be there. */
   #unheard: { readonly generation: Generation; readonly index: number } | undefined;
@@ -82,11 +83,13 @@ export class Duties {
   constructor(settings: DutySettings, parts: DutyParts) {
     this.#settings = settings;
     this.#parts = parts;
+    const files = parts.files ?? systemFiles;
+    this.#files = files;
     this.#schedule = {
       snapshotAtMs: undefined,
       retentionCheckedAtMs: undefined,
       retentionIsIdle: false,
-      validatedAtMs: readValidatedAt(settings.metaPath, settings.name) ?? parts.clock.now(),
+      validatedAtMs: readValidatedAt(files, settings.metaPath, settings.name) ?? parts.clock.now(),
     };
     const { clock, logger, observer } = parts;
     this.#failures = new DutyFailures({
@@ -97,7 +100,7 @@ export class Duties {
     const { verify = NO_PROOFS, isEncrypted = false } = settings;
     this.#prover = new Prover(
       { ...settings, verify, isEncrypted },
-      { ...parts, files: parts.files ?? systemFiles },
+      { ...parts, files },
     );
   }
 
@@ -173,8 +176,8 @@ export class Duties {
     this.#prover.begin(session);
     const { metaPath, name } = this.#settings;
     // Counted from the very first start on, however often there is a restart.
-    if (this.#isValidated && readValidatedAt(metaPath, name) === undefined)
-      writeValidatedAt(metaPath, name, this.#schedule.validatedAtMs);
+    if (this.#isValidated && readValidatedAt(this.#files, metaPath, name) === undefined)
+      writeValidatedAt(this.#files, metaPath, name, this.#schedule.validatedAtMs);
   }
 
   get #isValidated(): boolean {
@@ -331,7 +334,7 @@ export class Duties {
     const demand = await this.#prover.full(session, shipped, signal);
     const nowMs = this.#parts.clock.now();
     this.#schedule = { ...this.#schedule, validatedAtMs: nowMs };
-    writeValidatedAt(this.#settings.metaPath, this.#settings.name, nowMs);
+    writeValidatedAt(this.#files, this.#settings.metaPath, this.#settings.name, nowMs);
     if (demand.kind === 'snapshot') await this.#heal(session, demand.afterIndex, signal);
   }
 

@@ -4,10 +4,11 @@
  * and because both sides stand at the same position a difference is a difference, never a race.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, RivuletError, systemCode } from '../base/errors.ts';
+import { type Files, readFileWhole, replaceFile } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { formatPosition, type Generation, type Position } from '../generations/names.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -172,9 +173,10 @@ function notePath(metaPath: string, name: string): string {
 }
 
 /** When this destination was last validated, in milliseconds since 1970; undefined when never. */
-export function readValidatedAt(metaPath: string, name: string): number | undefined {
+export function readValidatedAt(files: Files, metaPath: string, name: string): number | undefined {
   try {
-    const ms = Date.parse(readFileSync(notePath(metaPath, name), 'utf8').trim());
+    const bytes = readFileWhole(files, notePath(metaPath, name)) ?? new Uint8Array(0);
+    const ms = Date.parse(Buffer.from(bytes).toString('utf8').trim());
     return Number.isNaN(ms) ? undefined : ms;
   } catch {
     return undefined;
@@ -182,10 +184,11 @@ export function readValidatedAt(metaPath: string, name: string): number | undefi
 }
 
 /** Where it cannot be written, a restart counts anew. */
-export function writeValidatedAt(metaPath: string, name: string, atMs: number): void {
+export function writeValidatedAt(files: Files, metaPath: string, name: string, atMs: number): void {
   try {
-    mkdirSync(metaPath, { recursive: true, mode: 0o700 });
-    writeFileSync(notePath(metaPath, name), `${new Date(atMs).toISOString()}\n`, { mode: 0o600 });
+    files.makeDirectory(metaPath, 0o700);
+    const text = `${new Date(atMs).toISOString()}\n`;
+    replaceFile(files, notePath(metaPath, name), Buffer.from(text), { durable: false });
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
   }

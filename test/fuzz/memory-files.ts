@@ -17,13 +17,22 @@ export class MemoryFiles implements Files {
     return this.#next++;
   }
 
-  create(path: string): number {
+  openOwn(path: string): number {
+    return this.open(path);
+  }
+
+  createNew(path: string): number {
+    if (this.contents.has(path)) throw Object.assign(new Error(`EEXIST: '${path}'`), { code: 'EEXIST' });
     this.contents.set(path, new Uint8Array(0));
     return this.open(path);
   }
 
   createScratch(path: string): number {
-    return this.create(path);
+    return this.createNew(path);
+  }
+
+  temporaryName(path: string): string {
+    return `${path}.tmp-${(this.#next++).toString(16).padStart(16, '0')}`;
   }
 
   read(descriptor: number, into: Uint8Array, at: number, length: number, position: number): number {
@@ -60,9 +69,7 @@ export class MemoryFiles implements Files {
   }
 
   remove(path: string): void {
-    for (const name of this.contents.keys()) {
-      if (name === path || name.startsWith(`${path}/`)) this.contents.delete(name);
-    }
+    this.contents.delete(path);
   }
 
   list(path: string): string[] {
@@ -90,6 +97,10 @@ export class MemoryFiles implements Files {
         gid: 0,
       }
     );
+  }
+
+  lstat(path: string): FileFacts | undefined {
+    return this.stat(path);
   }
 
   statOpen(descriptor: number): FileFacts {

@@ -16,7 +16,7 @@ import { RivuletError } from '../../src/base/errors.ts';
 import { SqliteConnections, explainSqliteError, isBusy } from '../../src/primary/connections.ts';
 import { DatabaseFile, identify, sameFile } from '../../src/primary/database-file.ts';
 import { openDatabase, readLog } from '../../src/primary/open-database.ts';
-import { takeInstanceLock } from '../../src/primary/instance-lock.ts';
+import { openStateDirectory } from '../../src/primary/state-directory.ts';
 import { encodeWalHeader } from '../../src/wal/wal-header.ts';
 import { asNobody } from '../support/as-nobody.ts';
 import { ChildScript } from '../support/child-script.ts';
@@ -399,21 +399,21 @@ describe('the instance lock', () => {
   it('is for one at a time, and free again after its release', () => {
     using scratch = new Scratch();
     const folder = scratch.file('meta/deep');
-    const first = takeInstanceLock(folder, 'x.db');
-    assert.throws(() => takeInstanceLock(folder, 'x.db'), {
+    const first = openStateDirectory(folder, 'x.db');
+    assert.throws(() => openStateDirectory(folder, 'x.db'), {
       code: 'DB_IN_USE',
       message: 'x.db is being replicated by another process already',
     });
     first.release();
-    takeInstanceLock(folder, 'x.db').release();
+    openStateDirectory(folder, 'x.db').release();
   });
 
   it('says so when its folder cannot be used', () => {
     using scratch = new Scratch();
     writeFileSync(scratch.file('meta'), 'a file');
-    assert.throws(() => takeInstanceLock(scratch.file('meta'), 'x.db'), { code: 'STATE_INVALID' });
+    assert.throws(() => openStateDirectory(scratch.file('meta'), 'x.db'), { code: 'STATE_INVALID' });
     mkdirSync(scratch.file('other/lock'), { recursive: true });
-    assert.throws(() => takeInstanceLock(scratch.file('other'), 'x.db'), { code: 'STATE_INVALID' });
+    assert.throws(() => openStateDirectory(scratch.file('other'), 'x.db'), { code: 'STATE_INVALID' });
   });
 
   it('goes with the process that holds it, however it dies', async () => {
@@ -425,6 +425,6 @@ describe('the instance lock', () => {
     assert.equal(await second.line(), 'DB_IN_USE');
     assert.ok(existsSync(metaPath));
     await holder.kill('SIGKILL');
-    takeInstanceLock(metaPath, live.path).release();
+    openStateDirectory(metaPath, live.path).release();
   });
 });

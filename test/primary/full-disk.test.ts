@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { systemFiles } from '../../src/base/files.ts';
+import { type Files, systemFiles } from '../../src/base/files.ts';
 import { startOfLog } from '../../src/primary/cursor.ts';
 import { systemMachine } from '../../src/primary/machine.ts';
 import { noObserver } from '../../src/primary/primary-observer.ts';
@@ -17,15 +17,18 @@ interface Disk {
 }
 
 function openOn(disk: Disk, live: LiveDatabase, logger: RecordingLogger): Primary {
-  const create: typeof systemFiles.create = (path, mode) => {
-    if (disk.isFull) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
-    return systemFiles.create(path, mode);
-  };
-  const remove: typeof systemFiles.remove = (path) => {
-    if (disk.isReadOnly === true)
-      throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
-    systemFiles.remove(path);
-  };
+  const over = (files: Files): Files => ({
+    ...files,
+    createNew: (path, mode) => {
+      if (disk.isFull) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+      return files.createNew(path, mode);
+    },
+    remove: (path) => {
+      if (disk.isReadOnly === true)
+        throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+      files.remove(path);
+    },
+  });
   return new Primary(
     {
       path: live.path,
@@ -39,7 +42,13 @@ function openOn(disk: Disk, live: LiveDatabase, logger: RecordingLogger): Primar
       clock: systemClock,
       logger,
       observer: noObserver,
-      machine: { ...systemMachine, files: { ...systemFiles, create, remove } },
+      machine: {
+        ...systemMachine,
+        openStateDirectory: (path, databasePath) => {
+          const directory = systemMachine.openStateDirectory(path, databasePath);
+          return { ...directory, files: over(directory.files) };
+        },
+      },
     },
   );
 }

@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { type Files, replaceFile, systemFiles } from '../../src/base/files.ts';
+import { type Files, nameOfTemporary, replaceFile, systemFiles } from '../../src/base/files.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type Connections, SqliteConnections } from '../../src/primary/connections.ts';
 import { LocalTrouble } from '../../src/primary/local-trouble.ts';
@@ -37,36 +37,39 @@ function instead(inner: Connections, others: (inner: Connections) => Partial<Con
 
 function machineWith(
   others: (inner: Connections) => Partial<Connections>,
-  files: Files = systemFiles,
+  over: (files: Files) => Files = (files) => files,
 ): Machine {
   return {
     ...systemMachine,
-    files,
+    openStateDirectory: (path, databasePath) => {
+      const directory = systemMachine.openStateDirectory(path, databasePath);
+      return { ...directory, files: over(directory.files) };
+    },
     openConnections: (path, busyTimeoutMs) => instead(new SqliteConnections(path, busyTimeoutMs), others),
   };
 }
 
 /** Notes the steps that decide what is left after a power cut. */
-function recording(steps: string[]): Files {
+function recording(steps: string[], files: Files = systemFiles): Files {
   const names = new Map<number, string>();
   return {
-    ...systemFiles,
-    create: (path, mode) => {
-      const descriptor = systemFiles.create(path, mode);
-      names.set(descriptor, basename(path));
+    ...files,
+    createNew: (path, mode) => {
+      const descriptor = files.createNew(path, mode);
+      names.set(descriptor, nameOfTemporary(basename(path)) ?? '');
       return descriptor;
     },
     sync: (descriptor) => {
       steps.push(`sync ${names.get(descriptor)}`);
-      systemFiles.sync(descriptor);
+      files.sync(descriptor);
     },
     rename: (from, to) => {
       steps.push(`rename ${basename(to)}`);
-      systemFiles.rename(from, to);
+      files.rename(from, to);
     },
     syncDirectory: (path) => {
       steps.push(`sync directory`);
-      systemFiles.syncDirectory(path);
+      files.syncDirectory(path);
     },
   };
 }
@@ -94,7 +97,7 @@ describe('the order of steps', () => {
     using scratch = new Scratch();
     const steps: string[] = [];
     replaceFile(recording(steps), scratch.file('note'), Buffer.from('x'), { durable: true });
-    assert.deepEqual(steps, ['sync note.tmp', 'rename note', 'sync directory']);
+    assert.deepEqual(steps, ['sync note', 'rename note', 'sync directory']);
     steps.length = 0;
     replaceFile(recording(steps), scratch.file('note'), Buffer.from('y'), { durable: false });
     assert.deepEqual(steps, ['rename note']);
@@ -113,7 +116,7 @@ describe('the order of steps', () => {
           return inner.moveHold(whileBothHold);
         },
       }),
-      recording(steps),
+      (files) => recording(steps, files),
     );
     const primary = primaryWith(live.path, machine, 1);
     try {

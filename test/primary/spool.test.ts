@@ -91,22 +91,22 @@ describe('the spool', () => {
     assert.equal(spool.sizeBytes, 0);
   });
 
-  it('is found again by the next process, without what was half written or strange', () => {
+  it('is found again by the next process, without what was half written, and what is not of Rivulet stays', () => {
     using scratch = new Scratch();
     const folder = scratch.file('spool');
     const first = new Spool(folder);
     first.append({ index: 9, offsetBytes: 0 }, bytesOf(64), 0);
     first.append({ index: 9, offsetBytes: 64 }, bytesOf(36, 64), 0);
     writeFileSync(join(folder, '00000009_00000064_00000010.wal.tmp'), 'half');
+    writeFileSync(join(folder, `00000009_00000064_00000010.wal.tmp-${'1'.repeat(16)}`), 'half');
     writeFileSync(join(folder, 'notes.txt'), 'strange');
     mkdirSync(join(folder, 'folder'));
     const second = new Spool(folder);
     assert.equal(second.sizeBytes, 100);
     assert.deepEqual(readBytes(second, 9, 0, 100), bytesOf(100));
-    assert.deepEqual(readdirSync(folder).sort(), [
-      '00000009_00000000_00000040.wal',
-      '00000009_00000040_00000024.wal',
-    ]);
+    assert.deepEqual(second.strangers.toSorted(), ['folder', 'notes.txt']);
+    second.clear();
+    assert.deepEqual(readdirSync(folder).sort(), ['folder', 'notes.txt']);
   });
 
   it('has names for logs larger than 4 GiB', () => {

@@ -9,6 +9,7 @@ import {
   writeValidatedAt,
 } from '../../src/replica/validation.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
+import { systemFiles } from '../../src/base/files.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /** The primary with one byte of its snapshots changed. */
@@ -84,11 +85,11 @@ describe('validation', () => {
   it('remembers when it was, by the name of the destination, and takes nonsense for never', () => {
     using scratch = new Scratch();
     const folder = scratch.file('meta');
-    assert.equal(readValidatedAt(folder, 'a/b'), undefined);
-    writeValidatedAt(folder, 'a/b', 1_750_000_000_000);
-    assert.equal(readValidatedAt(folder, 'a/b'), 1_750_000_000_000);
-    assert.equal(readValidatedAt(folder, 'a'), undefined);
-    writeValidatedAt(folder, 'a', 0);
+    assert.equal(readValidatedAt(systemFiles, folder, 'a/b'), undefined);
+    writeValidatedAt(systemFiles, folder, 'a/b', 1_750_000_000_000);
+    assert.equal(readValidatedAt(systemFiles, folder, 'a/b'), 1_750_000_000_000);
+    assert.equal(readValidatedAt(systemFiles, folder, 'a'), undefined);
+    writeValidatedAt(systemFiles, folder, 'a', 0);
     assert.deepEqual(readdirSync(folder).length, 2);
   });
 });

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 
 import { isRivuletError, RivuletError } from '../../base/errors.ts';
-import { defaultMetaPath } from '../../config/paths.ts';
+import { defaultStatePath } from '../../config/state-place.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_STALLED } from '../exit-codes.ts';
 import { writeJson } from '../output.ts';
@@ -87,7 +87,7 @@ async function askedFor(context: CommandContext, path: string | undefined): Prom
   const configured = await configuredDatabases(context, absolute !== undefined);
   if (absolute === undefined) return configured;
   const found = configured.filter((one) => one.path === absolute);
-  return found.length > 0 ? found : [{ path: absolute, metaPath: defaultMetaPath(absolute) }];
+  return found.length > 0 ? found : [{ path: absolute, metaPath: defaultStatePath(absolute) }];
 }
 
 /** @param mayBeMissing - a database that is named needs no configuration, unless -config names one */

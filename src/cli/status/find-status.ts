@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 
 import { isRivuletError, messageOf, RivuletError, systemCode } from '../../base/errors.ts';
-import { readDaemonNote } from '../../daemon/daemon-note.ts';
+import { type DaemonNote, readDaemonNote } from '../../daemon/daemon-note.ts';
 import type { DatabaseStatus, HealthReason } from '../../daemon/database-status.ts';
+import { possibleStatePaths } from '../../config/state-place.ts';
 import type { Generation, Position } from '../../generations/names.ts';
-import { readState } from '../../primary/state-file.ts';
+import { readState, type StateReading } from '../../primary/state-file.ts';
 import { askSocket } from '../../server/ask-socket.ts';
 
 /** What a daemon answers to GET /status. Undefined parts are absent in JSON. */
@@ -75,7 +76,7 @@ async function findOne(
   answers: Map<string, Promise<DaemonAnswer | undefined>>,
 ): Promise<FoundStatus> {
   try {
-    const note = readDaemonNote(asked.metaPath);
+    const note = findNote(asked);
     if (note === undefined) return notRunning(asked, 'no process replicates it, or its socket is off');
     const asking = answers.get(note.socket) ?? ask(note.socket);
     answers.set(note.socket, asking);
@@ -86,6 +87,21 @@ async function findOne(
   } catch (error) {
     return unknown(asked, error);
   }
+}
+
+/** The state is where this user would keep it, or where another one would: whoever runs the process decides. */
+function findNote({ path, metaPath }: Asked): DaemonNote | undefined {
+  let failure: unknown;
+  for (const place of possibleStatePaths(path, metaPath)) {
+    try {
+      const note = readDaemonNote(place);
+      if (note !== undefined) return note;
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return undefined;
 }
 
 async function ask(socketPath: string): Promise<DaemonAnswer | undefined> {
@@ -111,8 +127,10 @@ function foundIn(answer: DaemonAnswer, status: DatabaseStatus): RunningStatus {
 }
 
 function notRunning({ path, metaPath }: Asked, why: string): AbsentStatus {
-  const reading = readState(join(metaPath, 'state.json'));
-  if (reading.kind !== 'state') return { path, running: false, why, lastKnown: undefined };
+  const reading = possibleStatePaths(path, metaPath)
+    .map((place) => readStateIn(place))
+    .find(({ kind }) => kind === 'state');
+  if (reading?.kind !== 'state') return { path, running: false, why, lastKnown: undefined };
   const { generation, index, tailBytes, confirmed } = reading.state;
   const committed = { index, offsetBytes: tailBytes };
   return {
@@ -121,6 +139,16 @@ function notRunning({ path, metaPath }: Asked, why: string): AbsentStatus {
     why,
     lastKnown: { generation, committed, confirmed: Object.fromEntries(confirmed) },
   };
+}
+
+/** One that may not be read, of another user, tells nothing. */
+function readStateIn(place: string): StateReading {
+  try {
+    return readState(join(place, 'state.json'));
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return { kind: 'none' };
+  }
 }
 
 function unknown({ path, metaPath }: Asked, error: unknown): AbsentStatus {

@@ -17,6 +17,8 @@ export interface LeaseSurroundings {
   readonly logger: Logger;
   /** The database's state directory. */
   readonly metaPath: string;
+  /** How what is in it is reached; by path when absent. */
+  readonly files?: Files;
   /** The replica's name. */
   readonly name: string;
   readonly database: string;
@@ -26,8 +28,7 @@ export interface LeaseSurroundings {
 }
 
 export function openLease(settings: LeaseSettings, around: LeaseSurroundings): Lease {
-  const { store, clock, logger, metaPath, name, database, program } = around;
-  const files = systemFiles;
+  const { store, clock, logger, metaPath, files = systemFiles, name, database, program } = around;
   const note = readOwnerNote(files, metaPath, name) ?? newNote(files, metaPath, name);
   return new Lease(settings, {
     get register() {

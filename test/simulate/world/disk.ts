@@ -157,6 +157,7 @@ export class Disk {
   #lastId = 0;
   /** Inode numbers that are free again, by the path of the file that had it. */
   readonly #freeIds = new Map<string, number>();
+  #lastNumber = 0;
   /** Writes fail with ENOSPC. */
   isFull = false;
   /** Share of the calls that fail with EIO. */
@@ -174,6 +175,7 @@ export class Disk {
   /** A copy of the whole machine, as cloning a virtual one makes it. */
   clone(random: Random, nowMs: () => number): Disk {
     const copy = new Disk(random, nowMs);
+    copy.#lastNumber = this.#lastNumber;
     const inodes = new Map<Inode, Inode>();
     for (const [path, inode] of this.#names) {
       const own = inodes.get(inode) ?? inode.copy(++copy.#lastId);
@@ -182,6 +184,11 @@ export class Disk {
       copy.#durableNames.set(path, own);
     }
     return copy;
+  }
+
+  /** One that it has never given before: in place of chance, so that a run can be repeated. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
   }
 
   lookUp(path: string): Inode | undefined {
@@ -251,11 +258,11 @@ export class Disk {
 
   remove(path: string): void {
     const inode = this.#names.get(path);
+    if (inode === undefined) return;
+    if (inode.kind === 'directory') throw systemError('EISDIR', `unlink '${path}'`);
     // Only the file of an index: any other may come back with its number when the power is cut.
-    if (inode?.openCount === 0 && path.endsWith('-shm')) this.#freeIds.set(path, inode.id);
-    for (const name of this.#names.keys()) {
-      if (name === path || name.startsWith(`${path}/`)) this.#set(name, undefined);
-    }
+    if (inode.openCount === 0 && path.endsWith('-shm')) this.#freeIds.set(path, inode.id);
+    this.#set(path, undefined);
   }
 
   list(path: string): string[] {

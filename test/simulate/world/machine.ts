@@ -44,7 +44,7 @@ export function simMachine(parts: MachineParts): Machine {
         connection.close();
       }
     },
-    takeInstanceLock: (directory, databasePath) => {
+    openStateDirectory: (directory, databasePath) => {
       process.call('take the instance lock');
       if (locks.has(directory)) throw new RivuletError('DB_IN_USE', `${databasePath} is in use`);
       locks.set(directory, process);
@@ -53,7 +53,7 @@ export function simMachine(parts: MachineParts): Machine {
       };
       process.onDeath(release);
       process.files.makeDirectory(directory, 0o700);
-      return { release };
+      return { files: process.files, release };
     },
     pause: async () => {
       await process.callOrNever('pause');

@@ -107,13 +107,13 @@ export class SimProcess {
       if (inode === undefined) throw systemError('ENOENT', `open '${path}'`);
       return this.#openInode(inode, path);
     },
-    create: (path) => {
+    openOwn: (path) => this.files.open(path),
+    createNew: (path) => {
       this.call(`create ${path}`);
       this.#disk.assertWorks();
       this.#assertSpace();
-      const inode = this.#disk.lookUp(path) ?? this.#disk.make(path);
-      if (inode.sizeBytes > 0) inode.truncate(0, this.#hooks.nowMs());
-      return this.#openInode(inode, path);
+      if (this.#disk.lookUp(path) !== undefined) throw systemError('EEXIST', `open '${path}'`);
+      return this.#openInode(this.#disk.make(path), path);
     },
     createScratch: (path) => {
       this.call(`create ${path}`);
@@ -122,6 +122,8 @@ export class SimProcess {
       if (this.#disk.lookUp(path) !== undefined) throw systemError('EEXIST', `open '${path}'`);
       return this.#openInode(this.#disk.make(path), path);
     },
+    // Never one that a process before this one has left.
+    temporaryName: (path) => `${path}.tmp-${this.#disk.nextNumber().toString(16).padStart(16, '0')}`,
     read: (descriptor, into, at, length, position) => {
       this.call('read');
       this.#disk.assertWorks();
@@ -179,6 +181,7 @@ export class SimProcess {
       const inode = this.#disk.lookUp(path);
       return inode && factsOf(inode);
     },
+    lstat: (path) => this.files.stat(path),
     statOpen: (descriptor) => {
       this.call('statOpen');
       return factsOf(this.#inodeOf(descriptor).inode);

@@ -1,0 +1,220 @@
+/**
+ * A directory that stays the same one whatever is done to its name. Who may write to a directory on the way can put a
+ * symbolic link in its place at any moment, so a path that was checked proves nothing about the next use of that path.
+ *
+ * Node.js has no `openat`. On Linux `/proc/self/fd/N/NAME` does what it does: the entry NAME of the directory behind
+ * descriptor N, wherever that is by now. Elsewhere entries are addressed by path, checked before.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { systemCode } from './errors.ts';
+
+/** The kernel's own limit for links on one path. */
+const LINKS_MAX = 40;
+/** Somebody else may remove what was just made, not many times in a row. */
+const MAKE_ATTEMPTS = 5;
+/** Only a place to go on from; needs no right to read. Not among the constants of Node.js. */
+const O_PATH = 0o10_000_000;
+/** The usual mode of directories that are made on the way to one of ours: others may need them. */
+const PARENT_MODE = 0o777;
+
+const hasDescriptorPaths = process.platform === 'linux' && existsSync('/proc/self/fd/.');
+
+/** Windows has none of these. */
+const orNone = (flag: number | undefined): number => flag ?? 0;
+const { O_CREAT, O_EXCL, O_RDONLY } = constants;
+export const O_NOFOLLOW: number = orNone(constants.O_NOFOLLOW as number | undefined);
+const O_DIRECTORY = orNone(constants.O_DIRECTORY as number | undefined);
+const O_NONBLOCK = orNone(constants.O_NONBLOCK as number | undefined);
+
+/** For a file that must not be there yet, and is never made behind a link. */
+export const NEW_FILE: number = O_CREAT | O_EXCL | O_NOFOLLOW;
+/** For reading what should be a regular file: neither through a link, nor waiting for whoever writes into a pipe. */
+export const OWN_FILE: number = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+/** For a directory that is one itself, and no link to one. */
+export const REAL_DIRECTORY: number = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+/** For a directory, or a link to one. */
+export const ANY_DIRECTORY: number = O_RDONLY | O_DIRECTORY;
+
+export interface DirectoryHandle extends Disposable {
+  /** As it was asked for; for messages. */
+  readonly path: string;
+  /** What stands for `path` in calls on entries; stays with the directory. */
+  readonly entries: string;
+  /** Undefined on Windows. */
+  readonly descriptor: number | undefined;
+  entry(name: string): string;
+  close(): void;
+}
+
+export interface OpenDirectoryOptions {
+  /** Makes the directory, with these permission bits, and its parents when they are missing. */
+  readonly makeMode?: number;
+  /** Whether the path may end in a symbolic link. Those before its end are followed where they may be trusted. */
+  readonly mayBeLink: boolean;
+}
+
+/** That a path is not what it has to be: somebody else could lead us elsewhere. */
+export class UntrustedPath extends Error {
+  override readonly name = 'UntrustedPath';
+  /** For whoever treats it as a refusal of the system. */
+  readonly code = 'EPERM';
+  readonly path: string;
+  readonly hint: string;
+
+  constructor(path: string, why: string, hint: string) {
+    super(`${path} ${why}`);
+    this.path = path;
+    this.hint = hint;
+  }
+}
+
+/** The prefix that addresses entries of an open directory. */
+export function entriesOf(descriptor: number | undefined, path: string): string {
+  return descriptor !== undefined && hasDescriptorPaths ? `/proc/self/fd/${descriptor}` : path;
+}
+
+/**
+ * Whether links on the way have to be looked at one by one: root, unlike anybody else, may do something everywhere, so
+ * that a link of another user would lend out that right.
+ */
+export function mustMistrustLinks(): boolean {
+  return hasDescriptorPaths && process.geteuid?.() === 0;
+}
+
+/** Who made a link: root and this user may lead the way, nobody else. */
+export function mayFollow(link: { readonly uid: number }): boolean {
+  return link.uid === 0 || link.uid === process.geteuid?.();
+}
+
+export function linkOfAnother(path: string): UntrustedPath {
+  return new UntrustedPath(
+    path,
+    'is a symbolic link of another user',
+    'Give the path behind the link, or let root make the link.',
+  );
+}
+
+export function notADirectory(path: string, isLink: boolean): UntrustedPath {
+  return new UntrustedPath(
+    path,
+    isLink ? 'is a symbolic link, expected a directory' : 'is no directory',
+    isLink
+      ? 'Give the path behind the link, or remove the link.'
+      : 'Move it away, or choose another path.',
+  );
+}
+
+/** @throws UntrustedPath; what the file system does */
+export function openDirectory(path: string, options: OpenDirectoryOptions): DirectoryHandle {
+  const absolute = resolve(path);
+  const descriptor = mustMistrustLinks()
+    ? walkTo(absolute, { ...options, flags: REAL_DIRECTORY }, 0)
+    : openPlain(absolute, options);
+  const entries = entriesOf(descriptor, absolute);
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen && descriptor !== undefined) closeSync(descriptor);
+    isOpen = false;
+  };
+  return {
+    path: absolute,
+    entries,
+    descriptor,
+    entry: (name) => join(entries, name),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+// ---- step by step, as root -----------------------------------------------------------------------------------------
+
+interface Wanted extends OpenDirectoryOptions {
+  readonly flags: number;
+}
+
+function walkTo(path: string, wanted: Wanted, links: number): number {
+  const parentPath = dirname(path);
+  if (parentPath === path) return openSync(path, wanted.flags);
+  const makesParents = wanted.makeMode === undefined ? {} : { makeMode: PARENT_MODE };
+  const ancestor = { ...makesParents, mayBeLink: true, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW };
+  const parent = walkTo(parentPath, ancestor, links);
+  try {
+    return enter(parent, path, wanted, links);
+  } finally {
+    closeSync(parent);
+  }
+}
+
+function enter(parent: number, path: string, wanted: Wanted, links: number): number {
+  const entry = join(entriesOf(parent, path), basename(path));
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return openSync(entry, wanted.flags);
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === 'ENOTDIR' || code === 'ELOOP') return followed(parent, entry, path, wanted, links);
+      if (code !== 'ENOENT' || attempt === MAKE_ATTEMPTS || wanted.makeMode === undefined)
+        throw tellPath(error, entry, path);
+      makeUnlessThere(entry, wanted.makeMode, path);
+    }
+  }
+}
+
+function followed(parent: number, entry: string, path: string, wanted: Wanted, links: number): number {
+  const found = lstatSync(entry);
+  if (!found.isSymbolicLink()) throw notADirectory(path, false);
+  if (!wanted.mayBeLink) throw notADirectory(path, true);
+  if (!mayFollow(found)) throw linkOfAnother(path);
+  if (links >= LINKS_MAX) throw Object.assign(new Error(`ELOOP: too many links, ${path}`), { code: 'ELOOP' });
+  const from = readlinkSync(entriesOf(parent, path));
+  return walkTo(resolve(from, readlinkSync(entry)), wanted, links + 1);
+}
+
+function makeUnlessThere(entry: string, mode: number, path: string): void {
+  try {
+    mkdirSync(entry, mode);
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw tellPath(error, entry, path);
+  }
+}
+
+// ---- at once, as anybody else --------------------------------------------------------------------------------------
+
+function openPlain(path: string, { makeMode, mayBeLink }: OpenDirectoryOptions): number | undefined {
+  if (makeMode !== undefined && !existsSync(path)) {
+    mkdirSync(dirname(path), { recursive: true, mode: PARENT_MODE });
+    makeUnlessThere(path, makeMode, path);
+  }
+  const found = mayBeLink ? statSync(path) : lstatSync(path);
+  if (!found.isDirectory()) throw notADirectory(path, found.isSymbolicLink());
+  if (process.platform === 'win32') return undefined;
+  try {
+    return openSync(path, mayBeLink ? ANY_DIRECTORY : REAL_DIRECTORY);
+  } catch (error) {
+    if (systemCode(error) === 'ENOTDIR' || systemCode(error) === 'ELOOP') throw notADirectory(path, true);
+    throw error;
+  }
+}
+
+/** The same error, of which people see the path that they know. */
+export function tellPath(error: unknown, entries: string, path: string): unknown {
+  if (!(error instanceof Error) || entries === path) return error;
+  const told = (text: string): string => text.replaceAll(entries, path);
+  error.message = told(error.message);
+  if (error.stack !== undefined) error.stack = told(error.stack);
+  for (const key of ['path', 'dest'] as const) {
+    const value: unknown = Reflect.get(error, key);
+    if (typeof value === 'string') Reflect.set(error, key, told(value));
+  }
+  return error;
+}

@@ -1,0 +1,129 @@
+/**
+ * The directory of a database's local state, which belongs to Rivulet alone. Nothing is written or removed in one before
+ * it is known to be ours, and private. A small file marks it, so that it is known again; one of a version before the mark
+ * is known by what is in it.
+ */
+import { basename, join } from 'node:path';
+import { UntrustedPath } from '../base/directory-handle.ts';
+import { RivuletError } from '../base/errors.ts';
+import { type Files, nameOfTemporary, replaceFile, systemFiles } from '../base/files.ts';
+import { openPrivateDirectory, type PrivateDirectory } from '../base/private-directory.ts';
+import { stateUnusable, takeInstanceLock } from './instance-lock.ts';
+import { readState } from './state-file.ts';
+
+const MARKER = 'rivulet-state.json';
+const MARKER_VERSION = 1;
+const SPOOL = 'spool';
+
+/** A directory of such a name is ours by that name alone. */
+const OWN_DIRECTORY = /^\..+-rivulet$/;
+const NAMES: ReadonlySet<string> = new Set([MARKER, SPOOL, 'lock', 'state.json', 'daemon.json', 'control.sock']);
+/** What is kept for each destination, whose name stands in the middle. */
+const NAMES_OF_DESTINATIONS = /^(?:(?:lease|proof|uploads)-.+\.json|validated-.+|validation-.+\.db(?:[.-].+)?)$/;
+
+/** The state directory of one database, held by this process. */
+export interface StateDirectory {
+  /** How what is in it is reached; all other paths lead where they always do. */
+  readonly files: Files;
+  /** Lets another process have it. */
+  release(): void;
+}
+
+export function spoolPathIn(directory: string): string {
+  return join(directory, SPOOL);
+}
+
+/**
+ * Whether a directory is one for local state, or may become one: it is not there, empty, marked, of a name that only we give,
+ * or holds what an earlier version has left. Looks only.
+ */
+export function isForState(directory: string, files: Files = systemFiles): boolean {
+  if (OWN_DIRECTORY.test(basename(directory))) return true;
+  const names = files.list(directory);
+  if (names.length === 0 || names.includes(MARKER)) return true;
+  if (names.includes('state.json') && isStateFile(join(directory, 'state.json'), files)) return true;
+  const lock = names.includes('lock') ? files.lstat(join(directory, 'lock')) : undefined;
+  return lock?.kind === 'file' && lock.sizeBytes === 0 && names.every(isOurName);
+}
+
+function isStateFile(path: string, files: Files): boolean {
+  return readState(path, files).kind === 'state';
+}
+
+function isOurName(name: string): boolean {
+  const whole = nameOfTemporary(name) ?? name;
+  return NAMES.has(whole) || NAMES_OF_DESTINATIONS.test(whole);
+}
+
+/**
+ * Makes the directory if need be, and takes it for this process.
+ *
+ * @throws RivuletError `DB_IN_USE` when another process has it; `STATE_INVALID` when it is not ours or not private
+ */
+export function openStateDirectory(path: string, databasePath: string): StateDirectory {
+  const directory = openPrivate(path);
+  try {
+    const { files } = directory;
+    assertOurs(path, files);
+    const lock = takeInstanceLock(path, files, databasePath);
+    try {
+      mark(path, databasePath, files);
+      sweep(path, files);
+    } catch {
+      // A full or read-only disk: what else must be written tells so itself.
+    }
+    return {
+      files,
+      release: () => {
+        lock.release();
+        directory.close();
+      },
+    };
+  } catch (error) {
+    directory.close();
+    throw error instanceof RivuletError ? error : stateUnusable(path, error);
+  }
+}
+
+function openPrivate(path: string): PrivateDirectory {
+  try {
+    return openPrivateDirectory(path, { mayTakeFromGroup: isMarked });
+  } catch (error) {
+    throw stateUnusable(path, error, error instanceof UntrustedPath ? error.hint : undefined);
+  }
+}
+
+/** What a volume's manager (Kubernetes, with an `fsGroup`) has opened for a group was ours before. */
+function isMarked(path: string): boolean {
+  return systemFiles.lstat(join(path, MARKER))?.kind === 'file';
+}
+
+function assertOurs(path: string, files: Files): void {
+  if (!isForState(path, files)) {
+    throw new RivuletError('STATE_INVALID', `${path} holds files that are not Rivulet's`, {
+      hint: 'Give a `meta-path` that does not exist yet or is empty.',
+    });
+  }
+  const spool = files.lstat(spoolPathIn(path));
+  if (spool === undefined || spool.kind === 'directory') return;
+  throw new RivuletError('STATE_INVALID', `${spoolPathIn(path)} is a link or a file, expected a directory`, {
+    hint: 'Remove it. To keep the local state on another disk, set `meta-path` to a directory there.',
+  });
+}
+
+function mark(path: string, databasePath: string, files: Files): void {
+  const marker = join(path, MARKER);
+  if (files.lstat(marker)?.kind === 'file') return;
+  const text = `${JSON.stringify({ version: MARKER_VERSION, program: 'rivulet', database: databasePath })}\n`;
+  replaceFile(files, marker, Buffer.from(text), { durable: false });
+}
+
+/** Removes what a killed process was writing: nobody else can be writing here now. */
+function sweep(path: string, files: Files): void {
+  for (const name of files.list(path)) {
+    const whole = nameOfTemporary(name);
+    if (whole === undefined || !isOurName(whole)) continue;
+    const temporary = join(path, name);
+    if (files.lstat(temporary)?.kind === 'file') files.remove(temporary);
+  }
+}
