@@ -107,10 +107,8 @@ export function linkOfAnother(path: string): UntrustedPath {
 export function notADirectory(path: string, isLink: boolean): UntrustedPath {
   return new UntrustedPath(
     path,
-    isLink ? 'is a symbolic link, expected a directory' : 'is no directory',
-    isLink
-      ? 'Give the path behind the link, or remove the link.'
-      : 'Move it away, or choose another path.',
+    isLink ? 'is a symbolic link, expected a directory' : 'is a file, expected a directory',
+    isLink ? 'Give the path behind the link, or remove the link.' : 'Move it away, or choose another path.',
   );
 }
 
@@ -209,12 +207,17 @@ function openPlain(path: string, { makeMode, mayBeLink }: OpenDirectoryOptions):
 /** The same error, of which people see the path that they know. */
 export function tellPath(error: unknown, entries: string, path: string): unknown {
   if (!(error instanceof Error) || entries === path) return error;
-  const told = (text: string): string => text.replaceAll(entries, path);
-  error.message = told(error.message);
-  if (error.stack !== undefined) error.stack = told(error.stack);
-  for (const key of ['path', 'dest'] as const) {
-    const value: unknown = Reflect.get(error, key);
-    if (typeof value === 'string') Reflect.set(error, key, told(value));
-  }
+  retell(error, ['message', 'stack', 'path', 'dest'], entries, path);
+  if ('details' in error) retell(error.details, ['path'], entries, path);
+  tellPath(error.cause, entries, path);
   return error;
+}
+
+function retell(facts: unknown, keys: readonly string[], entries: string, path: string): void {
+  if (typeof facts !== 'object' || facts === null) return;
+  for (const key of keys) {
+    const value: unknown = Reflect.get(facts, key);
+    if (typeof value !== 'string' || !value.includes(entries)) continue;
+    Reflect.set(facts, key, value.replaceAll(entries, path));
+  }
 }

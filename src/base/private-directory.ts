@@ -5,12 +5,7 @@
  */
 import { fchmodSync, fstatSync, lstatSync, mkdirSync, statSync, type Stats } from 'node:fs';
 import { join, sep } from 'node:path';
-import {
-  type DirectoryHandle,
-  openDirectory,
-  tellPath,
-  UntrustedPath,
-} from './directory-handle.ts';
+import { type DirectoryHandle, openDirectory, tellPath, UntrustedPath } from './directory-handle.ts';
 import { systemCode } from './errors.ts';
 import { type Files, systemFiles } from './files.ts';
 
@@ -144,7 +139,8 @@ function filesIn(root: string, use: Use, revive: () => void): Files {
       }
     });
   };
-  const { open, openOwn, createNew, remove, list, stat, lstat, syncDirectory, rename, realPath } = systemFiles;
+  const { open, openOwn, createNew, remove, list, stat, lstat, syncDirectory, rename, realPath } =
+    systemFiles;
   return {
     ...systemFiles,
     open: (path) => within(path, open),

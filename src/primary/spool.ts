@@ -5,7 +5,14 @@
  * the reader's checksum chain, so a damaged file is noticed, never shipped.
  */
 import { join } from 'node:path';
-import { type Files, nameOfTemporary, readFileWhole, readFully, replaceFile, systemFiles } from '../base/files.ts';
+import {
+  type Files,
+  nameOfTemporary,
+  readFileWhole,
+  readFully,
+  replaceFile,
+  systemFiles,
+} from '../base/files.ts';
 import { isReadFailure } from '../base/read-failure.ts';
 import { decodeFrame } from '../codec/decode-frame.ts';
 import { encodeFrame } from '../codec/encode-frame.ts';

@@ -17,9 +17,17 @@ const SPOOL = 'spool';
 
 /** A directory of such a name is ours by that name alone. */
 const OWN_DIRECTORY = /^\..+-rivulet$/;
-const NAMES: ReadonlySet<string> = new Set([MARKER, SPOOL, 'lock', 'state.json', 'daemon.json', 'control.sock']);
+const NAMES: ReadonlySet<string> = new Set([
+  MARKER,
+  SPOOL,
+  'lock',
+  'state.json',
+  'daemon.json',
+  'control.sock',
+]);
 /** What is kept for each destination, whose name stands in the middle. */
-const NAMES_OF_DESTINATIONS = /^(?:(?:lease|proof|uploads)-.+\.json|validated-.+|validation-.+\.db(?:[.-].+)?)$/;
+const NAMES_OF_DESTINATIONS =
+  /^(?:(?:lease|proof|uploads)-.+\.json|validated-.+|validation-.+\.db(?:[.-].+)?)$/;
 
 /** The state directory of one database, held by this process. */
 export interface StateDirectory {

@@ -98,10 +98,7 @@ export class Duties {
       observer: { onFailure: (error) => observer.onFailure(error), onRecovery: () => undefined },
     });
     const { verify = NO_PROOFS, isEncrypted = false } = settings;
-    this.#prover = new Prover(
-      { ...settings, verify, isEncrypted },
-      { ...parts, files },
-    );
+    this.#prover = new Prover({ ...settings, verify, isEncrypted }, { ...parts, files });
   }
 
   /** How the last proof ended; undefined before the first one. */

@@ -1,9 +1,15 @@
+import { UntrustedPath } from '../base/directory-handle.ts';
 import { RivuletError, isRivuletError, messageOf, systemCode } from '../base/errors.ts';
 import { systemHint } from '../base/system-hint.ts';
 
 /** A system error at a path as people see it. @param action what failed, as in "cannot write" */
 export function fileFailed(action: string, path: string, error: unknown): RivuletError {
   if (error instanceof RivuletError) return error;
+  if (error instanceof UntrustedPath) {
+    const { message, hint } = error;
+    const problem = `cannot ${action} ${path}: ${message}`;
+    return new RivuletError('STORAGE_FAILED', problem, { cause: error, hint, details: { path } });
+  }
   const code = systemCode(error);
   const hint = systemHint(error);
   return new RivuletError('STORAGE_FAILED', `cannot ${action} ${path}: ${problemOf(code, error)}`, {

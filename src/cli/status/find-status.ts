@@ -1,5 +1,5 @@
 /** Finds the daemon of each database and asks it; of a database without one, what its state directory tells. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { isRivuletError, messageOf, RivuletError, systemCode } from '../../base/errors.ts';
 import { type DaemonNote, readDaemonNote } from '../../daemon/daemon-note.ts';
@@ -126,6 +126,11 @@ function foundIn(answer: DaemonAnswer, status: DatabaseStatus): RunningStatus {
   };
 }
 
+function deniedPlace(error: unknown): string | undefined {
+  const path: unknown = error instanceof Error && 'path' in error ? error.path : undefined;
+  return typeof path === 'string' ? dirname(path) : undefined;
+}
+
 function notRunning({ path, metaPath }: Asked, why: string): AbsentStatus {
   const reading = possibleStatePaths(path, metaPath)
     .map((place) => readStateIn(place))
@@ -158,7 +163,7 @@ function unknown({ path, metaPath }: Asked, error: unknown): AbsentStatus {
     return {
       path,
       running: false,
-      why: `its state in ${metaPath} may not be read`,
+      why: `its state in ${deniedPlace(error) ?? metaPath} may not be read`,
       hint,
       lastKnown: undefined,
     };

@@ -4,7 +4,7 @@
  * that holds the file system.
  */
 import type { Dirent } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import type { Clock } from '../../base/clock.ts';
 import { systemCode } from '../../base/errors.ts';
@@ -31,6 +31,7 @@ import { modifiedAt } from './modified-at.ts';
 import type { NamingOptions } from './new-name.ts';
 import { readFileChunks, readWholeFile, readWholeFileWithStats } from './read-file.ts';
 import type { FilePlace } from './read-file.ts';
+import { folderOf, inRealDirectory, isAbsentFolder } from './real-directories.ts';
 import { isOwnTemporary, isTemporary } from './temporary-name.ts';
 import { writeFileSafely } from './write-file.ts';
 
@@ -126,8 +127,8 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
-    const paths = keys.map((key) => this.#placeOf(key).path);
-    await orAbandon(this.#removeFiles(paths, options.signal), options.signal);
+    for (const key of keys) this.#placeOf(key);
+    await orAbandon(this.#removeFiles(keys, options.signal), options.signal);
   }
 
   /**
@@ -139,7 +140,7 @@ export class FileObjectStore implements ObjectStore {
     for await (const folder of this.#walk('', options.signal)) {
       const names = folder.entries.map((entry) => entry.name).filter(isOwnTemporary);
       for (const { name, stats } of await statFiles(folder.path, names, options.signal)) {
-        if (this.#clock.now() - stats.mtimeMs > olderThanMs) stale.push(join(folder.path, name));
+        if (this.#clock.now() - stats.mtimeMs > olderThanMs) stale.push(folder.prefix + name);
       }
     }
     await orAbandon(this.#removeFiles(stale, options.signal), options.signal);
@@ -170,27 +171,42 @@ export class FileObjectStore implements ObjectStore {
     }
   }
 
-  async #removeFiles(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  /** @param files - relative to the root */
+  async #removeFiles(files: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    const byFolder = Map.groupBy(files, folderOf);
     try {
-      await removeEach(paths, REMOVALS_AT_ONCE, removeFile, signal);
+      for (const [folder, paths] of byFolder) await this.#removeFrom(folder, paths, signal);
     } finally {
-      if (signal?.aborted !== true) await this.#removeEmptyFolders(paths);
+      if (signal?.aborted !== true) for (const folder of byFolder.keys()) await this.#removeEmpty(folder);
     }
   }
 
-  async #removeEmptyFolders(paths: readonly string[]): Promise<void> {
-    const folders = new Set(paths.map((path) => dirname(path)));
-    for (const folder of folders) await this.#removeEmptyParents(folder);
+  async #removeFrom(
+    folder: string,
+    files: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      await inRealDirectory(this.location, folder, undefined, async ({ entries }) => {
+        const names = files.map((file) => join(entries, basename(file)));
+        await removeEach(names, REMOVALS_AT_ONCE, removeFile, signal);
+      });
+    } catch (error) {
+      // Without the folder nothing of it is there.
+      if (!isAbsentFolder(error)) throw error;
+    }
   }
 
   /** Removes a directory that is empty, then its parents that became so, up to the root, which stays. */
-  async #removeEmptyParents(directory: string): Promise<void> {
-    for (let at = directory; at !== this.location; at = dirname(at)) {
+  async #removeEmpty(folder: string): Promise<void> {
+    for (let at = folder; at !== ''; at = folderOf(at)) {
       try {
-        await rmdir(at);
+        await inRealDirectory(this.location, folderOf(at), undefined, async ({ entries }) =>
+          rmdir(join(entries, basename(at))),
+        );
       } catch (error) {
         // Not empty is the usual end; that an empty directory stays for another reason harms nobody.
-        if (systemCode(error) !== 'ENOENT') return;
+        if (systemCode(error) !== 'ENOENT' && !isAbsentFolder(error)) return;
       }
     }
   }

@@ -14,8 +14,7 @@ export const stat: (path: string) => Promise<fs.Stats> = promisify(fs.stat);
 export const lstat: (path: string) => Promise<fs.Stats> = promisify(fs.lstat);
 export const fchmod: (fd: number, mode: number) => Promise<void> = promisify(fs.fchmod);
 export const fchown: (fd: number, uid: number, gid: number) => Promise<void> = promisify(fs.fchown);
-export const chmod: (path: string, mode: number) => Promise<void> = promisify(fs.chmod);
-export const chown: (path: string, uid: number, gid: number) => Promise<void> = promisify(fs.chown);
+export const readlink: (path: string) => Promise<string> = promisify(fs.readlink);
 export const rename: (from: string, to: string) => Promise<void> = promisify(fs.rename);
 export const link: (from: string, to: string) => Promise<void> = promisify(fs.link);
 export const unlink: (path: string) => Promise<void> = promisify(fs.unlink);
@@ -30,6 +29,10 @@ export async function opendir(path: string, bufferSize: number): Promise<fs.Dir>
       else reject(error);
     });
   });
+}
+
+export async function isEmpty(path: string): Promise<boolean> {
+  return (await readdir(path)).length === 0;
 }
 
 /** Reads up to `length` bytes; fewer than asked for may come before the end, none at it. */
@@ -61,17 +64,6 @@ async function writeSome(fd: number, bytes: Uint8Array, at: number): Promise<num
       else reject(error);
     });
   });
-}
-
-/** Makes what happened to the names in a directory safe. Windows cannot open a directory, and needs no such thing. */
-export async function fsyncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const fd = await open(path, fs.constants.O_RDONLY);
-  try {
-    await fsync(fd);
-  } finally {
-    await close(fd);
-  }
 }
 
 /** Runs `cleanup` steps whose own failure changes nothing. */

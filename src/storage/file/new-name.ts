@@ -13,6 +13,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NEW_FILE } from '../../base/directory-handle.ts';
 import { systemCode } from '../../base/errors.ts';
 import { fileFailed, objectExists } from '../storage-error.ts';
 import { close, ignoringErrors, link, lstat, open, rename, stat, unlink, writeAll } from './file-system.ts';
@@ -106,7 +107,7 @@ class Guard {
   /** @returns false when somebody else has it; by then it is worth another look */
   async take(): Promise<boolean> {
     const { path } = this.#file;
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const flags = NEW_FILE | constants.O_WRONLY;
     let fd: number;
     try {
       fd = await open(path, flags, 0o600);

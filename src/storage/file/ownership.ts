@@ -1,4 +1,8 @@
-import { chmod, chown, fchmod, fchown, ignoringErrors } from './file-system.ts';
+/**
+ * Whom stored files belong to. Given away by descriptors alone, since at a path there may be something else by now, and
+ * only what was just made here.
+ */
+import { fchmod, fchown, ignoringErrors } from './file-system.ts';
 
 /** Modes and owner of what is stored; objects inherit those of the database. */
 export interface FileOwnership {
@@ -20,11 +24,11 @@ export async function applyToFile(fd: number, ownership: FileOwnership): Promise
   if (owner !== undefined) await ignoringErrors(fchown(fd, owner.uid, owner.gid));
 }
 
-/** As `applyToFile`, for a directory that was just made. */
-export async function applyToDirectory(path: string, ownership: FileOwnership): Promise<void> {
-  if (ownership.dirMode !== undefined) await chmod(path, ownership.dirMode & 0o777);
+/** As `applyToFile`, for an open directory that was just made. */
+export async function applyToDirectory(fd: number, ownership: FileOwnership): Promise<void> {
+  if (ownership.dirMode !== undefined) await fchmod(fd, ownership.dirMode & 0o777);
   const owner = wantedOwner(ownership);
-  if (owner !== undefined) await ignoringErrors(chown(path, owner.uid, owner.gid));
+  if (owner !== undefined) await ignoringErrors(fchown(fd, owner.uid, owner.gid));
 }
 
 /** The owner to set, or undefined when new files have it anyway. */

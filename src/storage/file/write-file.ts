@@ -1,26 +1,17 @@
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, join } from 'node:path';
+import { NEW_FILE } from '../../base/directory-handle.ts';
 import { systemCode } from '../../base/errors.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { fileFailed } from '../storage-error.ts';
-import {
-  close,
-  fsync,
-  fsyncDirectory,
-  fstat,
-  ignoringErrors,
-  open,
-  rename,
-  unlink,
-  writeAll,
-} from './file-system.ts';
-import { makeDirectory } from './make-directory.ts';
+import { close, fsync, fstat, ignoringErrors, open, rename, unlink, writeAll } from './file-system.ts';
 import { giveNewName } from './new-name.ts';
 import type { NamingOptions } from './new-name.ts';
 import { FILE_MODE, applyToFile } from './ownership.ts';
 import type { FileOwnership } from './ownership.ts';
 import type { FilePlace } from './read-file.ts';
+import { folderOf, inRealDirectory, type RealDirectory, syncNames } from './real-directories.ts';
 import { temporaryName } from './temporary-name.ts';
 
 /** Retention may remove a folder, empty at that moment, between its making and its use; not many times in a row. */
@@ -33,6 +24,20 @@ export interface FileWriteOptions {
   readonly naming: NamingOptions | undefined;
 }
 
+/** A file to be written, in the directory that is open for it. */
+interface Writing {
+  readonly directory: RealDirectory;
+  /** With a path in that directory. */
+  readonly place: FilePlace;
+  readonly ownership: FileOwnership;
+  readonly options: FileWriteOptions;
+}
+
+/** That the directory was removed before anything was written. */
+class DirectoryGone extends Error {
+  override readonly name = 'DirectoryGone';
+}
+
 /**
  * Writes a file so that it appears whole and safe, or not at all: under a temporary name, to the disk, renamed or
  * linked, and the directory to the disk. The temporary file is gone afterwards, whatever happens.
@@ -43,9 +48,27 @@ export async function writeFileSafely(
   place: FilePlace,
   body: Uint8Array | AsyncIterable<Uint8Array>,
   ownership: FileOwnership,
-  { isNew, signal, naming }: FileWriteOptions,
+  options: FileWriteOptions,
 ): Promise<Stats> {
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
+  const { location, key } = place;
+  const folder = folderOf(key);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await inRealDirectory(location, folder, ownership, async (directory) => {
+        const inside = { ...place, path: join(directory.entries, basename(key)) };
+        return writeIn({ directory, place: inside, ownership, options }, body);
+      });
+    } catch (error) {
+      if (!(error instanceof DirectoryGone)) throw error;
+      if (attempt === DIRECTORY_ATTEMPTS) throw fileFailed('write', place.path, error.cause);
+    }
+  }
+}
+
+async function writeIn(writing: Writing, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<Stats> {
+  const { directory, place, ownership, options } = writing;
+  const { isNew, signal, naming } = options;
   const { path } = place;
   const temporary = temporaryName(path);
   const fd = await openTemporary(temporary, ownership, path);
@@ -56,7 +79,7 @@ export async function writeFileSafely(
       await giveNewName(temporary, place, signal, naming);
       await ignoringErrors(unlink(temporary));
     } else await failingAs('rename to', path, rename(temporary, path));
-    await failingAs('make safe', dirname(path), fsyncDirectory(dirname(path)));
+    await failingAs('make safe', directory.path, syncNames(directory));
     return stats;
   } catch (error) {
     await ignoringErrors(unlink(temporary));
@@ -65,15 +88,12 @@ export async function writeFileSafely(
 }
 
 async function openTemporary(temporary: string, ownership: FileOwnership, path: string): Promise<number> {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await open(temporary, flags, ownership.fileMode ?? FILE_MODE);
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT' || attempt === DIRECTORY_ATTEMPTS)
-        throw fileFailed('write', path, error);
-      await failingAs('make the directory', dirname(path), makeDirectory(dirname(path), ownership));
-    }
+  try {
+    return await open(temporary, NEW_FILE | constants.O_WRONLY, ownership.fileMode ?? FILE_MODE);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT')
+      throw new DirectoryGone('the directory was removed', { cause: error });
+    throw fileFailed('write', path, error);
   }
 }
 
