@@ -20,6 +20,7 @@ import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { StoredPlace } from './behind-note.ts';
+import { isWrongPlace } from '../storage/storage-error.ts';
 import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
@@ -428,6 +429,7 @@ export class Replica {
         }
         // What the abort itself throws says less than what went wrong before.
         if (!late.aborted || problem === undefined) problem = beneath(error);
+        if (isWrongPlace(problem)) break;
         await this.#afterFailure(problem, late);
       }
     }

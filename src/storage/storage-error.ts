@@ -8,7 +8,8 @@ export function fileFailed(action: string, path: string, error: unknown): Rivule
   if (error instanceof UntrustedPath) {
     const { message, hint } = error;
     const problem = `cannot ${action} ${path}: ${message}`;
-    return new RivuletError('STORAGE_FAILED', problem, { cause: error, hint, details: { path } });
+    const details = { path, systemCode: UNTRUSTED };
+    return new RivuletError('STORAGE_FAILED', problem, { cause: error, hint, details });
   }
   const code = systemCode(error);
   const hint = systemHint(error);
@@ -17,6 +18,16 @@ export function fileFailed(action: string, path: string, error: unknown): Rivule
     ...(hint === undefined ? {} : { hint }),
     details: { path, ...(code === undefined ? {} : { systemCode: code }) },
   });
+}
+
+/** In place of the system's code. */
+const UNTRUSTED = 'UNTRUSTED';
+/** What only a person mends, by another path or another file there. */
+const WRONG_PLACES: ReadonlySet<unknown> = new Set(['ENOTDIR', 'ELOOP', UNTRUSTED]);
+
+/** Whether a failure says that the path of a destination is not what it has to be, so that no other attempt helps. */
+export function isWrongPlace(error: unknown): boolean {
+  return isRivuletError(error, 'STORAGE_FAILED') && WRONG_PLACES.has(error.details['systemCode']);
 }
 
 function problemOf(code: string | undefined, error: unknown): string {
