@@ -1,22 +1,42 @@
 /**
- * The output of a restore: built under `<output>.tmp`, and given its name only when it is whole and safe on disk.
+ * The output of a restore: built under `<output>.tmp-` and a random number, and given its name only when it is whole and safe on disk.
  * Whatever happens before that, nothing is left but what was there.
  */
-import { closeSync, existsSync, fsyncSync, openSync, rmSync } from 'node:fs';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  unlinkSync,
+} from 'node:fs';
+import { link, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import {
+  type DirectoryHandle,
+  NEW_FILE,
+  openDirectory,
+  tellPath,
+  UntrustedPath,
+} from '../base/directory-handle.ts';
 import { RivuletError, isRivuletError, messageOf, systemCode } from '../base/errors.ts';
+import { nameOfTemporary, systemFiles } from '../base/files.ts';
 import { systemHint } from '../base/system-hint.ts';
 import { lockOutput } from './output-lock.ts';
 
 const DEFAULT_MODE = 0o600;
+/** Of directories that are made for an output. */
+const DIRECTORY_MODE = 0o777;
+const OVERFLOW = '-overflow';
 const SIDECARS = ['-wal', '-shm', '-journal'];
 
 /** An open temporary file that may become the output. */
 export interface Output {
   readonly temporaryPath: string;
-  /** Where a transaction too large for memory may wait. */
-  readonly spoolPath: string;
+  /** Makes the file in which a transaction too large for memory may wait, for reading and writing. Called once. */
+  openOverflow(): number;
   /** Descriptor of the temporary file, for reading and writing. */
   readonly fd: number;
   /** Makes the temporary file the output, safely on disk. Nothing may be written afterwards. */
@@ -28,7 +48,7 @@ export interface Output {
 /** A system error at the output as people see it; any other one as it is. */
 export function unwritable(path: string, error: unknown): unknown {
   if (isRivuletError(error) || systemCode(error) === undefined) return error;
-  const hint = systemHint(error);
+  const hint = error instanceof UntrustedPath ? error.hint : systemHint(error);
   return new RivuletError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${messageOf(error)}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
@@ -65,10 +85,57 @@ export function assertAbsent(path: string): void {
   }
 }
 
-async function makeFolderOf(outputPath: string): Promise<void> {
+/** The output's directory, opened once: whatever is made or removed is an entry of this one. */
+class OutputPlace {
+  readonly path: string;
+  readonly #directory: DirectoryHandle;
+  readonly #name: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#name = basename(path);
+    this.#directory = openFolderOf(path);
+  }
+
+  /** How the entry is reached whose name is the output's and `suffix`. */
+  entry(suffix: string): string {
+    return this.#directory.entry(this.#name + suffix);
+  }
+
+  /** An error of an entry, with the path that people know. */
+  told(error: unknown): unknown {
+    return tellPath(error, this.#directory.entries, this.#directory.path);
+  }
+
+  /** The suffixes of what killed restores to this output have left. */
+  *leftovers(): Generator<string, void, undefined> {
+    for (const name of readdirSync(this.#directory.entries)) {
+      const temporary = name.endsWith(OVERFLOW) ? name.slice(0, -OVERFLOW.length) : name;
+      if (temporary === `${this.#name}.tmp` || nameOfTemporary(temporary) !== this.#name) continue;
+      if (lstatSync(this.#directory.entry(name)).isFile()) yield name.slice(this.#name.length);
+    }
+  }
+
+  /** Removes a file; nothing to remove is no error. */
+  remove(suffix: string): void {
+    systemFiles.remove(this.entry(suffix));
+  }
+
+  /** Makes the names in the directory safe. Windows cannot open a directory; there the rename itself is enough. */
+  syncNames(): void {
+    const { descriptor } = this.#directory;
+    if (descriptor !== undefined) fsyncSync(descriptor);
+  }
+
+  close(): void {
+    this.#directory.close();
+  }
+}
+
+function openFolderOf(outputPath: string): DirectoryHandle {
   const path = dirname(outputPath);
   try {
-    await mkdir(path, { recursive: true });
+    return openDirectory(path, { mayBeLink: true, makeMode: DIRECTORY_MODE });
   } catch (error) {
     const code = systemCode(error);
     if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
@@ -81,50 +148,51 @@ async function makeFolderOf(outputPath: string): Promise<void> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open a folder; there the rename itself is enough.
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 /** Names the file without ever replacing another: a link fails when the name is taken. */
-async function moveWithoutReplacing(from: string, to: string): Promise<void> {
+async function moveWithoutReplacing(from: string, to: string, outputPath: string): Promise<void> {
   try {
     await link(from, to);
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') throw outputExists(to);
+    if (systemCode(error) === 'EEXIST') throw outputExists(outputPath);
     // File systems without hard links leave a moment between looking and renaming.
-    assertAbsent(to);
+    assertAbsent(outputPath);
     await rename(from, to);
     return;
   }
   await unlink(from);
 }
 
-async function publish(temporaryPath: string, outputPath: string, fd: number): Promise<void> {
+async function publish(place: OutputPlace, suffix: string, fd: number): Promise<void> {
   fsyncSync(fd);
-  assertAbsent(outputPath);
-  await moveWithoutReplacing(temporaryPath, outputPath);
-  await syncFolder(dirname(outputPath));
+  assertAbsent(place.path);
+  try {
+    await moveWithoutReplacing(place.entry(suffix), place.entry(''), place.path);
+    place.syncNames();
+  } catch (error) {
+    throw place.told(error);
+  }
 }
 
-/** Opens the temporary file anew; one that a killed restore left is removed, as nobody holds the lock. */
-function openTemporary(path: string, spoolPath: string, mode: number): number {
-  for (const stale of [path, spoolPath, ...SIDECARS.map((suffix) => path + suffix)]) {
-    rmSync(stale, { force: true });
+/** A file that is not there yet, for reading and writing. */
+function openNew(place: OutputPlace, suffix: string, mode: number): number {
+  try {
+    return openSync(place.entry(suffix), NEW_FILE | constants.O_RDWR, mode);
+  } catch (error) {
+    throw place.told(error);
   }
-  return openSync(path, 'wx+', mode);
 }
 
 /** Removes an output that nobody wants any more, and what a restore to it that was killed has left. */
 export function removeLeftovers(outputPath: string): void {
-  for (const path of [outputPath, `${outputPath}.tmp`, `${outputPath}.tmp-spool`])
-    rmSync(path, { force: true });
+  if (!existsSync(dirname(outputPath))) return;
+  const place = new OutputPlace(resolve(outputPath));
+  try {
+    for (const suffix of ['', ...place.leftovers()]) place.remove(suffix);
+  } catch (error) {
+    throw place.told(error);
+  } finally {
+    place.close();
+  }
 }
 
 /**
@@ -134,27 +202,35 @@ export function removeLeftovers(outputPath: string): void {
  */
 export async function openOutput(path: string, mode: number = DEFAULT_MODE): Promise<Output> {
   const outputPath = resolve(path);
-  const temporaryPath = `${outputPath}.tmp`;
-  const spoolPath = `${outputPath}.tmp-spool`;
+  const suffix = systemFiles.temporaryName('');
   assertAbsent(outputPath);
+  const stack = new DisposableStack();
+  using guard = stack;
   try {
-    await makeFolderOf(outputPath);
-    const stack = new DisposableStack();
-    using guard = stack;
-    stack.use(lockOutput(`${outputPath}.tmp-lock`, outputPath));
-    const fd = openTemporary(temporaryPath, spoolPath, mode);
-    stack.defer(() => rmSync(temporaryPath, { force: true }));
+    const place = stack.adopt(new OutputPlace(outputPath), (one) => one.close());
+    stack.use(lockOutput(`${outputPath}.tmp-lock`, outputPath, place.entry('.tmp-lock')));
+    for (const leftover of place.leftovers()) place.remove(leftover);
+    const fd = openNew(place, suffix, mode);
+    stack.defer(() => place.remove(suffix));
     stack.defer(() => closeSync(fd));
-    stack.defer(() => rmSync(spoolPath, { force: true }));
     const owned = guard.move();
     return {
-      temporaryPath,
-      spoolPath,
+      temporaryPath: outputPath + suffix,
       fd,
-      publish: () => orUnwritable(outputPath, () => publish(temporaryPath, outputPath, fd)),
+      openOverflow: () => openOverflow(place, suffix, owned),
+      publish: () => orUnwritable(outputPath, () => publish(place, suffix, fd)),
       close: () => owned.dispose(),
     };
   } catch (error) {
     throw unwritable(outputPath, error);
   }
+}
+
+/** Where the system allows that, the file has no name from the start, and goes with this process. */
+function openOverflow(place: OutputPlace, suffix: string, owned: DisposableStack): number {
+  const name = suffix + OVERFLOW;
+  const fd = openNew(place, name, DEFAULT_MODE);
+  if (process.platform === 'win32') owned.defer(() => place.remove(name));
+  else unlinkSync(place.entry(name));
+  return fd;
 }

@@ -37,9 +37,9 @@ export class DatabaseSink implements PageSink {
   #heldBytes = 0;
 
   /** @param output - the file, which holds `pageCount` pages already, and a place for what is too large for memory */
-  constructor(output: { fd: number; spoolPath: string }, pageSizeBytes: number, pageCount: number) {
+  constructor(output: { fd: number; openOverflow: () => number }, pageSizeBytes: number, pageCount: number) {
     this.#file = new PageFile(output.fd, pageSizeBytes, pageCount);
-    this.#stage = new TransactionStage(output.spoolPath, pageSizeBytes);
+    this.#stage = new TransactionStage(() => output.openOverflow(), pageSizeBytes);
   }
 
   get sizeBytes(): number {

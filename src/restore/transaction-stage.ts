@@ -1,24 +1,25 @@
 /**
  * Frames of the transaction under way. Its pages may reach the file only when its commit frame came, and it may be
- * larger than memory: then it waits in a spool file, in the order in which it was written.
+ * larger than memory: then it waits in an overflow file, in the order in which it was written.
  */
-import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { closeSync, ftruncateSync, readSync } from 'node:fs';
 import { type PageFile, writeFully } from './page-file.ts';
 
-/** Spool file traffic goes in pieces of this size: few system calls, little memory. */
+/** Overflow file traffic goes in pieces of this size: few system calls, little memory. */
 const WRITE_BYTES = 1024 * 1024;
 const REPLAY_BYTES = 4 * 1024 * 1024;
 
 export class TransactionStage implements Disposable {
-  readonly #spoolPath: string;
+  readonly #openOverflow: () => number;
   readonly #pageSizeBytes: number;
   #numbers: number[] = [];
   #pages: Uint8Array[] = [];
   #spooledNumbers: number[] = [];
   #fd: number | undefined;
 
-  constructor(spoolPath: string, pageSizeBytes: number) {
-    this.#spoolPath = spoolPath;
+  /** @param openOverflow - makes the file, when it is needed */
+  constructor(openOverflow: () => number, pageSizeBytes: number) {
+    this.#openOverflow = openOverflow;
     this.#pageSizeBytes = pageSizeBytes;
   }
 
@@ -27,10 +28,10 @@ export class TransactionStage implements Disposable {
     this.#pages.push(page);
   }
 
-  /** Moves what memory holds to the spool file. */
+  /** Moves what memory holds to the overflow file. */
   spill(): void {
     if (this.#numbers.length === 0) return;
-    this.#fd ??= openSync(this.#spoolPath, 'wx+', 0o600);
+    this.#fd ??= this.#openOverflow();
     this.#writeSpool(this.#fd);
     for (const number of this.#numbers) this.#spooledNumbers.push(number);
     this.#numbers = [];
@@ -71,7 +72,7 @@ export class TransactionStage implements Disposable {
     for (let first = 0; first < this.#spooledNumbers.length; first += pagesPerRead) {
       const numbers = this.#spooledNumbers.slice(first, first + pagesPerRead);
       const bytes = readSync(fd, buffer, 0, numbers.length * size, first * size);
-      if (bytes !== numbers.length * size) throw new Error(`the spool file is short: ${this.#spoolPath}`);
+      if (bytes !== numbers.length * size) throw new Error('the overflow file is short');
       for (const [i, number] of numbers.entries())
         file.put(number, buffer.subarray(i * size, (i + 1) * size));
       // The buffer is used again, and a large transaction must not pile up here either.

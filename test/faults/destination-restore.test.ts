@@ -31,7 +31,8 @@ async function makeReplica(path: string, replicaPath: string): Promise<void> {
 /** Kills a restore at a random moment after it has begun to write. */
 async function killHalfWay(restore: ManagedProcess, folder: string, random: Random): Promise<void> {
   restore.start();
-  while (restore.isRunning && !readdirSync(folder).includes('copy.db.tmp')) await sleep(2);
+  const hasBegun = (): boolean => readdirSync(folder).some((name) => name.startsWith('copy.db.tmp-'));
+  while (restore.isRunning && !hasBegun()) await sleep(2);
   await sleep(random.int(0, WRITING_MS));
   await restore.kill();
 }

@@ -45,7 +45,10 @@ async function restoreChanged(input: Uint8Array): Promise<void> {
   const fd = openSync(path, 'wx+');
   try {
     ftruncateSync(fd, 0);
-    const built = await buildInto({ fd, spoolPath: scratch.file('spool') }, { store: changed, target: {} });
+    const built = await buildInto(
+      { fd, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
+      { store: changed, target: {} },
+    );
     const isWhole = Buffer.compare(readFileSync(path), expected) === 0;
     // An object without its annotation says less: then the restore must say that it is not proven.
     assert.ok(isWhole || built.unprovenReasons.length > 0, `another database, and no word of it: ${key}`);

@@ -16,7 +16,7 @@ describe('what was built', () => {
     const fd = openSync(scratch.file('own'), 'wx+');
     try {
       const built = await buildInto(
-        { fd, spoolPath: scratch.file('spool') },
+        { fd, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
         { store: maker.store, target: {} },
       );
       assert.deepEqual(built.unprovenReasons, []);

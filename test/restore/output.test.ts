@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { describe, it } from 'node:test';
 import { RivuletError, type ErrorCode, isRivuletError } from '../../src/base/errors.ts';
 import { lockOutput } from '../../src/restore/output-lock.ts';
@@ -9,6 +18,8 @@ import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { ReplicaMaker, fillSmallReplica, lastPoint } from '../support/make-replica.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { Scratch } from '../support/scratch.ts';
+
+const isRoot = process.getuid?.() === 0;
 
 function smallReplica(): ReplicaMaker {
   const maker = new ReplicaMaker(new MemoryStore());
@@ -120,13 +131,14 @@ describe('restore output', () => {
     using maker = smallReplica();
     using scratch = new Scratch();
     const outputPath = scratch.file('db');
-    for (const suffix of ['.tmp', '.tmp-spool', '.tmp-lock']) writeFileSync(outputPath + suffix, '');
-    writeFileSync(`${outputPath}.tmp`, 'half a database');
+    const half = `${outputPath}.tmp-0123456789abcdef`;
+    for (const path of [`${half}-overflow`, `${outputPath}.tmp-lock`]) writeFileSync(path, '');
+    writeFileSync(half, 'half a database');
     {
       using _lock = lockOutput(`${outputPath}.tmp-lock`, outputPath);
       const work = restore({ store: maker.store, target: {}, outputPath });
       await rejectsWith(work, 'OUTPUT_EXISTS', /another restore to .*db is under way/);
-      assert.equal(readFileSync(`${outputPath}.tmp`, 'utf8'), 'half a database');
+      assert.equal(readFileSync(half, 'utf8'), 'half a database');
     }
     const outcomes = await Promise.allSettled(
       [1, 2, 3].map(() => restore({ store: maker.store, target: {}, outputPath })),
@@ -135,6 +147,64 @@ describe('restore output', () => {
     assert.ok(readFileSync(outputPath).equals(lastPoint(maker).database));
     assert.deepEqual(scratch.names(), ['db']);
   });
+
+  it('neither overwrites nor removes what only looks like its own', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const strange = ['db.tmp', 'db.tmp-spool', 'db.tmp-wal', 'db.tmp-0123', 'other.tmp-0123456789abcdef'];
+    for (const name of strange) writeFileSync(scratch.file(name), 'precious');
+    writeFileSync(scratch.file('precious'), 'precious');
+    symlinkSync('precious', scratch.file('db.tmp-0123456789abcdef'));
+    const before = scratch.names();
+    await restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+    assert.deepEqual(scratch.names(), ['db', ...before]);
+    for (const name of before) assert.equal(readFileSync(scratch.file(name), 'utf8'), 'precious', name);
+  });
+
+  it('takes no file for its lock that is not one', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const lock = scratch.file('db.tmp-lock');
+    const work = async () => restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+    writeFileSync(lock, 'precious');
+    await rejectsWith(work(), 'OUTPUT_EXISTS', /db\.tmp-lock is not the lock of a restore/);
+    rmSync(lock);
+    for (const target of ['precious', 'nothing']) {
+      if (target === 'precious') writeFileSync(scratch.file(target), '');
+      symlinkSync(target, lock);
+      await rejectsWith(work(), 'OUTPUT_EXISTS', /is not the lock of a restore/);
+      rmSync(lock);
+    }
+    assert.deepEqual(scratch.names(), ['precious']);
+  });
+
+  it(
+    'as root, is not led elsewhere by a link of another user',
+    { skip: !isRoot && 'only root' },
+    async () => {
+      using maker = smallReplica();
+      using scratch = new Scratch();
+      mkdirSync(scratch.file('etc'));
+      for (const [name, uid] of [
+        ['theirs', 65_534],
+        ['ours', 0],
+      ] as const) {
+        symlinkSync('etc', scratch.file(name));
+        lchownSync(scratch.file(name), uid, uid);
+      }
+      const to = async (name: string) =>
+        restore({ store: maker.store, target: {}, outputPath: scratch.file(name) });
+      await rejectsWith(to('theirs/db'), 'OUTPUT_UNWRITABLE', /theirs is a symbolic link of another user/);
+      await rejectsWith(
+        to('theirs/deep/db'),
+        'OUTPUT_UNWRITABLE',
+        /theirs is a symbolic link of another user/,
+      );
+      assert.deepEqual(readdirSync(scratch.file('etc')), []);
+      await to('ours/db');
+      assert.deepEqual(readdirSync(scratch.file('etc')), ['db']);
+    },
+  );
 
   it('leaves nothing when it is cancelled, at whichever object', async () => {
     using maker = smallReplica();

@@ -96,7 +96,8 @@ describe('what is known of proofs', () => {
     await using _scene = scene;
     await once();
     const copy = validationPath(`${scene.live.path}-meta`, 'memory');
-    const left = [copy, `${copy}.tmp`, `${copy}.tmp-spool`];
+    const half = `${copy}.tmp-0123456789abcdef`;
+    const left = [copy, half, `${half}-overflow`];
     for (const path of left) writeFileSync(path, 'half');
     await scene.restart();
     await once();

@@ -19,7 +19,6 @@ export type Restored =
 
 /** A real file in which restored databases are built, one after another. Nobody needs it after a power cut. */
 export class Bench implements Disposable {
-  readonly spoolPath: string = join(tmpdir(), `rivulet-simulation-${process.pid}.spool`);
   readonly #path = join(tmpdir(), `rivulet-simulation-${process.pid}.db`);
   readonly fd: number = openSync(this.#path, 'w+', 0o600);
 
@@ -31,9 +30,16 @@ export class Bench implements Disposable {
     return bytes;
   }
 
+  openOverflow(): number {
+    const path = `${this.#path}-overflow`;
+    const fd = openSync(path, 'wx+', 0o600);
+    rmSync(path);
+    return fd;
+  }
+
   [Symbol.dispose](): void {
     closeSync(this.fd);
-    for (const path of [this.#path, this.spoolPath]) rmSync(path, { force: true });
+    rmSync(this.#path, { force: true });
   }
 }
 
