@@ -6,14 +6,17 @@
  * descriptor N, wherever that is by now. Elsewhere entries are addressed by path, checked before.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
   readlinkSync,
   statSync,
+  type Stats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { systemCode } from './errors.ts';
@@ -202,6 +205,35 @@ function openPlain(path: string, { makeMode, mayBeLink }: OpenDirectoryOptions):
     if (systemCode(error) === 'ENOTDIR' || systemCode(error) === 'ELOOP') throw notADirectory(path, true);
     throw error;
   }
+}
+
+/**
+ * Sets the permission bits of what is at `path`: of that very file, although it may be none that can be opened.
+ *
+ * @throws UntrustedPath when something else is there; what the file system does
+ */
+export function setModeOf(path: string, mode: number, isRight: (stats: Stats) => boolean): void {
+  if (!hasDescriptorPaths) {
+    if (!isRight(lstatSync(path))) throw replacedMeanwhile(path);
+    chmodSync(path, mode);
+    return;
+  }
+  const descriptor = openSync(path, O_PATH | O_NOFOLLOW);
+  try {
+    const stats = fstatSync(descriptor);
+    if (!isRight(stats) || stats.uid !== process.geteuid?.()) throw replacedMeanwhile(path);
+    chmodSync(`/proc/self/fd/${descriptor}`, mode);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function replacedMeanwhile(path: string): UntrustedPath {
+  return new UntrustedPath(
+    path,
+    'was replaced by somebody else meanwhile',
+    'Choose a directory to which nobody else can write.',
+  );
 }
 
 /** The same error, of which people see the path that they know. */

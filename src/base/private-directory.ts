@@ -3,7 +3,16 @@
  * write. What is in it was put there by us, and nobody can exchange it under us. Its files are reached through an open
  * descriptor, so that it does not matter who may rename the directory itself.
  */
-import { fchmodSync, fstatSync, lstatSync, mkdirSync, statSync, type Stats } from 'node:fs';
+import {
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmdirSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
 import { join, sep } from 'node:path';
 import { type DirectoryHandle, openDirectory, tellPath, UntrustedPath } from './directory-handle.ts';
 import { systemCode } from './errors.ts';
@@ -59,6 +68,32 @@ export function openPrivateDirectory(path: string, options: PrivateDirectoryOpti
     close,
     [Symbol.dispose]: close,
   };
+}
+
+/** A private directory of a new name. */
+export interface ScratchDirectory {
+  readonly path: string;
+  /** Removes it with the files in it; what else is there, and then the directory, stays. */
+  remove(): void;
+}
+
+/** @throws what the file system does */
+export function makeScratchDirectory(parent: string, prefix: string): ScratchDirectory {
+  const path = mkdtempSync(join(parent, prefix));
+  const directory = openPrivateDirectory(path);
+  const remove = (): void => {
+    const { files } = directory;
+    const names = files.list(path).map((name) => join(path, name));
+    for (const file of names) if (files.lstat(file)?.kind === 'file') files.remove(file);
+    directory.close();
+    try {
+      rmdirSync(path);
+    } catch (error) {
+      // Not empty, or not there any more: what stands in its place is not ours.
+      if (systemCode(error) === undefined) throw error;
+    }
+  };
+  return { path, remove };
 }
 
 /**

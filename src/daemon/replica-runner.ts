@@ -21,7 +21,7 @@ import { leaseOf, writtenTo } from './leases.ts';
 import type { OpenedStore } from './replica-store.ts';
 import { StallAlarm } from './stall-alarm.ts';
 import { replicaStall, stalled, type StallTold } from './stall-told.ts';
-import { sweepTemporaries } from './sweep-temporaries.ts';
+import { sweepOnce, sweepTemporaries } from './sweep-temporaries.ts';
 
 /** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
 const SLOWEST_BYTES_PER_MS = 16;
@@ -30,6 +30,9 @@ const SLOWEST_BYTES_PER_MS = 16;
 const TAKEN_OVER = 'the replica is no longer stalled: another process writes to it';
 
 /** Why everything is to end. */
+/** How much longer than its shipping a single run looks for half-written files. */
+const SWEEP_MORE_MS = 5_000;
+
 export interface Refusal {
   readonly db: string;
   readonly replica: string;
@@ -148,7 +151,18 @@ export class ReplicaRunner {
   async once(signal: AbortSignal): Promise<void> {
     const shipping = this.replica.once(signal);
     this.#running = shipping.catch(() => undefined);
-    await shipping;
+    const sweep = new AbortController();
+    abortAlong(signal, sweep);
+    const { temporaries } = this.#opened;
+    const logger = this.#logger;
+    const sweeping = temporaries.map(async (store) => sweepOnce({ store, logger, signal: sweep.signal }));
+    try {
+      await shipping;
+      await Promise.race([Promise.all(sweeping), this.#parts.clock.sleep(SWEEP_MORE_MS, sweep.signal)]);
+    } finally {
+      // A run for a moment looks as far as it gets; the next one goes on.
+      sweep.abort();
+    }
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { isRivuletError, type RivuletError } from '../base/errors.ts';
+import { isRivuletError, type RivuletError, systemCode } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { readInventory } from '../generations/inventory.ts';
@@ -168,7 +168,13 @@ export class Prover {
   #tidy(): void {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    if (this.#isOn) removeLeftovers(this.#temporaryPath());
+    if (!this.#isOn) return;
+    try {
+      removeLeftovers(this.#temporaryPath());
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      this.#parts.logger.warn('what an earlier proof has left cannot be removed', { error });
+    }
   }
 
   /** A fresh snapshot stands behind the damage: the next proof begins with it. */

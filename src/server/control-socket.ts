@@ -1,8 +1,9 @@
 /** The same kind of server on a socket file: only who may write to that file can ask, and no port is taken. */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 
+import { setModeOf } from '../base/directory-handle.ts';
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import type { Routes } from './answers.ts';
 import { createBoundedServer } from './bounded-server.ts';
@@ -36,7 +37,7 @@ export async function startControlSocket({
   if (!isPipe) await makeRoom(path);
   const server = createBoundedServer(routes);
   await listen(server, path);
-  if (!isPipe) chmodSync(path, permissions);
+  if (!isPipe) setModeOf(path, permissions, (stats) => stats.isSocket());
   const close = async (): Promise<void> => {
     if (!server.listening) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));

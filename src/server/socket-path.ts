@@ -1,10 +1,11 @@
 /** Where the control socket lies when nobody says it. */
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
+import { UntrustedPath } from '../base/directory-handle.ts';
 import { RivuletError } from '../base/errors.ts';
+import { openPrivateDirectory } from '../base/private-directory.ts';
 
 /** `sun_path` has 104 bytes on macOS and BSD, 108 on Linux, with a zero at the end. */
 export const SOCKET_PATH_BYTES_MAX = 103;
@@ -57,11 +58,13 @@ export function isShortEnough(path: string): boolean {
  */
 export function makeSocketDirectory(socketPath: string, uid: number | undefined): void {
   const directory = dirname(socketPath);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const stats = lstatSync(directory);
-  const isOurs =
-    stats.isDirectory() && (uid === undefined || stats.uid === uid) && (stats.mode & 0o022) === 0;
-  if (isOurs) return;
+  try {
+    using opened = openPrivateDirectory(directory);
+    const owner = opened.files.stat(directory)?.uid;
+    if (uid === undefined || owner === uid) return;
+  } catch (error) {
+    if (!(error instanceof UntrustedPath)) throw error;
+  }
   throw new RivuletError(
     'CONFIG_INVALID',
     `${directory} belongs to somebody else, or others may write there`,

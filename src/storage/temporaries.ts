@@ -5,10 +5,15 @@ export interface LeavesTemporaries {
   /**
    * Removes temporary files of ours that nobody works on any more.
    *
+   * @param isOurs - whether the object of that key is one that we write: a destination may hold files of others
    * @param olderThanMs - younger ones may be another process's work under way
    * @returns how many there were
    */
-  removeStaleTemporaries(olderThanMs: number, options?: CallOptions): Promise<number>;
+  removeStaleTemporaries(
+    olderThanMs: number,
+    isOurs: (key: string) => boolean,
+    options?: CallOptions,
+  ): Promise<number>;
 }
 
 export function leavesTemporaries(store: ObjectStore): store is ObjectStore & LeavesTemporaries {

@@ -22,7 +22,7 @@ describe('half-written files of killed processes', () => {
     const calls: { atMs: number; olderThanMs: number }[] = [];
     const outcomes: (number | Error)[] = [2, new Error('away'), 0];
     const store = {
-      async removeStaleTemporaries(olderThanMs: number, _options?: CallOptions): Promise<number> {
+      async removeStaleTemporaries(olderThanMs: number): Promise<number> {
         calls.push({ atMs: clock.monotonicMs(), olderThanMs });
         const outcome = outcomes[calls.length - 1] ?? 0;
         if (outcome instanceof Error) throw outcome;
@@ -68,8 +68,10 @@ describe('half-written files of killed processes', () => {
       return file;
     });
     const [old = '', young = ''] = files;
+    const foreign = scratch.file(`replica/report.tmp-${'0'.repeat(16)}`);
+    writeFileSync(foreign, 'precious');
     const before = new Date(Date.now() - DAY_MS - 60_000);
-    utimesSync(old, before, before);
+    for (const file of [old, foreign]) utimesSync(file, before, before);
     for (const command of [
       ['generations'],
       ['snapshots'],
@@ -83,5 +85,8 @@ describe('half-written files of killed processes', () => {
     assert.deepEqual([existsSync(old), existsSync(young)], [false, true]);
     replicating.process.kill('SIGTERM');
     assert.equal((await replicating.ended).code, 0);
+    utimesSync(young, before, before);
+    assert.equal((await runRivulet(['replicate', '-once', path, url])).code, 0);
+    assert.deepEqual([existsSync(young), existsSync(foreign)], [false, true]);
   });
 });

@@ -1,8 +1,8 @@
 /** The whole story of `rivulet verify`. */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isRivuletError, RivuletError } from '../../base/errors.ts';
+import { makeScratchDirectory } from '../../base/private-directory.ts';
 import { shellWord } from '../../base/shell-word.ts';
 import { visibleText } from '../../base/visible-text.ts';
 import { silentLogger } from '../../base/log.ts';
@@ -168,7 +168,7 @@ async function provePlace(
 ): Promise<Proof> {
   using bar = createProgressBar(stderr, stderr.isTTY && !flags.boolean('json'));
   await using stack = new AsyncDisposableStack();
-  const temporaryPath = flags.boolean('full') ? await makePlace(flags, replica, stack) : undefined;
+  const temporaryPath = flags.boolean('full') ? makePlace(flags, replica, stack) : undefined;
   try {
     if (temporaryPath !== undefined) assertRoomFor(temporaryPath, largestSnapshot(inventory));
     return await provePoint({
@@ -190,17 +190,13 @@ async function provePlace(
 }
 
 /** A directory of its own, so that several commands do not meet. */
-async function makePlace(
-  flags: FlagValues,
-  { verify }: ReplicaSettings,
-  stack: AsyncDisposableStack,
-): Promise<string> {
+function makePlace(flags: FlagValues, { verify }: ReplicaSettings, stack: AsyncDisposableStack): string {
   const given = flags.text('temporary-path');
   const parent = given === undefined ? (verify.temporaryPath ?? tmpdir()) : resolve(given);
   try {
-    const folder = await mkdtemp(join(parent, 'rivulet-verify-'));
-    stack.defer(async () => rm(folder, { recursive: true, force: true }));
-    return join(folder, 'copy.db');
+    const folder = makeScratchDirectory(parent, 'rivulet-verify-');
+    stack.defer(() => folder.remove());
+    return join(folder.path, 'copy.db');
   } catch (error) {
     throw new RivuletError('OUTPUT_UNWRITABLE', `${parent} cannot be written`, {
       cause: error,

@@ -32,7 +32,7 @@ import type { NamingOptions } from './new-name.ts';
 import { readFileChunks, readWholeFile, readWholeFileWithStats } from './read-file.ts';
 import type { FilePlace } from './read-file.ts';
 import { folderOf, inRealDirectory, isAbsentFolder } from './real-directories.ts';
-import { isOwnTemporary, isTemporary } from './temporary-name.ts';
+import { isLeftOver, isTemporary } from './temporary-name.ts';
 import { writeFileSafely } from './write-file.ts';
 
 export interface FileObjectStoreOptions extends FileOwnership {
@@ -135,10 +135,16 @@ export class FileObjectStore implements ObjectStore {
    * Removes temporary files that a killed process left behind. Younger ones may be another process's work under way.
    * @returns how many there were
    */
-  async removeStaleTemporaries(olderThanMs: number, options: CallOptions = {}): Promise<number> {
+  async removeStaleTemporaries(
+    olderThanMs: number,
+    isOurs: (key: string) => boolean,
+    options: CallOptions = {},
+  ): Promise<number> {
     const stale: string[] = [];
     for await (const folder of this.#walk('', options.signal)) {
-      const names = folder.entries.map((entry) => entry.name).filter(isOwnTemporary);
+      const names = folder.entries
+        .filter((entry) => entry.isFile() && isLeftOver(folder.prefix + entry.name, isOurs))
+        .map((entry) => entry.name);
       for (const { name, stats } of await statFiles(folder.path, names, options.signal)) {
         if (this.#clock.now() - stats.mtimeMs > olderThanMs) stale.push(folder.prefix + name);
       }

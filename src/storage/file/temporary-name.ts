@@ -19,8 +19,13 @@ export function guardName(path: string): string {
 }
 
 /** A name that `temporaryName` or `guardName` made. */
-export function isOwnTemporary(name: string): boolean {
+function isOwnTemporary(name: string): boolean {
   return OWN_TEMPORARY.test(name);
+}
+
+/** Whether `key` is of a temporary file for an object that we write. */
+export function isLeftOver(key: string, isOurs: (key: string) => boolean): boolean {
+  return isOwnTemporary(key) && isOurs(key.replace(OWN_TEMPORARY, ''));
 }
 
 /** A name that is no object's. */

@@ -11,7 +11,7 @@
 import { settleAll } from '../../base/settle-all.ts';
 import type { BackendTools } from '../backend.ts';
 import { orAbandon, orAbort } from '../abandon.ts';
-import { isOwnTemporary, isTemporary } from '../file/temporary-name.ts';
+import { isLeftOver, isTemporary } from '../file/temporary-name.ts';
 import { assertFolderPrefix, assertObjectKey } from '../object-key.ts';
 import type {
   CallOptions,
@@ -157,14 +157,19 @@ export class SftpObjectStore implements ObjectStore {
    * @param olderThanMs - by the server's clock and this one, which may differ
    * @returns how many there were
    */
-  async removeStaleTemporaries(olderThanMs: number, options: CallOptions = {}): Promise<number> {
+  async removeStaleTemporaries(
+    olderThanMs: number,
+    isOurs: (key: string) => boolean,
+    options: CallOptions = {},
+  ): Promise<number> {
     const { signal } = options;
     using borrowed = await this.#keeper.borrow(signal);
     const stale: string[] = [];
     for await (const folder of this.#walk(borrowed.connection, '', signal)) {
-      for (const { name, modifiedAt } of folder.entries) {
+      for (const { name, kind, modifiedAt } of folder.entries) {
         const isStale = this.#tools.clock.now() - modifiedAt.getTime() > olderThanMs;
-        if (isOwnTemporary(name) && isStale) stale.push(inFolder(this.#root, folder.prefix + name));
+        const key = folder.prefix + name;
+        if (kind === 'file' && isLeftOver(key, isOurs) && isStale) stale.push(inFolder(this.#root, key));
       }
     }
     await orAbandon(this.#removeFiles(borrowed.connection, stale, signal), signal);
