@@ -156,3 +156,70 @@ test("nothing is committed to the application's database", () => {
     [],
   );
 });
+
+/** Functions of `node:fs` that make, change or remove something, or may, and who may import them. All others only look. */
+const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
+  'base/directory-handle.ts': ['chmodSync', 'mkdirSync', 'openSync'],
+  'base/files.ts': ['mkdirSync', 'openSync', 'renameSync', 'unlinkSync', 'writeSync'],
+  'base/private-directory.ts': ['fchmodSync', 'mkdirSync', 'mkdtempSync', 'rmdirSync'],
+  // Entries of a directory that is held open, and descriptors.
+  'restore/output.ts': ['link', 'openSync', 'rename', 'unlink', 'unlinkSync'],
+  'restore/output-lock.ts': ['openSync', 'unlinkSync'],
+  'restore/build.ts': ['ftruncateSync'],
+  'restore/page-file.ts': ['ftruncateSync', 'writeSync'],
+  'restore/transaction-stage.ts': ['ftruncateSync'],
+  // A socket that nobody listens on any more.
+  'server/control-socket.ts': ['unlinkSync'],
+  // The log goes to a descriptor that is open.
+  'daemon/sync-output.ts': ['writeSync'],
+  // For reading.
+  'config/load.ts': ['open'],
+  'config/secret-file.ts': ['openSync'],
+  'daemon/encryption.ts': ['openSync'],
+  'storage/file/at-once.ts': ['openSync'],
+  // Each call by name, for `real-directories.ts` and what works in the directories that it opens.
+  'storage/file/file-system.ts': ['*'],
+};
+
+const ONLY_LOOKS =
+  /^(?:access|close|constants|existsSync|fstat|fsync|lstat|read|readdir|readFile|readlink|realpath|stat|statfs|watch)(?:Sync)?$|^(?:constants|existsSync|createReadStream|[A-Z].*)$/;
+
+const FS_IMPORT = /import\s+(type\s+)?(\*|\{[^}]*\})[^'";]*from\s*'(?:node:)?fs(?:\/promises)?'/g;
+
+function writingFunctions(text: string): string[] {
+  return [...text.matchAll(FS_IMPORT)]
+    .filter(([, isType]) => isType === undefined)
+    .flatMap(([, , names = '']) => names.replaceAll(/[{}]/g, '').split(','))
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && !name.startsWith('type ') && !ONLY_LOOKS.test(name));
+}
+
+test('only the files named here make, change or remove files', () => {
+  const found = sourceFiles()
+    .map((file) => [file, writingFunctions(readFileSync(join(ROOT, 'src', file), 'utf8'))] as const)
+    .filter(([, names]) => names.length > 0);
+  const sorted = (entries: readonly (readonly [string, readonly string[]])[]): unknown =>
+    Object.fromEntries(entries.map(([file, names]) => [file, names.toSorted()]));
+  assert.deepEqual(sorted(found), sorted(Object.entries(MAY_WRITE)));
+  assert.deepEqual(writingFunctions("import { rmSync, type Stats, statSync } from 'node:fs';"), ['rmSync']);
+});
+
+test('a file replica gives nothing away by its path, and removes nothing with all that is in it', () => {
+  const text = readFileSync(join(ROOT, 'src/storage/file/file-system.ts'), 'utf8');
+  assert.match(text, /fs\.fchown\b/);
+  assert.doesNotMatch(text, /fs\.(?:rm|chmod|chown|lchown|cp|truncate|mkdtemp|writeFile)\b/);
+});
+
+test('SQLite opens files in these places only: it follows links, and may make files', () => {
+  const found = sourceFiles().filter((file) =>
+    readFileSync(join(ROOT, 'src', file), 'utf8').includes('new DatabaseSync('),
+  );
+  assert.deepEqual(found.toSorted(), [
+    'daemon/check/check-database.ts',
+    'primary/checkpoint-worker.ts',
+    'primary/connections.ts',
+    'primary/instance-lock.ts',
+    'restore/integrity.ts',
+    'restore/output-lock.ts',
+  ]);
+});

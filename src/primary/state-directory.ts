@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { UntrustedPath } from '../base/directory-handle.ts';
 import { RivuletError } from '../base/errors.ts';
 import { type Files, nameOfTemporary, replaceFile, systemFiles } from '../base/files.ts';
-import { openPrivateDirectory, type PrivateDirectory } from '../base/private-directory.ts';
+import { assertPrivate, openPrivateDirectory, type PrivateDirectory } from '../base/private-directory.ts';
 import { stateUnusable, takeInstanceLock } from './instance-lock.ts';
 import { readState } from './state-file.ts';
 
@@ -91,6 +91,20 @@ export function openStateDirectory(path: string, databasePath: string): StateDir
     directory.close();
     throw error instanceof RivuletError ? error : stateUnusable(path, error);
   }
+}
+
+/**
+ * Whether a directory that is there can be used. Changes nothing.
+ *
+ * @throws RivuletError `STATE_INVALID`
+ */
+export function assertStateDirectory(path: string): void {
+  try {
+    assertPrivate(path, { mayTakeFromGroup: isMarked });
+  } catch (error) {
+    throw stateUnusable(path, error, error instanceof UntrustedPath ? error.hint : undefined);
+  }
+  assertOurs(path, systemFiles);
 }
 
 function openPrivate(path: string): PrivateDirectory {

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError, systemCode } from '../../base/errors.ts';
 import { assertUsable, identify } from '../../primary/database-file.ts';
+import { assertStateDirectory } from '../../primary/state-directory.ts';
 import type { DatabaseSettings } from '../../config/settings.ts';
 import { failureOf, type Finding } from './finding.ts';
 
@@ -53,6 +54,7 @@ function checkStatePath(metaPath: string): Outcome {
     directory,
     directory === metaPath ? metaPath : `${directory}, where ${metaPath} is to be made,`,
   );
+  if (directory === metaPath) assertStateDirectory(metaPath);
   return { verdict: 'ok', detail: metaPath };
 }
 
