@@ -35,9 +35,9 @@ const hasDescriptorPaths = process.platform === 'linux' && existsSync('/proc/sel
 /** Windows has none of these. */
 const orNone = (flag: number | undefined): number => flag ?? 0;
 const { O_CREAT, O_EXCL, O_RDONLY } = constants;
-export const O_NOFOLLOW: number = orNone(constants.O_NOFOLLOW as number | undefined);
-const O_DIRECTORY = orNone(constants.O_DIRECTORY as number | undefined);
-const O_NONBLOCK = orNone(constants.O_NONBLOCK as number | undefined);
+export const O_NOFOLLOW: number = orNone(constants.O_NOFOLLOW);
+const O_DIRECTORY = orNone(constants.O_DIRECTORY);
+const O_NONBLOCK = orNone(constants.O_NONBLOCK);
 
 /** For a file that must not be there yet, and is never made behind a link. */
 export const NEW_FILE: number = O_CREAT | O_EXCL | O_NOFOLLOW;

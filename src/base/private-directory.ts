@@ -174,25 +174,24 @@ function filesIn(root: string, use: Use, revive: () => void): Files {
       }
     });
   };
-  const { open, openOwn, createNew, remove, list, stat, lstat, syncDirectory, rename, realPath } =
-    systemFiles;
+  const system = systemFiles;
   return {
-    ...systemFiles,
-    open: (path) => within(path, open),
-    openOwn: (path) => within(path, openOwn),
-    createNew: (path, mode) => within(path, (at) => createNew(at, mode)),
-    rename: (from, to) => within(from, (fromAt) => within(to, (toAt) => rename(fromAt, toAt))),
-    remove: (path) => within(path, remove),
-    list: (path) => within(path, list),
+    ...system,
+    open: (path) => within(path, (at) => system.open(at)),
+    openOwn: (path) => within(path, (at) => system.openOwn(at)),
+    createNew: (path, mode) => within(path, (at) => system.createNew(at, mode)),
+    rename: (from, to) => within(from, (fromAt) => within(to, (toAt) => system.rename(fromAt, toAt))),
+    remove: (path) => within(path, (at) => system.remove(at)),
+    list: (path) => within(path, (at) => system.list(at)),
     makeDirectory: (path, mode) => {
-      if (!isInside(path)) return systemFiles.makeDirectory(path, mode);
+      if (!isInside(path)) return system.makeDirectory(path, mode);
       revive();
       return makeBelow(root, path, mode, within);
     },
-    syncDirectory: (path) => within(path, syncDirectory),
-    stat: (path) => within(path, stat),
-    lstat: (path) => within(path, lstat),
-    realPath: (path) => (isInside(path) ? path : realPath(path)),
+    syncDirectory: (path) => within(path, (at) => system.syncDirectory(at)),
+    stat: (path) => within(path, (at) => system.stat(at)),
+    lstat: (path) => within(path, (at) => system.lstat(at)),
+    realPath: (path) => (isInside(path) ? path : system.realPath(path)),
   };
 }
 

@@ -157,9 +157,7 @@ export const DATABASE_KEYS = {
   metaPath: {
     key: 'meta-path',
     kind: 'text',
-    help:
-      'Directory for the local state of this database, of Rivulet alone: one that does not exist yet or is empty. In one that holds ' +
-      'other files, a folder `.NAME-rivulet` is used.',
+    help: 'Directory for the local state of this database, of Rivulet alone: one that does not exist yet or is empty. In one that holds other files, a folder `.NAME-rivulet` is used.',
     defaultNote:
       '`.NAME-rivulet` beside the database; for root where others may write, `/var/lib/rivulet/NAME-…`',
     compat: 'Litestream uses `.NAME-litestream`; Rivulet never writes there. `~` is expanded.',

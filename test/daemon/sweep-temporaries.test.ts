@@ -4,7 +4,6 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sweepTemporaries } from '../../src/daemon/sweep-temporaries.ts';
-import type { CallOptions } from '../../src/storage/object-store.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { runRivulet, startRivulet } from '../support/run-rivulet.ts';
