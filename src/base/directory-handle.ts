@@ -107,11 +107,15 @@ export function linkOfAnother(path: string): UntrustedPath {
   );
 }
 
-export function notADirectory(path: string, isLink: boolean): UntrustedPath {
+export function notADirectory(path: string, isLink: boolean): Error {
+  if (!isLink) {
+    const error = new Error(`ENOTDIR: ${path} is a file, expected a directory`);
+    return Object.assign(error, { code: 'ENOTDIR', path });
+  }
   return new UntrustedPath(
     path,
-    isLink ? 'is a symbolic link, expected a directory' : 'is a file, expected a directory',
-    isLink ? 'Give the path behind the link, or remove the link.' : 'Move it away, or choose another path.',
+    'is a symbolic link, expected a directory',
+    'Give the path behind the link, or remove the link.',
   );
 }
 

@@ -74,9 +74,10 @@ describe('a private directory', () => {
     symlinkSync(scratch.file('target'), scratch.file('link'));
     symlinkSync(scratch.file('nothing'), scratch.file('dangling'));
     writeFileSync(scratch.file('file'), '');
-    for (const name of ['link', 'dangling', 'file']) {
+    for (const name of ['link', 'dangling']) {
       assert.throws(() => openPrivateDirectory(scratch.file(name)), { name: 'UntrustedPath' }, name);
     }
+    assert.throws(() => openPrivateDirectory(scratch.file('file')), { code: 'ENOTDIR' });
     assert.ok(!existsSync(scratch.file('nothing')));
   });
 

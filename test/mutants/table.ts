@@ -1424,7 +1424,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'restored-name-not-synced',
     breaks: 'the name of a restored database does not survive a power cut',
     file: 'restore/output.ts',
-    edits: [{ find: '  await syncFolder(dirname(outputPath));', replace: '  void syncFolder;' }],
+    edits: [{ find: '    place.syncNames();\n', replace: '' }],
     caughtBy: [{ kind: 'test', file: 'restore/durable.test.ts', only: 'a restored database' }],
   },
   {
@@ -1433,8 +1433,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'restore/output.ts',
     edits: [
       {
-        find: '  fsyncSync(fd);\n  assertAbsent(outputPath);\n  await moveWithoutReplacing(temporaryPath, outputPath);',
-        replace: '  fsyncSync(fd);\n  await rename(temporaryPath, outputPath);',
+        find: "  assertAbsent(place.path);\n  try {\n    await moveWithoutReplacing(place.entry(suffix), place.entry(''), place.path);",
+        replace: "  try {\n    await rename(place.entry(suffix), place.entry(''));",
       },
     ],
     caughtBy: [
@@ -1581,8 +1581,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'storage/file/write-file.ts',
     edits: [
       {
-        find: "    await failingAs('make safe', dirname(path), fsyncDirectory(dirname(path)));\n",
-        replace: '    void fsyncDirectory;\n',
+        find: "    await failingAs('make safe', directory.path, syncNames(directory));\n",
+        replace: '    void syncNames;\n',
       },
     ],
     caughtBy: [
@@ -2293,6 +2293,76 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: [{ kind: 'test', file: 'codec/age.test.ts', only: 'as many recipients as' }],
+  },
+  {
+    name: 'replica-behind-links',
+    breaks: 'a link in the place of a folder of a replica leads to where objects are made and removed',
+    file: 'base/directory-handle.ts',
+    edits: [
+      {
+        find: 'REAL_DIRECTORY: number = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;',
+        replace: 'REAL_DIRECTORY: number = O_RDONLY | O_DIRECTORY;',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'storage/file-links.test.ts', only: 'lead nowhere' }],
+  },
+  {
+    name: 'note-through-link',
+    breaks: 'a link in the place of a note is read as the note',
+    file: 'base/directory-handle.ts',
+    edits: [
+      {
+        find: 'OWN_FILE: number = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;',
+        replace: 'OWN_FILE: number = O_RDONLY | O_NONBLOCK;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'base/private-directory.test.ts',
+        only: 'are never written or read through links',
+      },
+    ],
+  },
+  {
+    name: 'shared-state-directory',
+    breaks: 'the local state is kept where others can write',
+    file: 'base/private-directory.ts',
+    edits: [
+      {
+        find: '  if ((mode & (GROUP_WRITES | OTHERS_WRITE)) === 0) return undefined;',
+        replace: '  if (mode >= 0) return undefined;',
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'base/private-directory.test.ts', only: 'is not one to which others may write' },
+      { kind: 'test', file: 'primary/state-directory.test.ts', only: 'that others can write to' },
+    ],
+  },
+  {
+    name: 'spool-removes-strangers',
+    breaks: 'files of others in the spool are removed',
+    file: 'primary/spool.ts',
+    edits: [
+      {
+        find: 'NAME.test(nameOfTemporary(name) ?? name) && files',
+        replace: "name !== '' && files",
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'primary/spool.test.ts', only: 'is found again by the next process' }],
+  },
+  {
+    name: 'state-among-foreign-files',
+    breaks: 'a directory that holds the files of others is taken for the local state',
+    file: 'primary/state-directory.ts',
+    edits: [{ find: 'names.every(isOurName);', replace: 'names.length > 0;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/state-directory.test.ts',
+        only: 'is not one that holds the files of others',
+      },
+    ],
   },
 ];
 

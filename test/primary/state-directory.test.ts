@@ -70,7 +70,7 @@ describe('the state directory', () => {
       mkdirSync(path, { mode: 0o700 });
       for (const file of files) {
         mkdirSync(join(path, file, '..'), { recursive: true });
-        writeFileSync(join(path, file), 'precious');
+        writeFileSync(join(path, file), file === 'lock' ? '' : 'precious');
       }
       const before = readdirSync(path, { recursive: true });
       assert.ok(!isForState(path), name);

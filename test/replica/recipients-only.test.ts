@@ -485,7 +485,7 @@ describe('with recipients only', () => {
     const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     const files = {
       ...systemFiles,
-      create: (): never => {
+      createNew: (): never => {
         throw full;
       },
     };
