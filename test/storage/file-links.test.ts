@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -13,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { inRealDirectory } from '../../src/storage/file/real-directories.ts';
 import { Scratch } from '../support/scratch.ts';
@@ -33,8 +35,11 @@ describe('links below the root of a file replica', () => {
   it('lead nowhere, at whatever depth: nothing is made, given away or removed behind them', async () => {
     for (const place of ['generations', 'generations/1', 'generations/1/wal']) {
       using scratch = new Scratch();
-      const store = new FileObjectStore(scratch.file('rep'), { uid: NOBODY, gid: NOBODY, dirMode: 0o777 });
-      await store.write(KEY, Buffer.from('x'));
+      const options = { uid: NOBODY, gid: NOBODY, dirMode: 0o777 };
+      const earlier = new FileObjectStore(scratch.file('rep'), options);
+      await earlier.write(KEY, Buffer.from('x'));
+      await earlier.close();
+      const store = new FileObjectStore(scratch.file('rep'), options);
       renameSync(scratch.file(`rep/${place}`), scratch.file('victim'));
       symlinkSync(scratch.file('victim'), scratch.file(`rep/${place}`));
       const before = namesIn(scratch.file('victim'));
@@ -47,6 +52,22 @@ describe('links below the root of a file replica', () => {
       await assert.rejects(store.write('generations/1/wal/deep/new', Buffer.from('y')), failed);
       await assert.rejects(store.remove([KEY]), failed);
       assert.deepEqual(namesIn(scratch.file('victim')), before);
+    }
+  });
+
+  it('are noticed by who has written there before', async () => {
+    for (const place of ['generations', 'generations/1', 'generations/1/wal']) {
+      using scratch = new Scratch();
+      const store = new FileObjectStore(scratch.file('rep'));
+      await store.write(KEY, Buffer.from('x'));
+      renameSync(scratch.file(`rep/${place}`), scratch.file('moved'));
+      mkdirSync(scratch.file('victim/1/wal'), { recursive: true });
+      mkdirSync(scratch.file('victim/wal'));
+      const before = namesIn(scratch.file('victim'));
+      symlinkSync(scratch.file('victim'), scratch.file(`rep/${place}`));
+      await assert.rejects(store.write(KEY, Buffer.from('y')), { code: 'STORAGE_FAILED' }, place);
+      assert.deepEqual(namesIn(scratch.file('victim')), before);
+      await store.close();
     }
   });
 
@@ -105,6 +126,46 @@ describe('links below the root of a file replica', () => {
     assert.deepEqual(readdirSync(scratch.file('moved')), ['object']);
   });
 });
+
+describe('a folder that was written to', () => {
+  it('is not the place any more when it was renamed, replaced or removed', async () => {
+    using scratch = new Scratch();
+    const store = new FileObjectStore(scratch.file('rep'));
+    const names = (path: string): string[] => readdirSync(scratch.file(path)).toSorted();
+    await store.write('a/1', Buffer.from('x'));
+    renameSync(scratch.file('rep'), scratch.file('old'));
+    await store.write('a/2', Buffer.from('x'));
+    assert.deepEqual([names('old/a'), names('rep/a')], [['1'], ['2']]);
+    await store.remove(['a/2']);
+    await store.write('a/3', Buffer.from('x'));
+    assert.deepEqual(names('rep/a'), ['3']);
+  });
+
+  it('is kept open no longer than it is used', { skip: onLinux.skip }, async () => {
+    using scratch = new Scratch();
+    const store = new FileObjectStore(scratch.file('rep'));
+    const open = (): number =>
+      readdirSync('/proc/self/fd').filter((fd) => isAt(fd, scratch.file('rep'))).length;
+    const keys = Array.from({ length: 20 }, (_, i) => `folder-${i % 3}/${i}`);
+    await Promise.all(keys.map(async (key) => store.write(key, Buffer.from('x'))));
+    assert.ok(open() <= 1, `${open()} are open`);
+    await store.write('a/1', Buffer.from('x'));
+    assert.equal(open(), 1);
+    await delay(1_500);
+    assert.equal(open(), 0);
+    await store.write('a/2', Buffer.from('x'));
+    await store.close();
+    assert.equal(open(), 0);
+  });
+});
+
+function isAt(descriptor: string, path: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(path);
+  } catch {
+    return false;
+  }
+}
 
 describe('the root of a file replica', () => {
   it('may be a link of its own user', async () => {

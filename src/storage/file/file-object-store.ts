@@ -25,6 +25,7 @@ import { orAbandon, orAbort } from '../abandon.ts';
 import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
+import { HeldFolder } from './held-folder.ts';
 import { directoryEntries, statFiles } from './list-directory.ts';
 import type { FileOwnership } from './ownership.ts';
 import { modifiedAt } from './modified-at.ts';
@@ -54,6 +55,7 @@ export class FileObjectStore implements ObjectStore {
   readonly conditions = 'create-only';
   readonly location: string;
   readonly #ownership: FileOwnership;
+  readonly #folders: HeldFolder;
   readonly #clock: Clock;
   readonly #atOnce: boolean;
   readonly #naming: NamingOptions | undefined;
@@ -62,6 +64,7 @@ export class FileObjectStore implements ObjectStore {
   constructor(root: string, options: FileObjectStoreOptions = {}) {
     this.location = resolve(root);
     this.#ownership = options;
+    this.#folders = new HeldFolder(this.location, options);
     this.#clock = options.clock ?? systemClock;
     this.#atOnce = options.atOnce ?? false;
     this.#naming = options.naming;
@@ -117,7 +120,7 @@ export class FileObjectStore implements ObjectStore {
   ): Promise<ObjectInfo> {
     const { onlyIf } = options;
     if (typeof onlyIf === 'object') throw new RangeError('a file has no version to compare with');
-    const writing = writeFileSafely(this.#placeOf(key), body, this.#ownership, {
+    const writing = writeFileSafely(this.#placeOf(key), body, this.#ownership, this.#folders, {
       isNew: onlyIf === 'absent',
       signal: options.signal,
       naming: this.#naming,
@@ -154,7 +157,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async close(): Promise<void> {
-    // Nothing is held between calls.
+    await this.#folders.close();
   }
 
   #placeOf(key: string): FilePlace {

@@ -52,29 +52,34 @@ export async function inRealDirectory<T>(
   making: Making,
   work: (directory: RealDirectory) => Promise<T>,
 ): Promise<T> {
-  const directory = await openFolder(root, folder, making);
+  const directory = await openRealDirectory(root, folder, making);
   try {
     return await work(directory);
   } catch (error) {
     throw tellPath(error, directory.entries, directory.path);
   } finally {
-    await leave(directory);
+    await closeDirectory(directory);
   }
 }
 
-async function openFolder(root: string, folder: string, making: Making): Promise<RealDirectory> {
+/** Opens what `inRealDirectory` works in; for `closeDirectory`. @throws as that */
+export async function openRealDirectory(
+  root: string,
+  folder: string,
+  making: Making,
+): Promise<RealDirectory> {
   let directory: RealDirectory | undefined;
   try {
     directory = await openRoot(root, making);
     for (const name of folder.split('/')) {
       if (name === '') continue;
       const next = await enter(directory, name, making);
-      await leave(directory);
+      await closeDirectory(directory);
       directory = next;
     }
     return directory;
   } catch (error) {
-    if (directory !== undefined) await leave(directory);
+    if (directory !== undefined) await closeDirectory(directory);
     throw fileFailed(making === undefined ? 'open' : 'make the directory', join(root, folder), error);
   }
 }
@@ -94,7 +99,7 @@ export function folderOf(key: string): string {
   return key.slice(0, Math.max(0, key.lastIndexOf('/')));
 }
 
-async function leave({ descriptor }: RealDirectory): Promise<void> {
+export async function closeDirectory({ descriptor }: RealDirectory): Promise<void> {
   if (descriptor !== undefined) await ignoringErrors(close(descriptor));
 }
 
@@ -131,7 +136,7 @@ async function enterOnce(
     if (settling !== undefined) await settle(directory, parent, settling);
     return directory;
   } catch (error) {
-    await leave(directory);
+    await closeDirectory(directory);
     throw error;
   }
 }
@@ -189,7 +194,7 @@ async function openRoot(path: string, making: Making): Promise<RealDirectory> {
     try {
       return await enter(parent, basename(path), making);
     } finally {
-      await leave(parent);
+      await closeDirectory(parent);
     }
   }
 }
@@ -215,7 +220,7 @@ async function walkTo(path: string, making: Making, links: number): Promise<Real
     // What a link leads to is not made: a disk may not be mounted.
     return await walkTo(resolve(from, target), undefined, links + 1);
   } finally {
-    await leave(parent);
+    await closeDirectory(parent);
   }
 }
 

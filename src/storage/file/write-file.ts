@@ -6,12 +6,13 @@ import { systemCode } from '../../base/errors.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { fileFailed } from '../storage-error.ts';
 import { close, fsync, fstat, ignoringErrors, open, rename, unlink, writeAll } from './file-system.ts';
+import type { HeldFolder } from './held-folder.ts';
 import { giveNewName } from './new-name.ts';
 import type { NamingOptions } from './new-name.ts';
 import { FILE_MODE, applyToFile } from './ownership.ts';
 import type { FileOwnership } from './ownership.ts';
 import type { FilePlace } from './read-file.ts';
-import { folderOf, inRealDirectory, type RealDirectory, syncNames } from './real-directories.ts';
+import { folderOf, type RealDirectory, syncNames } from './real-directories.ts';
 import { temporaryName } from './temporary-name.ts';
 
 /** Retention may remove a folder, empty at that moment, between its making and its use; not many times in a row. */
@@ -48,14 +49,15 @@ export async function writeFileSafely(
   place: FilePlace,
   body: Uint8Array | AsyncIterable<Uint8Array>,
   ownership: FileOwnership,
+  folders: HeldFolder,
   options: FileWriteOptions,
 ): Promise<Stats> {
   options.signal?.throwIfAborted();
-  const { location, key } = place;
+  const { key } = place;
   const folder = folderOf(key);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inRealDirectory(location, folder, ownership, async (directory) => {
+      return await folders.use(folder, async (directory) => {
         const inside = { ...place, path: join(directory.entries, basename(key)) };
         return writeIn({ directory, place: inside, ownership, options }, body);
       });
