@@ -32,26 +32,41 @@ export class FailingReads {
     this.#fault = undefined;
   }
 
-  readonly files: Files = {
-    ...systemFiles,
-    open: (path) => {
-      const descriptor = systemFiles.open(path);
-      this.#paths.set(descriptor, path);
-      return descriptor;
-    },
-    read: (descriptor, into, at, length, position) => {
-      if (this.#isHit(descriptor)) {
-        this.failed++;
-        this.#left--;
-        if (this.#fault?.fault === 'short') return 0;
-        const code = this.#fault?.fault ?? 'EIO';
-        throw Object.assign(new Error(`${code}: made to fail, read`), { code });
-      }
-      return systemFiles.read(descriptor, into, at, length, position);
+  readonly files: Files = this.#over(systemFiles);
+
+  readonly machine: Machine = {
+    ...systemMachine,
+    files: this.files,
+    openStateDirectory: (path, databasePath) => {
+      const directory = systemMachine.openStateDirectory(path, databasePath);
+      return { ...directory, files: this.#over(directory.files) };
     },
   };
 
-  readonly machine: Machine = { ...systemMachine, files: this.files };
+  #over(files: Files): Files {
+    const noting =
+      (open: (path: string) => number) =>
+      (path: string): number => {
+        const descriptor = open(path);
+        this.#paths.set(descriptor, path);
+        return descriptor;
+      };
+    return {
+      ...files,
+      open: noting((path) => files.open(path)),
+      openOwn: noting((path) => files.openOwn(path)),
+      read: (descriptor, into, at, length, position) => {
+        if (this.#isHit(descriptor)) {
+          this.failed++;
+          this.#left--;
+          if (this.#fault?.fault === 'short') return 0;
+          const code = this.#fault?.fault ?? 'EIO';
+          throw Object.assign(new Error(`${code}: made to fail, read`), { code });
+        }
+        return files.read(descriptor, into, at, length, position);
+      },
+    };
+  }
 
   #isHit(descriptor: number): boolean {
     return this.#left > 0 && this.#fault?.isHit(this.#paths.get(descriptor) ?? '') === true;
