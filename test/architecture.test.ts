@@ -176,6 +176,7 @@ const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
   'config/load.ts': ['open'],
   'config/secret-file.ts': ['openSync'],
   'daemon/encryption.ts': ['openSync'],
+  'daemon/follow-failures.ts': ['openSync'],
   'storage/file/at-once.ts': ['openSync'],
   // Each call by name, for `real-directories.ts` and what works in the directories that it opens.
   'storage/file/file-system.ts': ['*'],
