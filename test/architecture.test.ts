@@ -178,6 +178,7 @@ const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
   'daemon/encryption.ts': ['openSync'],
   'daemon/follow-failures.ts': ['openSync'],
   'storage/file/at-once.ts': ['openSync'],
+  'storage/sftp/login.ts': ['open'],
   // Each call by name, for `real-directories.ts` and what works in the directories that it opens.
   'storage/file/file-system.ts': ['*'],
 };

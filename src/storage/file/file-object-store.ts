@@ -25,7 +25,7 @@ import { orAbandon, orAbort } from '../abandon.ts';
 import { WHOLE_BYTES_MAX } from '../bounded-body.ts';
 import { AT_ONCE_BYTES_MAX, readWholeFileAtOnce, statFilesAtOnce } from './at-once.ts';
 import { rmdir, unlink } from './file-system.ts';
-import { HeldFolder } from './held-folder.ts';
+import { HeldFolders } from './held-folders.ts';
 import { directoryEntries, statFiles } from './list-directory.ts';
 import type { FileOwnership } from './ownership.ts';
 import { modifiedAt } from './modified-at.ts';
@@ -55,7 +55,7 @@ export class FileObjectStore implements ObjectStore {
   readonly conditions = 'create-only';
   readonly location: string;
   readonly #ownership: FileOwnership;
-  readonly #folders: HeldFolder;
+  readonly #folders: HeldFolders;
   readonly #clock: Clock;
   readonly #atOnce: boolean;
   readonly #naming: NamingOptions | undefined;
@@ -64,7 +64,7 @@ export class FileObjectStore implements ObjectStore {
   constructor(root: string, options: FileObjectStoreOptions = {}) {
     this.location = resolve(root);
     this.#ownership = options;
-    this.#folders = new HeldFolder(this.location, options);
+    this.#folders = new HeldFolders(this.location, options);
     this.#clock = options.clock ?? systemClock;
     this.#atOnce = options.atOnce ?? false;
     this.#naming = options.naming;
@@ -157,7 +157,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async close(): Promise<void> {
-    await this.#folders.close();
+    this.#folders.close();
   }
 
   #placeOf(key: string): FilePlace {

@@ -8,6 +8,8 @@ import { promisify } from 'node:util';
 
 export const open: (path: string, flags: number, mode?: number) => Promise<number> = promisify(fs.open);
 export const close: (fd: number) => Promise<void> = promisify(fs.close);
+/** For directories, on whose closing no system waits for a device. */
+export const closeNow: (fd: number) => void = fs.closeSync;
 export const fsync: (fd: number) => Promise<void> = promisify(fs.fsync);
 export const fstat: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
 export const stat: (path: string) => Promise<fs.Stats> = promisify(fs.stat);

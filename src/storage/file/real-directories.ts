@@ -16,10 +16,11 @@ import {
   notADirectory,
   REAL_DIRECTORY,
   tellPath,
+  UntrustedPath,
 } from '../../base/directory-handle.ts';
 import { systemCode } from '../../base/errors.ts';
 import { fileFailed } from '../storage-error.ts';
-import { close, fstat, fsync, ignoringErrors, isEmpty, lstat, mkdir, open, readlink } from './file-system.ts';
+import { closeNow, fstat, fsync, isEmpty, lstat, mkdir, open, readlink } from './file-system.ts';
 import { applyToDirectory, DIRECTORY_MODE, type FileOwnership } from './ownership.ts';
 
 /** The kernel's own limit for links on one path. */
@@ -58,28 +59,37 @@ export async function inRealDirectory<T>(
   } catch (error) {
     throw tellPath(error, directory.entries, directory.path);
   } finally {
-    await closeDirectory(directory);
+    closeDirectory(directory);
   }
 }
 
-/** Opens what `inRealDirectory` works in; for `closeDirectory`. @throws as that */
+/**
+ * Opens what `inRealDirectory` works in; for `closeDirectory`.
+ *
+ * @param from - the root, already open; it stays so
+ * @throws as `inRealDirectory`
+ */
 export async function openRealDirectory(
   root: string,
   folder: string,
   making: Making,
+  from?: RealDirectory,
 ): Promise<RealDirectory> {
-  let directory: RealDirectory | undefined;
+  let directory = from;
+  const leave = (): void => {
+    if (directory !== undefined && directory !== from) closeDirectory(directory);
+  };
   try {
-    directory = await openRoot(root, making);
+    directory ??= await openRoot(root, making);
     for (const name of folder.split('/')) {
       if (name === '') continue;
       const next = await enter(directory, name, making);
-      await closeDirectory(directory);
+      leave();
       directory = next;
     }
     return directory;
   } catch (error) {
-    if (directory !== undefined) await closeDirectory(directory);
+    leave();
     throw fileFailed(making === undefined ? 'open' : 'make the directory', join(root, folder), error);
   }
 }
@@ -99,8 +109,9 @@ export function folderOf(key: string): string {
   return key.slice(0, Math.max(0, key.lastIndexOf('/')));
 }
 
-export async function closeDirectory({ descriptor }: RealDirectory): Promise<void> {
-  if (descriptor !== undefined) await ignoringErrors(close(descriptor));
+/** At once: nothing was written through it, so that there is nothing to wait for. */
+export function closeDirectory({ descriptor }: RealDirectory): void {
+  if (descriptor !== undefined) closeNow(descriptor);
 }
 
 function opened(descriptor: number | undefined, path: string): RealDirectory {
@@ -136,7 +147,7 @@ async function enterOnce(
     if (settling !== undefined) await settle(directory, parent, settling);
     return directory;
   } catch (error) {
-    await closeDirectory(directory);
+    closeDirectory(directory);
     throw error;
   }
 }
@@ -194,7 +205,7 @@ async function openRoot(path: string, making: Making): Promise<RealDirectory> {
     try {
       return await enter(parent, basename(path), making);
     } finally {
-      await closeDirectory(parent);
+      closeDirectory(parent);
     }
   }
 }
@@ -211,28 +222,28 @@ async function walkTo(path: string, making: Making, links: number): Promise<Real
   if (dirname(path) === path) return opened(await open(path, REAL_DIRECTORY), path);
   const parent = await walkTo(dirname(path), making, links);
   try {
-    const entry = join(parent.entries, basename(path));
-    const target = await linkTarget(entry, path);
-    if (target === undefined) return await enter(parent, basename(path), making);
-    if (links >= LINKS_MAX)
-      throw Object.assign(new Error(`ELOOP: too many links, ${path}`), { code: 'ELOOP' });
-    const from = await readlink(parent.entries);
-    // What a link leads to is not made: a disk may not be mounted.
-    return await walkTo(resolve(from, target), undefined, links + 1);
+    return await enter(parent, basename(path), making);
+  } catch (error) {
+    if (!(error instanceof UntrustedPath)) throw error;
+    return await follow(parent, path, error, links);
   } finally {
-    await closeDirectory(parent);
+    closeDirectory(parent);
   }
 }
 
-/** Where a link leads that may be followed; undefined when it is none. */
-async function linkTarget(entry: string, path: string): Promise<string | undefined> {
-  try {
-    const found = await lstat(entry);
-    if (!found.isSymbolicLink()) return undefined;
-    if (!mayFollow(found)) throw linkOfAnother(path);
-    return await readlink(entry);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+/** @param refusal - to take a link for a directory */
+async function follow(
+  parent: RealDirectory,
+  path: string,
+  refusal: UntrustedPath,
+  links: number,
+): Promise<RealDirectory> {
+  const entry = join(parent.entries, basename(path));
+  const found = await lstat(entry);
+  if (!found.isSymbolicLink()) throw refusal;
+  if (!mayFollow(found)) throw linkOfAnother(path);
+  if (links >= LINKS_MAX) throw Object.assign(new Error(`ELOOP: too many links, ${path}`), { code: 'ELOOP' });
+  const [from, target] = [await readlink(parent.entries), await readlink(entry)];
+  // What a link leads to is not made: a disk may not be mounted.
+  return walkTo(resolve(from, target), undefined, links + 1);
 }

@@ -6,7 +6,7 @@ import { systemCode } from '../../base/errors.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { fileFailed } from '../storage-error.ts';
 import { close, fsync, fstat, ignoringErrors, open, rename, unlink, writeAll } from './file-system.ts';
-import type { HeldFolder } from './held-folder.ts';
+import type { HeldFolders } from './held-folders.ts';
 import { giveNewName } from './new-name.ts';
 import type { NamingOptions } from './new-name.ts';
 import { FILE_MODE, applyToFile } from './ownership.ts';
@@ -49,7 +49,7 @@ export async function writeFileSafely(
   place: FilePlace,
   body: Uint8Array | AsyncIterable<Uint8Array>,
   ownership: FileOwnership,
-  folders: HeldFolder,
+  folders: HeldFolders,
   options: FileWriteOptions,
 ): Promise<Stats> {
   options.signal?.throwIfAborted();
