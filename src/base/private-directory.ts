@@ -179,6 +179,8 @@ function filesIn(root: string, use: Use, revive: () => void): Files {
     ...system,
     open: (path) => within(path, (at) => system.open(at)),
     openOwn: (path) => within(path, (at) => system.openOwn(at)),
+    createScratch: (path, mode) => within(path, (at) => system.createScratch(at, mode)),
+    freeBytes: (path) => within(path, (at) => system.freeBytes(at)),
     createNew: (path, mode) => within(path, (at) => system.createNew(at, mode)),
     rename: (from, to) => within(from, (fromAt) => within(to, (toAt) => system.rename(fromAt, toAt))),
     remove: (path) => within(path, (at) => system.remove(at)),

@@ -114,11 +114,11 @@ export class Primary {
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
-    removeLeftCopies(machine.files, metaPath);
+    removeLeftCopies(stateFiles, metaPath);
     this.#snapshots = new Snapshots({
       ...this.#parts,
       directory: metaPath,
-      files: machine.files,
+      files: stateFiles,
       spoolLimitBytes,
       follower: this.#follower,
       sizes: settings.copySizes,

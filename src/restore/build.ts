@@ -20,7 +20,7 @@ import { verifyChain } from './verify-chain.ts';
 export interface BuildContext {
   readonly store: ObjectStore;
   /** Where it is built: a temporary file, and a place for what is too large for memory. Undefined: nowhere. */
-  readonly output: Pick<Output, 'fd' | 'openOverflow'> | undefined;
+  readonly output: Pick<Output, 'fd' | 'folder' | 'openOverflow'> | undefined;
   readonly parallelism: number;
   readonly signal: AbortSignal;
   readonly logger: Logger;

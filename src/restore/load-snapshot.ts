@@ -1,5 +1,4 @@
 /** Puts a snapshot into the temporary file as it is decoded, if there is one, and finds out what it is. */
-import { dirname } from 'node:path';
 import { isRivuletError } from '../base/errors.ts';
 import { decodeFrameStream } from '../codec/decode-frame-stream.ts';
 import { type SnapshotAnnotation, findAnnotation } from '../generations/annotation.ts';
@@ -28,8 +27,8 @@ interface Content {
 /** Where a snapshot is put. */
 export interface SnapshotOutput {
   readonly fd: number;
-  /** Any path on the same file system. */
-  readonly spoolPath: string;
+  /** Where it is, for a look at the free space. */
+  readonly folder: string;
 }
 
 /** An annotation and the first block of a snapshot, however large, are among so many stored bytes. */
@@ -114,20 +113,20 @@ class SnapshotCopy {
       const sizeBytes = annotation.pageCount * annotation.pageSizeBytes;
       if (sizeBytes > possibleBytes) throw this.#tooSmall(sizeBytes);
       this.#roomToBytes = sizeBytes;
-      if (this.#output !== undefined) assertFree(dirname(this.#output.spoolPath), sizeBytes);
+      if (this.#output !== undefined) assertFree(this.#output.folder, sizeBytes);
       return { sizeBytes, isRefused: true };
     }
     if (!header.isPageCountValid) return UNLIMITED;
     const sizeBytes = header.pageCount * header.pageSizeBytes;
     this.#roomToBytes = Math.min(sizeBytes, possibleBytes);
-    if (this.#output !== undefined) assertFree(dirname(this.#output.spoolPath), this.#roomToBytes);
+    if (this.#output !== undefined) assertFree(this.#output.folder, this.#roomToBytes);
     return { sizeBytes, isRefused: false };
   }
 
-  #makeRoom({ spoolPath }: SnapshotOutput, toBytes: number): void {
+  #makeRoom({ folder }: SnapshotOutput, toBytes: number): void {
     if (toBytes <= this.#roomToBytes) return;
     // Twice: what is free when it is looked at is not free for long.
-    assertFree(dirname(spoolPath), 2 * ROOM_STEP_BYTES);
+    assertFree(folder, 2 * ROOM_STEP_BYTES);
     this.#roomToBytes = toBytes + ROOM_STEP_BYTES;
   }
 

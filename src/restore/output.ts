@@ -35,6 +35,8 @@ const SIDECARS = ['-wal', '-shm', '-journal'];
 /** An open temporary file that may become the output. */
 export interface Output {
   readonly temporaryPath: string;
+  /** The directory, for a look at the free space. */
+  readonly folder: string;
   /** Makes the file in which a transaction too large for memory may wait, for reading and writing. Called once. */
   openOverflow(): number;
   /** Descriptor of the temporary file, for reading and writing. */
@@ -216,6 +218,7 @@ export async function openOutput(path: string, mode: number = DEFAULT_MODE): Pro
     const owned = guard.move();
     return {
       temporaryPath: outputPath + suffix,
+      folder: dirname(outputPath),
       fd,
       openOverflow: () => openOverflow(place, suffix, owned),
       publish: () => orUnwritable(outputPath, () => publish(place, suffix, fd)),

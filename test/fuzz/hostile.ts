@@ -151,7 +151,10 @@ async function restoreHostile(input: Uint8Array): Promise<void> {
   const fd = openSync(path, 'wx+');
   const startedMs = performance.now();
   try {
-    const restored = await buildInto({ fd, spoolPath }, { store, target: {} }).then(
+    const restored = await buildInto(
+      { fd, folder: scratch.path, openOverflow: () => openSync(spoolPath, 'wx+') },
+      { store, target: {} },
+    ).then(
       ({ databaseBytes }) => databaseBytes,
       (error: unknown) => {
         assertSmall();

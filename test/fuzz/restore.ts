@@ -46,7 +46,7 @@ async function restoreChanged(input: Uint8Array): Promise<void> {
   try {
     ftruncateSync(fd, 0);
     const built = await buildInto(
-      { fd, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
+      { fd, folder: scratch.path, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
       { store: changed, target: {} },
     );
     const isWhole = Buffer.compare(readFileSync(path), expected) === 0;

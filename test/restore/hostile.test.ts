@@ -58,7 +58,8 @@ async function sizeOnTheWay(store: MemoryStore): Promise<number> {
   using scratch = new Scratch();
   const fd = openSync(scratch.file('out'), 'wx+');
   try {
-    const output = { fd, spoolPath: scratch.file('spool') };
+    const openOverflow = (): number => openSync(scratch.file('overflow'), 'wx+');
+    const output = { fd, folder: scratch.path, openOverflow };
     await assert.rejects(buildInto(output, { store, target: {} }), { code: 'CHAIN_BROKEN' });
     return fstatSync(fd).size;
   } finally {

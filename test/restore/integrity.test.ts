@@ -16,7 +16,7 @@ describe('what was built', () => {
     const fd = openSync(scratch.file('own'), 'wx+');
     try {
       const built = await buildInto(
-        { fd, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
+        { fd, folder: scratch.path, openOverflow: () => openSync(scratch.file('overflow'), 'wx+') },
         { store: maker.store, target: {} },
       );
       assert.deepEqual(built.unprovenReasons, []);

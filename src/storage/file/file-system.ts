@@ -34,7 +34,12 @@ export async function opendir(path: string, bufferSize: number): Promise<fs.Dir>
 }
 
 export async function isEmpty(path: string): Promise<boolean> {
-  return (await readdir(path)).length === 0;
+  const directory = await opendir(path, 1);
+  try {
+    return (await directory.read()) === null;
+  } finally {
+    await directory.close();
+  }
 }
 
 /** Reads up to `length` bytes; fewer than asked for may come before the end, none at it. */

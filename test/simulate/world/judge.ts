@@ -30,6 +30,8 @@ export class Bench implements Disposable {
     return bytes;
   }
 
+  readonly folder: string = tmpdir();
+
   openOverflow(): number {
     const path = `${this.#path}-overflow`;
     const fd = openSync(path, 'wx+', 0o600);
