@@ -160,7 +160,7 @@ test("nothing is committed to the application's database", () => {
 /** Functions of `node:fs` that make, change or remove something, or may, and who may import them. All others only look. */
 const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
   'base/directory-handle.ts': ['chmodSync', 'mkdirSync', 'openSync'],
-  'base/files.ts': ['mkdirSync', 'openSync', 'renameSync', 'unlinkSync', 'writeSync'],
+  'base/files.ts': ['fdatasync', 'mkdirSync', 'openSync', 'renameSync', 'unlinkSync', 'write', 'writeSync'],
   'base/private-directory.ts': ['fchmodSync', 'mkdirSync', 'mkdtempSync', 'rmdirSync'],
   // Entries of a directory that is held open, and descriptors.
   'restore/output.ts': ['link', 'openSync', 'rename', 'unlink', 'unlinkSync'],
