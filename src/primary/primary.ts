@@ -114,11 +114,11 @@ export class Primary {
     this.#keeper = keeper;
     this.#parts = { path, machine, clock, logger, observer, keeper, state };
     this.#follower = new LogFollower({ ...this.#parts, busyTimeoutMs, checkpoint, destinations });
-    removeLeftCopies(stateFiles, metaPath);
+    removeLeftCopies(machine.files, metaPath);
     this.#snapshots = new Snapshots({
       ...this.#parts,
       directory: metaPath,
-      files: stateFiles,
+      files: machine.files,
       spoolLimitBytes,
       follower: this.#follower,
       sizes: settings.copySizes,

@@ -85,6 +85,7 @@ describe('a copy in a file', () => {
     using live = new LiveDatabase();
     const meta = `${live.path}-meta`;
     mkdirSync(meta, { mode: 0o700 });
+    writeFileSync(join(meta, 'rivulet-state.json'), '');
     const outside = live.scratch.file('outside');
     writeFileSync(outside, 'kept');
     const others = ['copy.tmp-0123', `copy.tmp-${WORD}0`, `my-copy.tmp-${WORD}`];
