@@ -1,8 +1,8 @@
 /** What is being followed: one open database, in one generation, up to a place in its WAL; and what can be asked of that. */
 import { formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
-import { scanFrames, frameBytes } from '../wal/frames.ts';
+import { isNextLog } from '../wal/wal-header.ts';
 import type { CheckpointTurn } from './checkpoint-turn.ts';
-import type { LogTail } from './log-tail.ts';
+import type { LogTail, Remains } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { ReadLock } from './read-lock.ts';
 
@@ -41,29 +41,29 @@ export function hasUnseen({ database, tail }: Following): boolean {
  * Why the WAL that has taken the place of the followed one cannot be its continuation; undefined when it is.
  *
  * The read lock proves it where it was held since everything was read: the WAL before cannot have been restarted with more in it,
- * and what came after cannot have been restarted at all. Without it the counts of commits must add up (`commit-count.ts`), and
- * what is left of the old WAL must not contradict.
+ * and what came after cannot have been restarted at all. Without it the counts of commits must add up (`commit-count.ts`), those that
+ * are left of the old WAL included.
  */
-export function doubtAboutNext(following: Following, next: LogTail): string | undefined {
+export function doubtAboutNext(following: Following, { next, salt1, remains }: NextLog): string | undefined {
   const { tail, readLock } = following;
   if (next.index > INDEX_MAX) return 'the index has reached its maximum';
   if (readLock.covers) return undefined;
   if (!readLock.isCountTrusted(tail)) return 'the WAL was restarted while it was not pinned';
-  if (!next.isCountable) return 'a transaction was committed and checkpointed between two looks';
-  if (goesOn(following)) return 'the WAL went on after the last look, and was restarted before the next one';
+  if (!next.isCountable || remains?.scan.isPadded === true)
+    return 'a transaction was committed and checkpointed between two looks';
+  // A commit that nobody published, and one that nobody saw, would add up.
+  if (remains !== undefined && !isNextLog(tail.format, { salt1 }))
+    return 'the WAL went on after the last look, and was restarted more than once before the next one';
   return undefined;
 }
 
-/**
- * Whether the file still has a transaction of the old WAL behind its tail. One that was rolled back may be taken for it, which
- * costs a snapshot.
- */
-function goesOn({ database, tail }: Following): boolean {
-  const { chain } = tail;
-  if (chain === undefined) return false;
-  const bytes = new Uint8Array(frameBytes(tail.pageSizeBytes));
-  const length = database.wal.read(bytes, chain.offsetBytes);
-  return scanFrames(chain, bytes, 0, length).validBytes > 0;
+/** The WAL that has taken the place of the followed one. */
+export interface NextLog {
+  readonly next: LogTail;
+  /** Its salt, by the index. */
+  readonly salt1: number;
+  /** What was committed to the followed one after the last look. */
+  readonly remains: Remains | undefined;
 }
 
 /** Whether what was read last is in another file than the WAL that is followed. */

@@ -11,7 +11,7 @@ import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
 import { handOver } from './handover.ts';
 import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
-import { isOfEnded, type LogTail } from './log-tail.ts';
+import { isOfEnded, type LogTail, type Remains } from './log-tail.ts';
 import { type OpenDatabase, openDatabase, readLog, walUnreadable } from './open-database.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import type { PrimaryParts } from './primary-parts.ts';
@@ -151,11 +151,15 @@ export class LogFollower {
       await this.#closingOnFailure(database, async () => this.#beginGeneration(database, why));
       return true;
     }
+    // Before anything else: the new WAL grows over it. Where the read lock covers, there is nothing.
+    const remains = following.readLock.covers ? undefined : tail.remains();
+    const { salt1 } = database.published();
     const index = tail.isEmpty ? tail.index : tail.index + 1;
-    const next = await readLog(database, { index, change: tail.change, after: tail.after });
+    const change = tail.change === undefined ? undefined : (tail.change + (remains?.commits ?? 0)) >>> 0;
+    const next = await readLog(database, { index, change, after: tail.after });
     if (next.isEmpty && next.after === undefined) this.#ways.emptied();
-    const doubt = doubtAboutNext(following, next);
-    if (doubt === undefined) this.#goOn(following, next);
+    const doubt = doubtAboutNext(following, { next, salt1, remains });
+    if (doubt === undefined) this.#goOn(following, next, remains);
     else {
       if (readLock.isCountTrusted(tail)) this.#loseRace(doubt);
       await this.#closingOnFailure(database, async () => this.#beginGeneration(database, doubt));
@@ -172,9 +176,14 @@ export class LogFollower {
     logger.warn('a race with the application was lost; a fresh snapshot follows', { reason: why });
   }
 
-  #goOn(following: Following, next: LogTail): void {
+  #goOn(following: Following, next: LogTail, remains?: Remains): void {
     const { tail, checkpoints, readLock, database } = following;
     const { keeper, observer } = this.#parts;
+    if (remains !== undefined) {
+      keeper.keep(tail.position, remains.bytes);
+      tail.accept(remains);
+      observer.onWalBytes(remains.bytes.length);
+    }
     if (tail.chain !== undefined && !tail.isEmpty) keeper.finish(tail.index, logEndOf(tail.chain));
     this.#earlierCommits += tail.commits;
     this.#following = { ...following, tail: next };

@@ -147,6 +147,17 @@ export class LogKeeper {
     return offsetBytes < tail.position.offsetBytes ? { index: tail.index, offsetBytes } : undefined;
   }
 
+  /** Keeps bytes of a log that its file will not keep. A destination that lacks them gets a fresh snapshot where that fails. */
+  keep(from: Position, bytes: Uint8Array): void {
+    const { spool, clock, trouble } = this.#parts;
+    if (this.#consumers.slowest() === undefined) return;
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      const place = { index: from.index, offsetBytes: from.offsetBytes + at };
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      if (!trouble.attempt('spool', () => spool.append(place, piece, clock.now()))) return;
+    }
+  }
+
   /** Captures everything up to the tail, letting others run in between. */
   async capture(database: OpenDatabase, tail: LogTail): Promise<void> {
     while (this.#capturePiece(database, tail)) await database.machine.pause();

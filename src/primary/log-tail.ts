@@ -15,6 +15,7 @@ import {
   type CommitFrame,
   commitFrameAt,
   frameBytes,
+  type FrameScan,
   scanFrames,
   startChain,
   walBytes,
@@ -24,6 +25,8 @@ import type { WalIndex } from '../wal/wal-index.ts';
 import type { Cursor } from './cursor.ts';
 import type { HeaderReading, LiveWal } from './live-wal.ts';
 
+/** What may have been committed between the last look and a restart; more is not looked for. */
+const REMAINS_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes looked at in one step; bounds memory and the time that other work waits. */
 const STEP_BYTES = 4 * 1024 * 1024;
 const FIRST_READ_BYTES = 64 * 1024;
@@ -60,6 +63,13 @@ export function endedLogOf({ salt1, salt2, frames }: WalIndex): EndedLog {
 /** Whether the index still speaks of that WAL, as it was or with more commits. */
 export function isOfEnded(index: WalIndex, ended: EndedLog | undefined): boolean {
   return index.frames > 0 && index.salt1 === ended?.salt1 && index.salt2 === ended.salt2;
+}
+
+/** Committed transactions of a WAL that was restarted, behind its tail. */
+export interface Remains {
+  readonly bytes: Uint8Array;
+  readonly commits: number;
+  readonly scan: FrameScan;
 }
 
 /** Where a tail begins. */
@@ -201,6 +211,30 @@ export class LogTail {
   /** Whether everything that `index` has published is before the tail, and nothing else was committed meanwhile. */
   hasAllOf(index: WalIndex): boolean {
     return index.change === this.#change && this.hasAtLeast(index);
+  }
+
+  /**
+   * What the file still has of this WAL behind the tail, once the index speaks of another one: a restart leaves it where the new WAL has
+   * not come yet. It proves nothing by itself: a commit that was never published looks the same.
+   */
+  remains(): Remains | undefined {
+    const chain = this.#committed;
+    if (chain === undefined) return undefined;
+    const length = Math.min(REMAINS_BYTES_MAX, this.#source.wal.sizeBytes() - chain.offsetBytes);
+    if (length < frameBytes(this.pageSizeBytes)) return undefined;
+    const bytes = new Uint8Array(length);
+    const scan = scanFrames(chain, bytes, 0, this.#source.wal.read(bytes, chain.offsetBytes));
+    if (scan.commits === 0) return undefined;
+    return { bytes: bytes.subarray(0, scan.committedBytes), commits: scan.commits, scan };
+  }
+
+  /** They are proven to have been committed. */
+  accept({ scan }: Remains): void {
+    this.#committed = scan.committedChain;
+    this.#commitPageCount = scan.commitPageCount;
+    this.#commits += scan.commits;
+    if (this.#change !== undefined) this.#change = (this.#change + scan.commits) >>> 0;
+    this.#isCountable &&= !scan.isPadded;
   }
 
   /**
