@@ -2087,7 +2087,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'commit-count-ignored',
     breaks: 'a trusted count of commits that does not add up is passed over',
     file: 'primary/following.ts',
-    edits: [{ find: 'if (!next.isCountable) return', replace: 'if (next.index < 0) return' }],
+    edits: [
+      { find: 'if (!next.isCountable || remains?.scan.isPadded === true)', replace: 'if (next.index < 0)' },
+    ],
     caughtBy: [
       { kind: 'simulate', seed: 1, runs: 60 },
       {
@@ -2361,6 +2363,37 @@ export const MUTANTS: readonly Mutant[] = [
         kind: 'test',
         file: 'primary/state-directory.test.ts',
         only: 'is not one that holds the files of others',
+      },
+    ],
+  },
+  {
+    name: 'remains-of-several-restarts-counted',
+    breaks: 'a commit that nobody published makes up for one that nobody saw',
+    file: 'primary/following.ts',
+    edits: [
+      {
+        find: 'if (remains !== undefined && !isNextLog(tail.format, { salt1 }))',
+        replace: 'if (remains !== undefined && salt1 < 0)',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/read-lock.test.ts',
+        only: 'a commit that nobody published does not make up for one that nobody saw',
+      },
+    ],
+  },
+  {
+    name: 'remains-not-kept',
+    breaks: 'what was read from a restarted WAL is not kept for those who lack it',
+    file: 'primary/log-follower.ts',
+    edits: [{ find: '      keeper.keep(tail.position, remains.bytes);\n', replace: '' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/read-lock.test.ts',
+        only: 'what was committed before the WAL was restarted unseen is read from what is left of it',
       },
     ],
   },

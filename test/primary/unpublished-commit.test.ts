@@ -3,29 +3,13 @@
  * leaves a transaction that no reader sees and that the next writer overwrites.
  */
 import assert from 'node:assert/strict';
-import { closeSync, copyFileSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { openDatabase, readLog } from '../../src/primary/open-database.ts';
 import { LiveDatabase } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
+import { leaveUnpublishedCommit } from '../support/unpublished-commit.ts';
 
 const noPause = async (): Promise<void> => undefined;
-
-/** Puts the frames of one more transaction behind the log's end, as a killed writer leaves them. */
-function leaveUnpublishedCommit(path: string, scratch: Scratch): void {
-  const copy = scratch.file('copy.db');
-  copyFileSync(path, copy);
-  copyFileSync(`${path}-wal`, `${copy}-wal`);
-  const endBytes = readFileSync(`${path}-wal`).length;
-  using database = new DatabaseSync(copy);
-  database.exec('PRAGMA wal_autocheckpoint=0; CREATE TABLE lost (x); INSERT INTO lost VALUES (1)');
-  const longer = readFileSync(`${copy}-wal`);
-  assert.ok(longer.length > endBytes);
-  const descriptor = openSync(`${path}-wal`, 'r+');
-  writeSync(descriptor, longer, endBytes, longer.length - endBytes, endBytes);
-  closeSync(descriptor);
-}
 
 describe('a commit that was never published', () => {
   it('is not taken for one, and what overwrites it is followed', async () => {
