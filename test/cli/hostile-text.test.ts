@@ -78,7 +78,10 @@ describe('a lease', () => {
 });
 
 test('names in a configuration: tables, JSON, YAML, findings, status, errors', async () => {
-  const flags = configure([{ path: `/nowhere/${HOSTILE}.db`, replicas: [{ path: scratch.file(HOSTILE) }] }]);
+  // A name with a bracket is taken for wildcards where there is no such file.
+  const path = scratch.file(`${HOSTILE}.db`);
+  writeFileSync(path, '');
+  const flags = configure([{ path, replicas: [{ path: scratch.file(HOSTILE) }] }]);
   for (const words of [
     ['databases'],
     ['databases', '-json'],
