@@ -54,6 +54,13 @@ export interface Connections {
    * write lock was not to be had within `waitMs`.
    */
   withWriteLock<T>(section: () => T, waitMs?: number): T | undefined;
+  /**
+   * Recovers the WAL index where a killed writer has left it half written, as whoever begins a read transaction does. Also while the
+   * read transaction is being moved, or the write lock is held.
+   *
+   * @throws RivuletError as opening does
+   */
+  recoverIndex(): void;
   /** One PASSIVE checkpoint: never waits for anybody, never blocks anybody. */
   checkpointPassive(): CheckpointResult;
   /** Opens one more read transaction, for a reader with a life of its own (a snapshot). Call `end` once. */
@@ -245,6 +252,11 @@ export class SqliteConnections implements Connections {
     } finally {
       this.#writer.exec('ROLLBACK');
     }
+  }
+
+  recoverIndex(): void {
+    this.#begin(this.#checkpointer);
+    this.#checkpointer.exec('ROLLBACK');
   }
 
   checkpointPassive(): CheckpointResult {

@@ -102,8 +102,7 @@ function readPublished(
       });
     if (attempt >= RECOVERY_ATTEMPTS)
       throw new RivuletError('DB_BUSY', `the WAL index of ${path} is being written and cannot be read yet`);
-    // Whoever begins a read transaction recovers an index that is not whole; the one that is held stays.
-    connections.moveHold(() => false);
+    connections.recoverIndex();
   }
 }
 

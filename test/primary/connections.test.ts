@@ -96,6 +96,17 @@ describe('the connections on a live database', () => {
     connections.close();
   });
 
+  it('the index is recovered also while the read transaction is moved, and under the write lock', () => {
+    using live = new LiveDatabase();
+    const connections = new SqliteConnections(live.path, 100);
+    connections.recoverIndex();
+    connections.hold();
+    assert.ok(connections.moveHold(() => (connections.recoverIndex(), true)));
+    connections.withWriteLock(() => connections.recoverIndex());
+    assert.equal(connections.holding, true);
+    connections.close();
+  });
+
   it('after a complete checkpoint writers restart the WAL, but nothing new is checkpointed', () => {
     using live = new LiveDatabase();
     live.insert(10);

@@ -125,7 +125,7 @@ function withCopies(seed: number, settings: WorldSettings): WorldSettings {
   const checkpoint = { ...primary.checkpoint, minPages: 4, maxPages: 40 };
   const busy = { ...habits, pauseMs: 50, weights: { ...habits.weights, large: 6, shrink: 3 } };
   const slow = { ...primary, checkpoint, copySizes: { inMemoryBytes: 0, pieceBytes: 512 } };
-  return { ...settings, host: { ...host, habits: busy, primary: slow, pauseMsMax: 1_000, pollMs: 100 } };
+  return { ...settings, host: { ...host, habits: busy, primary: slow, pauseMsMax: 300, pollMs: 100 } };
 }
 
 /** In some of the worlds reads fail now and then. Drawn apart, so that all else stays as it was. */

@@ -77,6 +77,8 @@ export class Host {
   readonly commits: Map<string, number>;
   kills = 0;
   powerCuts = 0;
+  /** How often a file of Rivulet's own state was damaged. */
+  stateDamages = 0;
   rivulet: SimRivulet | undefined;
   readonly #parts: HostParts;
   readonly #random: Random;
@@ -408,6 +410,7 @@ export class Host {
     const path = files[Math.floor(which * files.length)];
     if (path === undefined) return;
     this.killRivulet();
+    this.stateDamages++;
     this.note(`${path} is damaged`);
     this.disk.damage(path);
   }

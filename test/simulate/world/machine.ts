@@ -193,6 +193,12 @@ class SimConnections implements Connections {
     }
   }
 
+  recoverIndex(): void {
+    this.#call('recover the index');
+    this.#begin(this.#checkpointer);
+    this.#end(this.#checkpointer);
+  }
+
   checkpointPassive(): CheckpointResult {
     this.#call('checkpoint');
     return this.#finish(this.#checkpointer.checkpoint('PASSIVE'), 'checkpoint');

@@ -281,8 +281,9 @@ export class World {
 
   /** Whoever could not read a log in this very moment knows nothing about what it holds. */
   #generationBegun(host: Host, reason: string): void {
-    // A power cut may really have taken something from the file.
-    const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs && host.powerCuts === 0;
+    // A power cut, or damage to the local state, may really have taken something from the file.
+    const isWhole = host.powerCuts === 0 && host.stateDamages === 0;
+    const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs && isWhole;
     if (couldNotRead && ABOUT_BYTES.some((one) => reason.startsWith(one)))
       this.#bugs.push(new Violation(`a generation is given up because of a read error: ${reason}`));
   }
