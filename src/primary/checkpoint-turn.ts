@@ -14,7 +14,7 @@ const LOCKED_BYTES = 4 * 1024 * 1024;
 /** Who has checkpointed a database does it again, mostly. */
 const OTHERS_MS = 600_000;
 /** Where a reader of another process is in their way, they are not waited for again at once. */
-const OTHERS_AGAIN_MS = 10_000;
+const OTHERS_AGAIN_MS = 5_000;
 /** Over this time a backlog is watched. */
 const DRAIN_LOOK_MS = 1_000;
 

@@ -9,7 +9,7 @@ const AHEAD_BYTES = 1024 * 1024;
  * An application restarts its WAL at the commit after its automatic checkpoint, which does at most what was not yet in the database
  * file.
  */
-const STAND_ASIDE_MS = 500;
+const STAND_ASIDE_MS = 1_000;
 const STAND_ASIDE_STEP_MS = 1;
 
 /** @returns whether a look is due at once, since no read transaction is held any more */

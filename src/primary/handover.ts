@@ -72,9 +72,11 @@ export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
   for (let round = 0; round < ROUNDS; round++) {
     const isNear = await parts.captureMost();
     if (!isNear && parts.lockedBytesMax === undefined) break;
+    // The read transaction begins behind this, or further on: so much of the WAL can be moved.
+    const { frames } = parts.published();
     if (!move(parts, AHEAD_BYTES)) break;
     hasMoved = true;
-    const { doneBytes, leftBytes, isBusy } = await backfill(parts);
+    const { doneBytes, leftBytes, isBusy } = await backfill(parts, parts.tail.bytesOf(frames));
     if (move(parts, AHEAD_BYTES) && isComplete(parts)) return 'complete';
     // A reader is in the way, and the write lock would be of no use.
     if (leftBytes > 0 && !isBusy) return 'partial';
@@ -95,7 +97,7 @@ function captureTail({ tail, capture }: HandoverParts, aheadBytes: number): bool
   return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();
 }
 
-/** What went into the database file, and what did not, of the bytes before the tail as it was at the begin. */
+/** What went into the database file of the bytes before the read transaction, and what did not. */
 interface Backfill {
   readonly doneBytes: number;
   readonly leftBytes: number;
@@ -103,10 +105,9 @@ interface Backfill {
   readonly isBusy: boolean;
 }
 
-async function backfill(parts: HandoverParts): Promise<Backfill> {
+async function backfill(parts: HandoverParts, markedBytes: number): Promise<Backfill> {
   const { tail, machine, clock, connections, path, published } = parts;
-  const { offsetBytes } = tail.position;
-  const pendingBytes = (): number => Math.max(0, offsetBytes - backfilledBytes(tail, published()));
+  const pendingBytes = (): number => Math.max(0, markedBytes - backfilledBytes(tail, published()));
   const beforeBytes = pendingBytes();
   const giveUpMs = machine.monotonicMs() + OTHERS_WAIT_MS;
   for (;;) {
