@@ -572,6 +572,7 @@ export const MUTANTS: readonly Mutant[] = [
         find: 'const isSeen = tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog();',
         replace: 'const isSeen = tail.position.offsetBytes >= 0;',
       },
+      { find: '      await this.#parts.follower.settled();\n', replace: '' },
     ],
     caughtBy: [
       {
@@ -759,12 +760,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'header-waited-for',
-    breaks: 'a snapshot waits for a log that holds nothing but its header',
+    breaks: 'a snapshot waits for a log in which nothing is committed',
     file: 'primary/log-keeper.ts',
     edits: [
       {
         find: 'if (to.offsetBytes > WAL_HEADER_BYTES) return false;',
-        replace: 'if (to.offsetBytes > 0) return false;',
+        replace: 'if (to.offsetBytes >= 0) return false;',
       },
     ],
     caughtBy: [
