@@ -118,12 +118,14 @@ describe('retrying store', () => {
     });
 
     it('lost against another when the object holds other bytes', async () => {
-      const inner = new MemoryStore();
-      const { clock, store } = scene(['before'], inner);
-      const writing = store.write('a', Buffer.from('mine'), { onlyIf: 'absent' });
-      inner.put('a', Buffer.from('theirs'));
-      await assert.rejects(clock.during(writing), { code: 'STORAGE_EXISTS' });
-      assert.equal(Buffer.from(inner.bytesOf('a')).toString(), 'theirs');
+      for (const theirs of ['theirs', 'more', 'not']) {
+        const inner = new MemoryStore();
+        const { clock, store } = scene(['before'], inner);
+        const writing = store.write('a', Buffer.from('mine'), { onlyIf: 'absent' });
+        inner.put('a', Buffer.from(theirs));
+        await assert.rejects(clock.during(writing), { code: 'STORAGE_EXISTS' });
+        assert.equal(Buffer.from(inner.bytesOf('a')).toString(), theirs);
+      }
     });
 
     it('is refused at the first attempt even by the same bytes', async () => {
