@@ -24,8 +24,8 @@ export interface CheckpointFacts {
   readonly attemptedBytes: number | undefined;
   /** What of the present WAL is in the database file, by whoever's checkpoint. */
   readonly backfilledBytes: number;
-  /** Since the present WAL began. */
-  readonly logAgeMs: number;
+  /** Since the present WAL began, or since the last attempt to checkpoint it. */
+  readonly untriedMs: number;
   /** Without a commit for so long. */
   readonly stillMs: number;
   /** Other connections have checkpointed this database lately. */
@@ -56,8 +56,8 @@ const STEP_BYTES = 16 * 1024 * 1024;
  */
 const STILL_MS = 1_000;
 
-/** A WAL that took so long to grow leaves gaps between commits, in which the first attempt succeeds. */
-const SLOW_MS = 2_000;
+/** A WAL that grows so slowly leaves gaps between commits, in which an attempt succeeds. */
+const SLOW_MS = 1_000;
 
 export type CheckpointDecision =
   | 'none'
@@ -82,7 +82,7 @@ function wantedStep(facts: CheckpointFacts, settings: CheckpointSettings): Check
   const isLeft = isDoneByOthers && tailBytes < settings.walLimitBytes / 2;
   if (stillMs >= STILL_MS) return isNew && !isLeft ? 'checkpoint' : 'none';
   const stepBytes = settings.stepBytes ?? Math.min(STEP_BYTES, settings.walLimitBytes / 8);
-  if (attemptedBytes === 0 && facts.logAgeMs >= SLOW_MS) return 'checkpoint';
+  if (isNew && facts.untriedMs >= SLOW_MS) return 'checkpoint';
   if (tailBytes - attemptedBytes < stepBytes) return 'none';
   return isLeft ? 'advance' : 'checkpoint';
 }

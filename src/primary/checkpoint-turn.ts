@@ -37,7 +37,7 @@ export class CheckpointTurn {
   #othersMs = Number.NEGATIVE_INFINITY;
   #notForOthersBeforeMs = Number.NEGATIVE_INFINITY;
   #lastMs: number;
-  #logSinceMs: number;
+  #untriedSinceMs: number;
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
   #hindered: { readonly outcome: Exclude<HandoverOutcome, 'complete'>; readonly sinceMs: number } | undefined;
@@ -47,7 +47,7 @@ export class CheckpointTurn {
     this.#settings = settings;
     this.#clock = clock;
     this.#lastMs = clock.monotonicMs();
-    this.#logSinceMs = this.#lastMs;
+    this.#untriedSinceMs = this.#lastMs;
     this.#notBeforeMs = this.#lastMs;
   }
 
@@ -62,7 +62,7 @@ export class CheckpointTurn {
 
   /** The present log is a new one. */
   logRestarted(): void {
-    this.#logSinceMs = this.#clock.monotonicMs();
+    this.#untriedSinceMs = this.#clock.monotonicMs();
     this.#attemptedBytes = undefined;
     this.#hindered = undefined;
   }
@@ -82,7 +82,7 @@ export class CheckpointTurn {
         backfilledBytes: tail.isLogOf(published)
           ? tail.bytesOf(published.backfilledFrames)
           : Number.POSITIVE_INFINITY,
-        logAgeMs: nowMs - this.#logSinceMs,
+        untriedMs: nowMs - this.#untriedSinceMs,
         isDoneByOthers: nowMs - this.#othersMs < OTHERS_MS,
         attemptedBytes: this.#attemptedBytes,
         sinceLastMs: nowMs - this.#lastMs,
@@ -137,6 +137,7 @@ export class CheckpointTurn {
   /** The read transaction was moved forward, for others to checkpoint up to there. */
   advanced(tail: LogTail): void {
     this.#attemptedBytes = tail.position.offsetBytes;
+    this.#untriedSinceMs = this.#clock.monotonicMs();
   }
 
   async run(parts: Omit<HandoverParts, 'lockedBytesMax'>): Promise<HandoverOutcome> {
@@ -145,6 +146,7 @@ export class CheckpointTurn {
     const { salt1, salt2, backfilledFrames } = parts.published();
     this.#backfilled = { salts: `${salt1} ${salt2}`, frames: backfilledFrames };
     const nowMs = this.#clock.monotonicMs();
+    this.#untriedSinceMs = nowMs;
     if (outcome !== 'busy') this.#lastMs = nowMs;
     this.#hindered =
       outcome === 'complete' ? undefined : { outcome, sinceMs: this.#hindered?.sinceMs ?? nowMs };
