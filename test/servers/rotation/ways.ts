@@ -81,7 +81,7 @@ export async function iotWay(ceph: CephRgw, scratch: Scratch): Promise<Way> {
   const privateKey = hsm.import('devkey', device.key);
   writeFileSync(scratch.file('device.crt'), device.certificate);
   writeFileSync(scratch.file('ca.crt'), authority.certificate);
-  writeFileSync(scratch.file('pin'), hsm.pin);
+  writeFileSync(scratch.file('pin'), hsm.pin, { mode: 0o600 });
   let given = 0;
   const listener = giveKeys(
     ceph,
@@ -136,10 +136,10 @@ export async function envFileWay(ceph: CephRgw, scratch: Scratch): Promise<Way> 
     const { accessKeyId, secretAccessKey, sessionToken } = await ceph.assumeRole(LIFE_SECONDS);
     const text = `AWS_ACCESS_KEY_ID=${accessKeyId}\nAWS_SECRET_ACCESS_KEY=${secretAccessKey}\nAWS_SESSION_TOKEN=${sessionToken}\nAWS_DEFAULT_REGION=us-east-1\n`;
     if (state.given++ % 2 === 0) {
-      writeFileSync(`${path}.next`, text);
+      writeFileSync(`${path}.next`, text, { mode: 0o600 });
       renameSync(`${path}.next`, path);
     } else {
-      writeFileSync(path, text);
+      writeFileSync(path, text, { mode: 0o600 });
     }
   };
   await rewrite();
