@@ -46,7 +46,8 @@ export interface CheckpointFacts {
 export const SMALL_REST_BYTES: number = 8 * 1024 * 1024;
 /**
  * While commits keep coming an attempt mostly fails, and each costs two syncs and lets the application's automatic checkpoints do
- * another part: so it is made after this much more. An eighth of the limit where that is less.
+ * another part: so it is made after this much more. An eighth of the limit, or four times the smallest WAL that is
+ * checkpointed, where that is less.
  */
 const STEP_BYTES = 16 * 1024 * 1024;
 
@@ -81,7 +82,8 @@ function wantedStep(facts: CheckpointFacts, settings: CheckpointSettings): Check
   if (tailBytes < walBytes(settings.minPages, pageSizeBytes)) return 'none';
   const isLeft = isDoneByOthers && tailBytes < settings.walLimitBytes / 2;
   if (stillMs >= STILL_MS) return isNew && !isLeft ? 'checkpoint' : 'none';
-  const stepBytes = settings.stepBytes ?? Math.min(STEP_BYTES, settings.walLimitBytes / 8);
+  const minBytes = walBytes(settings.minPages, pageSizeBytes);
+  const stepBytes = settings.stepBytes ?? Math.min(STEP_BYTES, settings.walLimitBytes / 8, 4 * minBytes);
   if (isNew && facts.untriedMs >= SLOW_MS) return 'checkpoint';
   if (tailBytes - attemptedBytes < stepBytes) return 'none';
   return isLeft ? 'advance' : 'checkpoint';
