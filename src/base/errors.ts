@@ -94,7 +94,10 @@ export function isRivuletError(error: unknown, ...codes: ErrorCode[]): error is 
 
 /** The text of anything thrown, for log lines and messages. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? withSystemErrorName(error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // Some libraries take it from an answer as it came, and that may have been a list or an object.
+  const message: unknown = error.message;
+  return typeof message === 'string' ? withSystemErrorName(message) : JSON.stringify(message);
 }
 
 /** The `code` of a Node.js system error (`ENOENT`, `EACCES`, ...), or undefined. Those that Node.js knows no name for have one too. */

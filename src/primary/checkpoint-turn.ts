@@ -13,8 +13,6 @@ const HINDERED_WAIT_MAX_MS = 2_000;
 const LOCKED_BYTES = 4 * 1024 * 1024;
 /** Who has checkpointed a database does it again, mostly. */
 const OTHERS_MS = 600_000;
-/** Where a reader of another process is in their way, they are not waited for again at once. */
-const OTHERS_AGAIN_MS = 5_000;
 /** Over this time a backlog is watched. */
 const DRAIN_LOOK_MS = 1_000;
 
@@ -35,7 +33,6 @@ export class CheckpointTurn {
   #backfilled = { salts: '', frames: 0 };
   /** When others were seen to have checkpointed last. */
   #othersMs = Number.NEGATIVE_INFINITY;
-  #notForOthersBeforeMs = Number.NEGATIVE_INFINITY;
   #lastMs: number;
   #untriedSinceMs: number;
   #notBeforeMs: number;
@@ -104,18 +101,6 @@ export class CheckpointTurn {
     if (before !== undefined && nowMs - before.sinceMs < DRAIN_LOOK_MS) return true;
     this.#backlog = { sinceMs: nowMs, bytes };
     return before === undefined || bytes < before.bytes;
-  }
-
-  /** Whether an application that checkpoints by itself is to be let do that now, before anybody has to wait. */
-  isForOthers(tail: LogTail): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    const isDoneByOthers = nowMs - this.#othersMs < OTHERS_MS && nowMs >= this.#notForOthersBeforeMs;
-    return isDoneByOthers && this.#lockedBytesMax(tail) !== undefined;
-  }
-
-  /** They did not restart the WAL. */
-  othersFailed(): void {
-    this.#notForOthersBeforeMs = this.#clock.monotonicMs() + OTHERS_AGAIN_MS;
   }
 
   /** From half of the limit on writers may have to wait for a moment, from the limit on for as long as it takes. */

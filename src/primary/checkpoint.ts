@@ -5,15 +5,7 @@ import type { PrimaryParts } from './primary-parts.ts';
 /** More than this ahead is not read while the read transaction is moved. */
 const AHEAD_BYTES = 1024 * 1024;
 
-/**
- * An application restarts its WAL at the commit after its automatic checkpoint, which does at most what was not yet in the database
- * file.
- */
-const STAND_ASIDE_MS = 1_000;
-const STAND_ASIDE_STEP_MS = 1;
-
-/** @returns whether a look is due at once, since no read transaction is held any more */
-export async function checkpointIfDue(following: Following, parts: PrimaryParts): Promise<boolean> {
+export async function checkpointIfDue(following: Following, parts: PrimaryParts): Promise<void> {
   const { tail, checkpoints } = following;
   const { keeper, clock } = parts;
   const published = following.database.published();
@@ -24,37 +16,8 @@ export async function checkpointIfDue(following: Following, parts: PrimaryParts)
     published,
   };
   const decision = checkpoints.decide(tail, facts);
+  if (decision === 'checkpoint') await checkpointNow(following, parts);
   if (decision === 'advance' && advance(following, parts)) checkpoints.advanced(tail);
-  if (decision !== 'checkpoint') return false;
-  if (checkpoints.isForOthers(tail) && following.readLock.canStandAside(tail))
-    return standAside(following, parts);
-  await checkpointNow(following, parts);
-  return false;
-}
-
-/**
- * Ends the read transaction in the middle of everything, so that the application's own automatic checkpoint can take all of the
- * WAL, and its next commit restart it, without anybody waiting for anybody. What it commits to the old WAL meanwhile is read from what the restart
- * leaves of it, and proven by the count of commits.
- */
-async function standAside(following: Following, parts: PrimaryParts): Promise<boolean> {
-  const { tail, readLock, database, checkpoints } = following;
-  const { keeper, clock } = parts;
-  await keeper.captureMost(database, tail);
-  const isSafe = tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && captureAndSave(following, parts);
-  if (!isSafe) {
-    await checkpointNow(following, parts);
-    return false;
-  }
-  readLock.release();
-  const giveUpMs = clock.monotonicMs() + STAND_ASIDE_MS;
-  while (clock.monotonicMs() < giveUpMs) {
-    await clock.sleep(STAND_ASIDE_STEP_MS);
-    const reading = database.index.read();
-    if (reading.kind !== 'index' || !tail.isLogOf(reading.index)) return true;
-  }
-  checkpoints.othersFailed();
-  return true;
 }
 
 function advance(following: Following, parts: PrimaryParts): boolean {

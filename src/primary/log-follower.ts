@@ -153,7 +153,6 @@ export class LogFollower {
     }
     // Before anything else: the new WAL grows over it. Where the read lock covers, there is nothing.
     const remains = following.readLock.covers ? undefined : tail.remains();
-    if (database.wal.sizeBytes() < tail.position.offsetBytes) this.#ways.cut();
     const { salt1 } = database.published();
     const index = tail.isEmpty ? tail.index : tail.index + 1;
     const change = tail.change === undefined ? undefined : (tail.change + (remains?.commits ?? 0)) >>> 0;

@@ -264,13 +264,13 @@ export class Primary {
     return this.#exclusively(async () => {
       const { clock, observer } = this.#parts;
       const startedMs = clock.monotonicMs();
-      let changed = await this.#follower.look();
-      const before = this.#following;
-      if (before !== undefined && (await checkpointIfDue(before, this.#parts)))
-        changed = (await this.#follower.look()) || changed;
-      const now = this.#following;
-      if (now !== undefined) letGo(now, this.#parts);
-      if (now !== undefined) observer.onSync(clock.monotonicMs() - startedMs);
+      const changed = await this.#follower.look();
+      const following = this.#following;
+      if (following !== undefined) {
+        await checkpointIfDue(following, this.#parts);
+        letGo(following, this.#parts);
+        observer.onSync(clock.monotonicMs() - startedMs);
+      }
       return changed;
     });
   }

@@ -38,7 +38,6 @@ export class ApplicationWays {
   #untilMs = Number.NEGATIVE_INFINITY;
   #count = 0;
   #eagerUntilMs = Number.NEGATIVE_INFINITY;
-  #cutsUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -50,16 +49,6 @@ export class ApplicationWays {
 
   get isLasting(): boolean {
     return this.#clock.monotonicMs() < this.#untilMs;
-  }
-
-  /** Whether nothing of a WAL is left when it was restarted: applications truncate it, or have a `journal_size_limit`. */
-  get cutsWal(): boolean {
-    return this.#clock.monotonicMs() < this.#cutsUntilMs;
-  }
-
-  /** A WAL was restarted and its file was cut. */
-  cut(): void {
-    this.#cutsUntilMs = this.#clock.monotonicMs() + EAGER_MS;
   }
 
   /** Whether applications are known to empty the WAL by themselves. */
@@ -139,11 +128,6 @@ export class ReadLock {
   lastingReason(tail: LogTail): LastingReason | undefined {
     if (this.#deps.ways.isLasting) return 'lost-race';
     return this.isCountTrusted(tail) ? undefined : 'uncounted';
-  }
-
-  /** Whether an application may restart its WAL without this process: what it leaves of the old one can be read and counted. */
-  canStandAside(tail: LogTail): boolean {
-    return this.lastingReason(tail) === undefined && !this.#deps.ways.cutsWal;
   }
 
   isCountTrusted(tail: LogTail): boolean {

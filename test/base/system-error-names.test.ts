@@ -44,3 +44,8 @@ describe('an error of the kernel that Node.js has no name for', () => {
     );
   });
 });
+
+test('a message that is no text, as a library makes it of a strange answer, is shown all the same', () => {
+  const error = Object.assign(new Error(), { message: { IsTruncated: [''] } });
+  assert.equal(messageOf(error), '{"IsTruncated":[""]}');
+});

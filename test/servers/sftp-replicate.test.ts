@@ -157,13 +157,13 @@ describe('replicas on OpenSSH', { skip }, () => {
     }
     const half = (name: string, end: number): string => join(folder, `${name}.tmp-${'0'.repeat(15)}${end}`);
     const [old, young] = [half('00000000.snapshot.lz4', 0), half('00000000.snapshot.lz4', 1)];
-    const foreign = half('object', 0);
+    const foreign = join(server.directory, 'fruits', `object.tmp-${'0'.repeat(16)}`);
     for (const file of [old, young, foreign]) writeFileSync(file, 'half');
     const before = new Date(Date.now() - 25 * 3_600_000);
     for (const file of [old, foreign]) utimesSync(file, before, before);
     await using replicator = new Running('rivulet', ['replicate', '-config', config.rivulet]);
     await replicator.until('the old one is gone', () => !existsSync(old));
-    assert.ok(existsSync(young) && existsSync(foreign));
+    assert.deepEqual([existsSync(young), existsSync(foreign)], [true, true]);
     await replicator.until('something stored', () => countObjects(server) > 0);
     await replicator.stop();
   });
