@@ -124,7 +124,18 @@ export class LogFollower {
     if (tail.hasAtLeast(index)) readLock.looked(tail, before);
     else if (tail.isLogOf(database.published())) throw walUnreadable(database, index);
     if (newBytes > 0) observer.onWalBytes(newBytes);
+    this.#keepIfUnpinned(following);
     return newBytes > 0;
+  }
+
+  /**
+   * A read transaction that began when all of the WAL was in the database file does not keep it from being restarted: what nobody has
+   * stored of it is kept at once.
+   */
+  #keepIfUnpinned({ database, tail }: Following): void {
+    const index = database.published();
+    if (!tail.isEmpty && index.backfilledFrames >= index.frames)
+      this.#parts.keeper.captureNow(database, tail);
   }
 
   /** The database as of now. @throws RivuletError `DB_NOT_FOUND` while there is no database; otherwise as `look` */
@@ -190,6 +201,7 @@ export class LogFollower {
     checkpoints.logRestarted();
     readLock.looked(next, database.published());
     observer.onWalBytes(next.position.offsetBytes);
+    this.#keepIfUnpinned({ ...following, tail: next });
   }
 
   // ---- the open database -----------------------------------------------------------------------------------------

@@ -45,8 +45,9 @@ export class Reasons {
     const said = this.#said.get(key);
     // One each: the snapshot of a generation may still be on its way when the next one begins.
     if (isNew) this.#known.set(key, known + 1);
-    this.#said.delete(key);
+    // Another one that was said to be needed may be on its way, too.
     if (isNew) return 'a new generation';
+    this.#said.delete(key);
     if (said !== undefined) return said;
     const everyMs = settings.snapshotIntervalMs || settings.retentionMs;
     const isDue = everyMs > 0 && (sinceMs === undefined || sinceMs >= everyMs - SLACK_MS);
