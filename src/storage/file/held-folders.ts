@@ -4,8 +4,8 @@
  * renamed, removed or replaced is walked to anew. All are closed after a moment in which nobody writes: descriptors are few.
  */
 import { join } from 'node:path';
-import { tellPath } from '../../base/directory-handle.ts';
-import { fstat, stat } from './file-system.ts';
+import { ANY_DIRECTORY, tellPath } from '../../base/directory-handle.ts';
+import { closeNow, fstat, open } from './file-system.ts';
 import type { FileOwnership } from './ownership.ts';
 import { closeDirectory, openRealDirectory, type RealDirectory } from './real-directories.ts';
 
@@ -68,14 +68,24 @@ export class HeldFolders {
     if (held === undefined) return undefined;
     held.users += 1;
     try {
-      const found = await stat(join(this.#root, folder));
-      if (found.dev === held.device && found.ino === held.inode) return held;
+      if (await this.#isStill(held)) return held;
     } catch {
       // Whatever it is, the walk meets it too.
     }
     if (this.#held.get(folder) === held) this.#held.delete(folder);
     this.#giveBack(held);
     return undefined;
+  }
+
+  /** Whether the path leads to it, and can be opened: where the file system hangs, the write would, too. */
+  async #isStill({ folder, device, inode }: Held): Promise<boolean> {
+    const descriptor = await open(join(this.#root, folder), ANY_DIRECTORY);
+    try {
+      const found = await fstat(descriptor);
+      return found.dev === device && found.ino === inode;
+    } finally {
+      closeNow(descriptor);
+    }
   }
 
   async #open(folder: string): Promise<Held> {
