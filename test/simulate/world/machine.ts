@@ -7,6 +7,8 @@ import type { SimProcess } from './process.ts';
 import type { SimConnection, SimDatabase, Steps } from './sqlite.ts';
 import type { Clocks, SimTime } from './time.ts';
 
+/** Pauses of one process take so long altogether: a log of thousands of pieces would be read for an hour otherwise. */
+const PAUSED_MS_MAX = 60_000;
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 1;
 /** A call that waits for another process, which goes on meanwhile. */
@@ -31,6 +33,7 @@ export interface MachineParts {
 
 export function simMachine(parts: MachineParts): Machine {
   const { process, random, time, locks, clocks, pauseMsMax } = parts;
+  let pausedMs = 0;
   const clock = time.clockOf(process, clocks);
   return {
     files: process.files,
@@ -57,7 +60,10 @@ export function simMachine(parts: MachineParts): Machine {
     },
     pause: async () => {
       await process.callOrNever('pause');
-      if (pauseMsMax > 0 && random.chance(PAUSE_CHANCE)) await clock.sleep(random.int(1, pauseMsMax));
+      if (pauseMsMax === 0 || pausedMs >= PAUSED_MS_MAX || !random.chance(PAUSE_CHANCE)) return;
+      const ms = random.int(1, pauseMsMax);
+      pausedMs += ms;
+      await clock.sleep(ms);
     },
     standStill: (ms) => {
       time.pass(ms);
