@@ -16,6 +16,8 @@ import { liveBytes } from './take.ts';
 
 /** Bytes of the log that are checked in one step. */
 const STEP_BYTES = 1024 * 1024;
+/** An application restarts its log some times a second at most. */
+const COMPARISONS_MAX = 5;
 
 export type Beginning =
   | {
@@ -30,6 +32,15 @@ export type Beginning =
 
 /** Compares the log with the local state. Nothing is changed. */
 export async function compareWithState(database: OpenDatabase, reading: StateReading): Promise<Beginning> {
+  for (let attempt = 0; attempt < COMPARISONS_MAX; attempt++) {
+    const beginning = await compareOnce(database, reading);
+    if (beginning !== undefined) return beginning;
+  }
+  return { kind: 'new', reason: 'the write-ahead log was restarted again and again while it was looked at' };
+}
+
+/** @returns undefined when the log that was compared is not the one that would be followed: it was restarted in between */
+async function compareOnce(database: OpenDatabase, reading: StateReading): Promise<Beginning | undefined> {
   const tail = await readLog(database, { index: 0, change: undefined });
   const verdict = decideContinuity(await gatherFacts(database, tail, reading));
   if (verdict.kind === 'new-generation') return { kind: 'new', reason: verdict.reason };
@@ -39,7 +50,16 @@ export async function compareWithState(database: OpenDatabase, reading: StateRea
   if (verdict.kind === 'next-log') ends.set(state.index, logEndOf(chainAtTail(state)));
   const after = verdict.kind === 'begun-log' ? state.after : undefined;
   const present = await readLog(database, { index: verdict.index, change: undefined, after });
+  if (!isOfSameLog(tail, present)) return undefined;
   return { kind: 'resumed', generation: state.generation, tail: present, state, ends };
+}
+
+/** Whether nothing can have been committed to another log between two looks. */
+function isOfSameLog(compared: LogTail, present: LogTail): boolean {
+  if (!compared.isEmpty && !present.isEmpty)
+    return Buffer.compare(compared.headerBytes, present.headerBytes) === 0;
+  // One that had ended counts as empty once it is known to have ended.
+  return present.isEmpty && present.change === compared.change;
 }
 
 async function gatherFacts(
