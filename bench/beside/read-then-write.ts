@@ -1,4 +1,4 @@
-/** An application that reads and then writes in one plain transaction, alone: how often it is told "database is locked". */
+/** How often SQLite returns "database is locked" to the only application, which reads and then writes in one plain transaction. */
 import { runApplication } from '../../test/support/applications/run-application.ts';
 import type {
   ReadingThenWritingReport,

@@ -16,7 +16,7 @@ import { liveBytes } from './take.ts';
 
 /** Bytes of the log that are checked in one step. */
 const STEP_BYTES = 1024 * 1024;
-/** An application restarts its log some times a second at most. */
+/** Only a restart during the comparison makes another one necessary. An application that restarts its log all the time costs a new generation. */
 const COMPARISONS_MAX = 5;
 
 export type Beginning =
