@@ -43,6 +43,21 @@ export interface GatherOptions {
   readonly only?: readonly CompanionKind[];
 }
 
+/**
+ * How an application and its companion run on a disk with such a sync time; undefined where no library can be preloaded for it.
+ *
+ * @param fsyncMs - undefined for the disk as it is
+ */
+export function onDisk(
+  { slowDisk }: BesideContext,
+  fsyncMs: number | undefined,
+): { env: Record<string, string>; only?: readonly CompanionKind[] } | undefined {
+  if (fsyncMs === undefined) return { env: {} };
+  const env = slowDisk?.environment(fsyncMs);
+  // Litestream is linked statically: no library slows its disk.
+  return env && { env, only: ['none', 'rivulet'] };
+}
+
 /** Runs `once` beside each companion, in rounds; each round begins with another one. */
 export async function gather<T>(
   context: BesideContext,

@@ -4,8 +4,14 @@ import type {
   ReadingThenWritingReport,
   ReadingThenWritingSettings,
 } from '../../test/support/applications/settings.ts';
-import { type BesideContext, type BesideLine, type BesideMeasurement, gather, lineOf } from './beside.ts';
-import type { CompanionKind } from './companions.ts';
+import {
+  type BesideContext,
+  type BesideLine,
+  type BesideMeasurement,
+  gather,
+  lineOf,
+  onDisk,
+} from './beside.ts';
 import { Replicator } from './replicator.ts';
 
 const FSYNC_MS = 50;
@@ -37,11 +43,10 @@ async function runCase(
   context: BesideContext,
   { what, settings, lockedMax, fsyncMs }: Case,
 ): Promise<BesideLine[]> {
-  const env = fsyncMs === undefined ? {} : context.slowDisk?.environment(fsyncMs);
-  if (env === undefined) return [];
-  // Litestream is linked statically: no library slows its disk.
-  const only: readonly CompanionKind[] | undefined = fsyncMs === undefined ? undefined : ['none', 'rivulet'];
-  const results = await gather(context, { what, ...(only && { only }) }, async (companion, folder) => {
+  const disk = onDisk(context, fsyncMs);
+  if (disk === undefined) return [];
+  const { env, ...choice } = disk;
+  const results = await gather(context, { what, ...choice }, async (companion, folder) => {
     const path = folder.file('app.db');
     await runApplication('reading-then-writing', path, { ...settings, seconds: 0.1 });
     await using replicator = await Replicator.start(companion, folder, { env });

@@ -1,8 +1,14 @@
 /** How long the replicator holds the write lock: as the only writer finds it, and as Rivulet itself counts it. */
 import { runApplication } from '../../test/support/applications/run-application.ts';
 import type { ProbingReport } from '../../test/support/applications/settings.ts';
-import { type BesideContext, type BesideLine, type BesideMeasurement, gather, lineOf } from './beside.ts';
-import type { CompanionKind } from './companions.ts';
+import {
+  type BesideContext,
+  type BesideLine,
+  type BesideMeasurement,
+  gather,
+  lineOf,
+  onDisk,
+} from './beside.ts';
 import { Replicator } from './replicator.ts';
 
 const CASES = [
@@ -15,10 +21,10 @@ async function runCase(
   context: BesideContext,
   { what, fsyncMs, longestMsMax }: (typeof CASES)[number],
 ): Promise<BesideLine[]> {
-  const env = fsyncMs === undefined ? {} : context.slowDisk?.environment(fsyncMs);
-  if (env === undefined) return [];
-  const only: readonly CompanionKind[] | undefined = fsyncMs === undefined ? undefined : ['none', 'rivulet'];
-  const results = await gather(context, { what, ...(only && { only }) }, async (companion, folder) => {
+  const disk = onDisk(context, fsyncMs);
+  if (disk === undefined) return [];
+  const { env, ...choice } = disk;
+  const results = await gather(context, { what, ...choice }, async (companion, folder) => {
     const path = folder.file('app.db');
     await runApplication('probing', path, { ...SATURATED, seconds: 0.1 });
     await using replicator = await Replicator.start(companion, folder, { env });

@@ -17,14 +17,10 @@ import { describe, it } from 'node:test';
 import { openDirectory } from '../../src/base/directory-handle.ts';
 import { readFileWhole, replaceFile, systemFiles } from '../../src/base/files.ts';
 import { openPrivateDirectory } from '../../src/base/private-directory.ts';
+import { asRoot, onLinux } from '../support/conditions.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const NOBODY = 65_534;
-const isRoot = process.getuid?.() === 0;
-const asRoot = { skip: !isRoot && 'only root may give files to others' };
-const onLinux = {
-  skip: process.platform !== 'linux' && 'entries are addressed by descriptors on Linux only',
-};
 
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();
 

@@ -1,6 +1,6 @@
 /** Carries out what a plan says. */
 import type { EventKind, PlannedEvent } from './plan.ts';
-import type { ReadFault } from './world/disk.ts';
+import { READ_FAULTS, type ReadFault } from '../support/failing-reads.ts';
 import { DATABASE, type Host } from './world/host.ts';
 import type { Place, World } from './world/world.ts';
 
@@ -58,16 +58,8 @@ function startsLater(world: World, host: Host, ms: number): void {
   world.time.after(ms, () => host.startRivulet());
 }
 
-const READ_FAULTS: readonly ReadFault[] = [
-  'EIO',
-  'EIO',
-  'ESTALE',
-  'ENOMEM',
-  'EINTR',
-  'EAGAIN',
-  'EBUSY',
-  'short',
-];
+/** The most common one twice. */
+const FAULTS: readonly ReadFault[] = ['EIO', ...READ_FAULTS];
 
 /** By what is read: the log alone, the database file alone, all that Rivulet reads. */
 const READ_BY_NAME: readonly ((path: string) => boolean)[] = [
@@ -120,7 +112,7 @@ const ON_HOST: Partial<Record<EventKind, Effect<Host>>> = {
     world.time.after(amount, () => (host.disk.failing = 0));
   },
   'read-errors': (world, host, amount, [a = 0, b = 0, c = 0]) => {
-    const fault = chosen(READ_FAULTS, b);
+    const fault = chosen(FAULTS, b);
     host.note(`reads fail (${fault})`);
     const failingReads = { isHit: chosen(READ_BY_NAME, a), share: c < 0.25 ? 1 : c * 0.5, fault };
     host.disk.failingReads = failingReads;

@@ -1,6 +1,7 @@
 /** The way to a server on loopback, which can be closed: nobody listens then, and connections are cut off. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { joinSockets } from '../support/joined-sockets.ts';
 
 export class Gate implements AsyncDisposable {
   readonly #server: Server;
@@ -10,18 +11,9 @@ export class Gate implements AsyncDisposable {
   constructor(targetPort: number) {
     this.#server = createServer((socket) => {
       const onward = connect(targetPort, '127.0.0.1');
-      for (const [from, to] of [
-        [socket, onward],
-        [onward, socket],
-      ] as const) {
-        this.#sockets.add(from);
-        from.on('error', () => to.destroy());
-        from.on('close', () => {
-          this.#sockets.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
+      joinSockets(socket, onward, this.#sockets);
+      socket.pipe(onward);
+      onward.pipe(socket);
     });
   }
 

@@ -17,14 +17,10 @@ import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { inRealDirectory } from '../../src/storage/file/real-directories.ts';
+import { asRoot, onLinux } from '../support/conditions.ts';
 import { Scratch } from '../support/scratch.ts';
 
 const NOBODY = 65_534;
-const isRoot = process.getuid?.() === 0;
-const asRoot = { skip: !isRoot && 'only root may give files to others' };
-const onLinux = {
-  skip: process.platform !== 'linux' && 'entries are addressed by descriptors on Linux only',
-};
 const KEY = 'generations/1/wal/x';
 
 function namesIn(path: string): string[] {

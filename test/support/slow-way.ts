@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { joinSockets } from './joined-sockets.ts';
 
 export class SlowWay implements AsyncDisposable {
   readonly #server: Server;
@@ -29,17 +30,7 @@ export class SlowWay implements AsyncDisposable {
   }
 
   #join(socket: Socket, onward: Socket): void {
-    for (const [from, to] of [
-      [socket, onward],
-      [onward, socket],
-    ] as const) {
-      this.#sockets.add(from);
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        this.#sockets.delete(from);
-        to.destroy();
-      });
-    }
+    joinSockets(socket, onward, this.#sockets);
     onward.pipe(socket);
     void this.#carry(socket, onward);
   }

@@ -2,6 +2,7 @@
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { createServer, type Server } from 'node:tls';
 import type { Identity } from '../../support/certificates.ts';
+import { joinSockets } from '../../support/joined-sockets.ts';
 
 export class TlsFront implements AsyncDisposable {
   readonly #server: Server;
@@ -10,18 +11,9 @@ export class TlsFront implements AsyncDisposable {
   private constructor(identity: Identity, targetPort: number) {
     this.#server = createServer({ cert: identity.certificate, key: identity.key }, (socket) => {
       const target = connect(targetPort, '127.0.0.1');
-      for (const [one, other] of [
-        [socket, target],
-        [target, socket],
-      ] as const) {
-        this.#sockets.add(one);
-        one.on('error', () => other.destroy());
-        one.on('close', () => {
-          this.#sockets.delete(one);
-          other.destroy();
-        });
-        one.pipe(other);
-      }
+      joinSockets(socket, target, this.#sockets);
+      socket.pipe(target);
+      target.pipe(socket);
     });
     this.#server.on('tlsClientError', () => undefined);
   }

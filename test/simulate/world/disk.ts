@@ -5,6 +5,7 @@
  */
 import { dirname } from 'node:path';
 import type { Random } from '../../faults/random.ts';
+import type { ReadFault } from '../../support/failing-reads.ts';
 
 const SECTOR_BYTES = 512;
 
@@ -134,9 +135,6 @@ function resized(bytes: Uint8Array, length: number): Uint8Array {
   larger.set(bytes);
   return larger.subarray(0, length);
 }
-
-/** What comes of a read that the system refuses: one of its codes, or fewer bytes than there are. */
-export type ReadFault = 'EIO' | 'ESTALE' | 'ENOMEM' | 'EINTR' | 'EAGAIN' | 'EBUSY' | 'short';
 
 export interface FailingReads {
   readonly isHit: (path: string) => boolean;
