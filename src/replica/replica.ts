@@ -32,6 +32,7 @@ import { latestError, type NotedError, type ReplicaStatus } from './replica-stat
 import { isLocalFailure, READING } from './local-failure.ts';
 import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
+import { standApart } from './stand-apart.ts';
 import { StoreClock } from './store-clock.ts';
 import { UploadProgress } from './upload-progress.ts';
 import { UploadRecord } from './upload-record.ts';
@@ -86,6 +87,8 @@ export class Replica {
   /** Of the hold whose loss is being watched. */
   #heldSignal: AbortSignal | undefined;
   #state: ReplicaStatus['state'] = 'starting';
+  /** No object of ours can share its second with what another program stored before this process began. */
+  #isApart = false;
   /** The last attempt ended so. */
   #isChainBroken = false;
   #caughtUpAtMs: number | undefined;
@@ -297,6 +300,8 @@ export class Replica {
   async #openSession(generation: Generation, signal: AbortSignal | undefined): Promise<Session> {
     const { clock } = this.#parts;
     this.#state = 'starting';
+    if (!this.#isApart) await standApart(this.#parts, generation, { signal });
+    this.#isApart = true;
     let copiedBytes = 0;
     const onCopied = (bytes: number): void => {
       this.#state = 'snapshotting';

@@ -5,9 +5,9 @@ import { readInventory } from '../../src/generations/inventory.ts';
 import { planRestore } from '../../src/generations/plan-restore.ts';
 import { segmentKey, snapshotKey } from '../../src/generations/names.ts';
 import { readEndings, withEndings } from '../../src/generations/superseded.ts';
-import { encodeLease } from '../../src/generations/lease-record.ts';
 import { LEASE_KEY } from '../../src/storage/open-register.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { putSuccession } from '../support/succession.ts';
 
 const OLD = '00000000000000aa';
 const NEW = '00000000000000bb';
@@ -21,26 +21,6 @@ function filled(): MemoryStore {
   // On its way when its writer froze.
   store.put(segmentKey(OLD, { index: 0, offsetBytes: 4152 }), EMPTY, 9_000);
   return store;
-}
-
-function putLease(store: MemoryStore, atMs: number | undefined, storedAtMs: number): void {
-  const bytes = encodeLease({
-    epoch: 2,
-    state: 'held',
-    owner: 'o',
-    session: 's',
-    serial: 1,
-    host: 'h',
-    pid: 1,
-    database: 'd',
-    program: 'p',
-    acquiredAtMs: 0,
-    renewedAtMs: 0,
-    durationMs: 1,
-    generations: [NEW],
-    superseded: [{ generation: OLD, atMs }],
-  });
-  store.put(LEASE_KEY, bytes, storedAtMs);
 }
 
 async function chosen(store: MemoryStore, timestampMs?: number): Promise<string> {
@@ -59,7 +39,7 @@ describe('superseded generations', () => {
   ] as const) {
     it(`objects of the old one count until it was superseded, ${how}`, async () => {
       const store = filled();
-      putLease(store, atMs, storedAtMs);
+      putSuccession(store, { ended: OLD, written: NEW }, atMs, storedAtMs);
       assert.equal(await chosen(store), NEW);
       assert.equal(await chosen(store, 2_500), OLD, 'as of then');
       assert.equal(await chosen(store, 10_000), NEW);
@@ -70,7 +50,7 @@ describe('superseded generations', () => {
     const store = new MemoryStore();
     store.put(snapshotKey(OLD, 0), EMPTY, 8_000_000);
     store.put(segmentKey(OLD, { index: 0, offsetBytes: 0 }), EMPTY, 8_001_000);
-    putLease(store, 8_002_000, 1_000);
+    putSuccession(store, { ended: OLD, written: NEW }, 8_002_000, 1_000);
     assert.equal(await chosen(store), OLD, 'the present one has nothing yet');
     store.put(segmentKey(NEW, { index: 0, offsetBytes: 0 }), EMPTY, 1_500);
     assert.equal(await chosen(store), OLD, 'nor anything to begin with');
@@ -85,7 +65,7 @@ describe('superseded generations', () => {
     const store = new MemoryStore();
     store.put(snapshotKey(OLD, 0), EMPTY, 8_000);
     store.put(snapshotKey('00000000000000cc', 0), EMPTY, 8_500);
-    putLease(store, 3_000, 3_000);
+    putSuccession(store, { ended: OLD, written: NEW }, 3_000, 3_000);
     assert.equal(await chosen(store, 8_200), OLD);
   });
 
