@@ -1,11 +1,16 @@
 /** `rivulet check` of an S3 destination, as people see it, against Ceph's gateway. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListObjectsV2Command, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { run } from '../compat/support/tools.ts';
 import { CEPH_KEYS, startCephRgw, whyNoCeph } from '../support/ceph-rgw.ts';
 import type { CephRgw } from '../support/ceph-rgw.ts';
+import { fixedKeys, openS3 } from '../support/s3-store.ts';
+import { Scratch } from '../support/scratch.ts';
+import { gather } from '../storage/conformance.ts';
 import type { AwsKeys } from '../../src/storage/aws-keys.ts';
 
 /** In seconds, says the command's help. */
@@ -45,6 +50,7 @@ function verdictsOf({ steps }: Answer): Record<string, string> {
 const ALL_WELL = {
   credentials: 'ok',
   list: 'ok',
+  'missing object': 'ok',
   write: 'ok',
   read: 'ok',
   'conditional write': 'ok',
@@ -124,6 +130,47 @@ describe('check on Ceph', { skip: whyNoCeph() ?? false }, () => {
     const answer = await check('s3://well/db?endpoint=http://127.0.0.1:9', CEPH_KEYS);
     assert.equal(answer.code, 1);
     assert.match(answer.steps['list']?.detail ?? '', /127\.0\.0\.1:9|ECONNREFUSED/);
+  });
+
+  it('the policy that it prints, as that of a bucket: everything will work, and retention removes', async () => {
+    const keys = await ceph.createUser('least');
+    const url = urlOf('least');
+    await ceph.createBucket('least');
+    const { out } = await run('rivulet', ['check', '-iam-policy', url], { env: environmentOf(keys) });
+    const { Version, Statement } = JSON.parse(out) as { Version: string; Statement: object[] };
+    const Principal = { AWS: ['arn:aws:iam:::user/least'] };
+    const Policy = JSON.stringify({ Version, Statement: Statement.map((one) => ({ ...one, Principal })) });
+    const client = ceph.client();
+    try {
+      await client.send(new PutBucketPolicyCommand({ Bucket: 'least', Policy }));
+    } finally {
+      client.destroy();
+    }
+    const answer = await check(url, keys);
+    assert.deepEqual(verdictsOf(answer), ALL_WELL, answer.text);
+    assert.equal(answer.code, 0);
+    assert.deepEqual(await keysIn('least'), []);
+    using directory = new Scratch();
+    const path = join(directory.path, 'app.db');
+    const database = new DatabaseSync(path);
+    database.exec('PRAGMA journal_mode = wal; CREATE TABLE t(x); INSERT INTO t VALUES (1)');
+    database.close();
+    const once = ['replicate', '-once', path, url];
+    const stored = await run('rivulet', once, { env: environmentOf(keys) });
+    assert.equal(stored.code, 0, stored.err);
+    const output = join(directory.path, 'restored.db');
+    const restored = await run('rivulet', ['restore', '-o', output, url], { env: environmentOf(keys) });
+    assert.equal(restored.code, 0, restored.err);
+    await using opened = openS3({
+      endpoint: ceph.endpoint,
+      bucket: 'least',
+      path: 'db',
+      keys: fixedKeys(keys),
+    });
+    const held = (await gather(opened.store.list(''))).map(({ key }) => key);
+    assert.ok(held.length > 1, held.join());
+    await opened.store.remove(held);
+    assert.deepEqual(await keysIn('least'), []);
   });
 
   it('no permission to delete: only that fails, and it says which object is left', async () => {

@@ -133,6 +133,18 @@ export class CephRgw implements AsyncDisposable {
     return { accessKeyId, secretAccessKey, sessionToken, expiresAtMs: expiration?.getTime() };
   }
 
+  /** A user that may do nothing in the buckets of others until a policy says so. @returns its keys */
+  async createUser(name: string): Promise<AwsKeys> {
+    const keys = { accessKeyId: `${name}-key`, secretAccessKey: `${name}-secret` };
+    const words = ['user', 'create', `--uid=${name}`, `--display-name=${name}`];
+    await this.#cluster.admin(
+      ...words,
+      `--access-key=${keys.accessKeyId}`,
+      `--secret=${keys.secretAccessKey}`,
+    );
+    return keys;
+  }
+
   /** A user in a tenant of its own, whose buckets others name `tenant:bucket`, with a bucket. @returns its keys */
   async createTenant(tenant: string, bucket: string): Promise<AwsKeys> {
     const keys = { accessKeyId: `${tenant}-key`, secretAccessKey: `${tenant}-secret` };

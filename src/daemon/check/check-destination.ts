@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { formatDuration } from '../../base/duration.ts';
+import { isRivuletError } from '../../base/errors.ts';
 import { GENERATIONS_PREFIX } from '../../generations/names.ts';
 import { saysUnknownCondition } from '../../replica/lease/lease-errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../storage/object-store.ts';
@@ -33,6 +34,7 @@ export async function* checkDestination(check: DestinationCheck): AsyncGenerator
   try {
     yield* inTurn(check, [
       ['list', async (signal) => probe.list(signal)],
+      ['missing object', async (signal) => probe.readMissing(signal)],
       ['write', async (signal) => probe.write(signal)],
       ['read', async (signal) => probe.read(signal)],
       ['conditional write', async (signal) => probe.conditionalWrite(signal)],
@@ -77,6 +79,21 @@ class Probe {
     const detail =
       length === 0 ? 'no replica there yet' : `${length} generation${length === 1 ? '' : 's'} there`;
     return { verdict: 'ok', detail };
+  }
+
+  /** Replication begins with the lease, which may not be there: what is missing must not look forbidden. */
+  async readMissing(signal: AbortSignal): Promise<Outcome> {
+    const { store, readable } = this.#check;
+    await openRegister(store)?.read({ signal });
+    const key = `${this.#folder}missing`;
+    try {
+      if (readable) await store.readBytes(key, { signal });
+    } catch (error) {
+      if (!isRivuletError(error, 'STORAGE_NOT_FOUND')) throw error;
+      return { verdict: 'ok', detail: 'what is not there is known to be missing' };
+    }
+    if (!readable) return { verdict: 'ok', detail: 'the lease can be looked for' };
+    return { verdict: 'failed', detail: `something answers for ${key}, which nobody has written` };
   }
 
   async write(signal: AbortSignal): Promise<Outcome> {

@@ -19,9 +19,9 @@ type Place = Pick<S3Destination, 'bucket' | 'path'> & {
 };
 
 /**
- * Actions and resources as the Amazon S3 service authorization reference names them. `s3:ListBucket` also makes a
- * missing object a 404 instead of a 403, which a restore must be able to tell apart. Nothing is needed to find the region:
- * a request to another one is answered with the name of the right one.
+ * Actions and resources as the Amazon S3 service authorization reference names them. `s3:ListBucket` also tells a missing
+ * object from one that may not be read: by a 404 instead of a 403, or where the service says 403 all the same, by a listing of
+ * its key. Nothing is needed to find the region: a request to another one is answered with the name of the right one.
  */
 export function iamPolicy({ bucket, path, sseKmsKeyId }: Place): IamPolicy {
   const bucketArn = bucket.startsWith('arn:') ? bucket : `arn:aws:s3:::${bucket}`;

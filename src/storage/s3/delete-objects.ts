@@ -1,8 +1,9 @@
 import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3';
 import type { DeleteObjectsCommandOutput } from '@aws-sdk/client-s3';
+import { isRivuletError } from '../../base/errors.ts';
 import type { CallOptions } from '../object-store.ts';
 import { removeEach } from '../remove-each.ts';
-import { storageFailed } from '../storage-error.ts';
+import { mayRetry, storageFailed } from '../storage-error.ts';
 import { isMissingObject, isNotImplemented } from './failure.ts';
 import type { S3Requests } from './requests.ts';
 
@@ -15,6 +16,14 @@ const KEYS_NAMED = 3;
 
 /** The service has no batches. */
 class NoBatches extends Error {}
+
+/** What a batch came to: an answer for each key, or a refusal of the whole. */
+type BatchOutcome =
+  | { readonly kind: 'answered'; readonly refusals: readonly Refusal[] }
+  /** The service has no such request. */
+  | { readonly kind: 'unknown' }
+  /** This request was refused; a policy may allow single removals all the same. */
+  | { readonly kind: 'refused' };
 
 interface Refusal {
   readonly key: string;
@@ -50,16 +59,20 @@ export class ObjectRemover {
     let at = 0;
     for (; this.#hasBatches && keys.length - at > 1; at += BATCH) {
       options.signal?.throwIfAborted();
-      const refused = await this.#removeAtOnce(keys.slice(at, at + BATCH), options);
-      if (refused === undefined) break;
-      refusals.push(...refused);
+      const batch = keys.slice(at, at + BATCH);
+      const outcome = await this.#removeAtOnce(batch, options);
+      if (outcome.kind === 'answered') refusals.push(...outcome.refusals);
+      else {
+        if (outcome.kind === 'refused') await this.#tryFirst(batch, options);
+        this.#hasBatches = false;
+        break;
+      }
     }
     await this.#removeSingly(keys.slice(at), options);
     if (refusals.length > 0) throw this.#refused(refusals);
   }
 
-  /** @returns undefined when the service has no such request, now and from now on */
-  async #removeAtOnce(keys: readonly string[], { signal }: CallOptions): Promise<Refusal[] | undefined> {
+  async #removeAtOnce(keys: readonly string[], { signal }: CallOptions): Promise<BatchOutcome> {
     const { bucket, prefix } = this.#requests.profile;
     const Delete = { Objects: keys.map((key) => ({ Key: prefix + key })), Quiet: false };
     try {
@@ -71,12 +84,26 @@ export class ObjectRemover {
           client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }), sending),
         meaning: (failure) => (isNotImplemented(failure) ? new NoBatches() : undefined),
       });
-      return refusalsOf(keys, prefix, output);
+      return { kind: 'answered', refusals: refusalsOf(keys, prefix, output) };
     } catch (error) {
-      if (!(error instanceof NoBatches)) throw error;
-      this.#hasBatches = false;
-      return undefined;
+      if (error instanceof NoBatches) return { kind: 'unknown' };
+      if (isRefusedRequest(error)) return { kind: 'refused' };
+      throw error;
     }
+  }
+
+  /**
+   * Whether single removals fare better than the batch, which Ceph refuses as a whole where the policy names a prefix. A few
+   * show it: a thousand refusals would tell no more.
+   *
+   * @throws RivuletError the first refusal, when none of them is removed
+   */
+  async #tryFirst(keys: readonly string[], { signal }: CallOptions): Promise<void> {
+    const first = keys.slice(0, SINGLES_AT_ONCE);
+    const results = await Promise.allSettled(first.map(async (key) => this.#removeOne(key, signal)));
+    signal?.throwIfAborted();
+    const failed = results.filter(({ status }) => status === 'rejected');
+    if (failed.length === first.length) throw (failed[0] as PromiseRejectedResult).reason;
   }
 
   async #removeSingly(keys: readonly string[], { signal }: CallOptions): Promise<void> {
@@ -118,6 +145,13 @@ export class ObjectRemover {
 
 /** It was not there, so it counts as removed. */
 class Gone extends Error {}
+
+/** Whether the service understood, and will not do it: neither broken keys nor a missing bucket, nor what may pass. */
+function isRefusedRequest(error: unknown): boolean {
+  if (!isRivuletError(error, 'STORAGE_DENIED', 'STORAGE_FAILED') || mayRetry(error)) return false;
+  const { status, serviceCode } = error.details;
+  return typeof status === 'number' && status >= 400 && status < 500 && serviceCode !== 'NoSuchBucket';
+}
 
 /**
  * A status of 200 says nothing about single objects. Every key has to be confirmed: an answer that holds neither

@@ -2,6 +2,7 @@ import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { CallOptions } from '../object-store.ts';
 import { isMissingHead } from './failure.ts';
+import { isListedMissing } from './listed-missing.ts';
 import type { S3Requests } from './requests.ts';
 
 class Missing extends Error {}
@@ -23,7 +24,8 @@ export async function headObject(
       meaning: (failure) => (isMissingHead(failure) ? new Missing() : undefined),
     });
   } catch (error) {
-    if (error instanceof Missing) return undefined;
+    if (error instanceof Missing || (await isListedMissing(requests, key, error, { signal })))
+      return undefined;
     throw error;
   }
 }

@@ -21,6 +21,15 @@ export async function* listObjects(
   }
 }
 
+/** Whether the listing has an object of exactly this key. */
+export async function listsKey(requests: S3Requests, key: string, options: CallOptions): Promise<boolean> {
+  for await (const page of pages(requests, key, undefined, options)) {
+    const keys = (page.Contents ?? []).map(({ Key }) => relativeKey(requests, decoded(requests, page, Key)));
+    if (keys.includes(key)) return true;
+  }
+  return false;
+}
+
 /** Names of the folders directly under another, each once. */
 export async function listFolderNames(
   requests: S3Requests,

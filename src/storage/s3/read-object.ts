@@ -7,6 +7,7 @@ import type { CallOptions, ReadOptions } from '../object-store.ts';
 import { objectNotFound, storageFailed } from '../storage-error.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { isMissingObject } from './failure.ts';
+import { isListedMissing } from './listed-missing.ts';
 import type { S3Requests } from './requests.ts';
 
 /** An answer whose body is read piece by piece, or let go of. */
@@ -53,6 +54,7 @@ export async function openObject(
     });
   } catch (error) {
     if (error instanceof NothingThere) return undefined;
+    if (await isListedMissing(requests, key, error, { signal })) throw objectNotFound(location, key, error);
     throw error;
   }
 }
