@@ -1,5 +1,6 @@
 /** What is being followed: one open database, in one generation, up to a place in its WAL; and what can be asked of that. */
 import { formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
+import { endsFrame, FRAME_HEADER_BYTES, frameBytes } from '../wal/frames.ts';
 import { isNextLog } from '../wal/wal-header.ts';
 import type { CheckpointTurn } from './checkpoint-turn.ts';
 import type { LogTail, Remains } from './log-tail.ts';
@@ -30,11 +31,11 @@ export function placeOf(following: Following | undefined): string {
  *
  * @throws Error when the files do not answer
  */
-export function hasUnseen({ database, tail }: Following): boolean {
-  const { file, index, wal } = database;
+export function hasUnseen(following: Following): boolean {
+  const { file, index, wal } = following.database;
   if (!file.isCurrent() || !index.isCurrent() || !wal.exists()) return true;
   const reading = index.read();
-  return reading.kind !== 'index' || !tail.hasAllOf(reading.index);
+  return reading.kind !== 'index' || !following.tail.hasAllOf(reading.index) || !isReadable(following);
 }
 
 /**
@@ -64,6 +65,19 @@ export interface NextLog {
   readonly salt1: number;
   /** What was committed to the followed one after the last look. */
   readonly remains: Remains | undefined;
+}
+
+/**
+ * Whether the file still has the header of the followed WAL, and the frame that was read last.
+ *
+ * @throws RivuletError `DB_UNREADABLE` when the system refuses
+ */
+export function isReadable({ database, tail }: Following): boolean {
+  const { chain } = tail;
+  if (tail.isEmpty || chain === undefined) return true;
+  const head = new Uint8Array(FRAME_HEADER_BYTES);
+  const length = database.wal.read(head, chain.offsetBytes - frameBytes(tail.pageSizeBytes));
+  return length === head.length && endsFrame(chain, head, 0) && tail.isSameLog();
 }
 
 /** Whether what was read last is in another file than the WAL that is followed. */

@@ -3,14 +3,14 @@
  * the next: a generation goes on as long as it is proven that nothing was missed (`begin.ts` at the start, `following.ts`
  * from log to log), and a new one begins where it is not. Not to be called while another call of it is under way.
  */
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { formatGeneration, formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
 import { compareWithState } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { identify } from './database-file.ts';
 import { handOver } from './handover.ts';
-import { doubtAboutNext, type Following, hasUnseen, isLogReplaced } from './following.ts';
+import { doubtAboutNext, type Following, hasUnseen, isLogReplaced, isReadable } from './following.ts';
 import { isOfEnded, type LogTail, type Remains } from './log-tail.ts';
 import { type OpenDatabase, openDatabase, readLog, walUnreadable } from './open-database.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
@@ -29,10 +29,12 @@ export interface LogFollowerParts extends PrimaryParts {
 /** A WAL of this share of its limit is short: 1 MiB by default. */
 const SHORT_SHARE = 1 / 128;
 
-/** SQLite removes a log only when the last connection closes, and this process has some. */
-function logRemoved(path: string): RivuletError {
+/** SQLite removes a WAL only when the last connection closes, and this process has some. */
+function walRemoved(path: string): RivuletError {
   return new RivuletError('DB_UNREADABLE', `${path} was removed while the database is in use`, {
-    hint: 'Restart the application: what it writes into the removed file is lost when it ends.',
+    hint:
+      'Restart the application: what it writes into the removed file is lost when it ends. What was committed before and is not ' +
+      'in the database file is in the replicas, as far as it was stored.',
   });
 }
 
@@ -47,6 +49,10 @@ export class LogFollower {
   /** Transactions that were read of WALs before the present one. */
   #earlierCommits = 0;
   #saidWaiting = false;
+  /** Whether the database that is followed has no name any more. */
+  #isNameless = false;
+  /** Whether a database was found that could not be opened, or not be read to its end. */
+  #hasUnread = false;
 
   constructor(parts: LogFollowerParts) {
     this.#parts = parts;
@@ -79,7 +85,8 @@ export class LogFollower {
     const { path, machine } = this.#parts;
     const following = this.#following;
     try {
-      return following === undefined ? identify(path, machine.files) !== undefined : hasUnseen(following);
+      if (following !== undefined) return hasUnseen(following);
+      return this.#hasUnread || identify(path, machine.files) !== undefined;
     } catch {
       // What cannot even be asked cannot be read either.
       return true;
@@ -97,35 +104,101 @@ export class LogFollower {
   async look(): Promise<boolean> {
     const following = this.#following;
     if (following === undefined) return this.#open();
-    if (!following.database.file.isCurrent())
-      return this.#openAnew(following, 'the database file was removed or replaced');
-    return this.#follow(following);
+    this.#parts.keeper.compressLingering();
+    if (!following.database.file.isCurrent()) return this.#lookAtNameless(following);
+    this.#isNameless = false;
+    return this.#lookAtNamed(following);
   }
 
-  async #follow(following: Following): Promise<boolean> {
-    const { keeper, machine, observer } = this.#parts;
-    const { database, tail, readLock } = following;
-    keeper.compressLingering();
-    if (!database.wal.exists()) throw logRemoved(database.wal.path);
+  async #lookAtNamed(following: Following): Promise<boolean> {
+    const { database } = following;
+    // While this process has the database open, the index keeps promising what nobody finds in the file: applications cannot open it.
+    if (!database.wal.exists()) {
+      this.#letGo(database);
+      throw walRemoved(database.wal.path);
+    }
     if (!database.index.isCurrent())
       return this.#openAnew(following, 'the file of the WAL index was removed or replaced');
     database.wal.refresh();
     // With it the database itself may be another one, which nobody has seen yet; and the read lock pins nothing any more.
     if (isLogReplaced(following)) return this.#openAnew(following, 'the file of the WAL was replaced');
-    if (tail.hasAllOf(database.published())) return false;
+    return this.#follow(following);
+  }
+
+  /**
+   * The path names another file, or none. What was committed to the database that had it can be read through the open files, and is
+   * sent from there, unless another one is to be followed.
+   */
+  async #lookAtNameless(following: Following): Promise<boolean> {
+    const { path, machine, logger } = this.#parts;
+    const why = 'the database file was removed or replaced';
+    if (identify(path, machine.files) !== undefined) return this.#openAnew(following, why);
+    const found = await this.#follow(following);
+    const now = this.requireFollowing();
+    if (this.#isStoredEverywhere(now)) return this.#openAnew(now, why);
+    if (!this.#isNameless)
+      logger.warn(
+        'the database file was removed; what destinations lack is sent from the files that are still open',
+      );
+    this.#isNameless = true;
+    return found;
+  }
+
+  #isStoredEverywhere({ tail }: Following): boolean {
+    const { keeper, destinations } = this.#parts;
+    return [...destinations].every((name) => {
+      const confirmed = keeper.confirmed.get(name);
+      return confirmed !== undefined && keeper.isNothingBetween(confirmed, tail.position);
+    });
+  }
+
+  /** Follows the WAL in the files that are open. */
+  async #follow(following: Following): Promise<boolean> {
+    const { machine, observer } = this.#parts;
+    const { database, tail, readLock } = following;
+    if (tail.hasAllOf(database.published())) {
+      if (!isReadable(following) && tail.hasAllOf(database.published()))
+        await this.#failUnreadable(following);
+      return false;
+    }
     const before = database.published();
     readLock.begin(before);
     const index = database.published();
-    if (!tail.isLogOf(index) || !tail.isSameLog()) return this.#nextLog(following);
+    if (!tail.isLogOf(index)) return this.#nextLog(following);
+    // Whoever restarts a WAL publishes that before the new header is written.
+    if (!tail.isSameLog() && tail.isLogOf(database.published())) await this.#failUnreadable(following);
     const beforeBytes = tail.position.offsetBytes;
     await tail.advance(machine.pause);
     const newBytes = tail.position.offsetBytes - beforeBytes;
     // Nothing less than all that was published when the transaction began.
     if (tail.hasAtLeast(index)) readLock.looked(tail, before);
-    else if (tail.isLogOf(database.published())) throw walUnreadable(database, index);
+    else if (tail.isLogOf(database.published())) await this.#failUnreadable(following);
     if (newBytes > 0) observer.onWalBytes(newBytes);
     this.#keepIfUnpinned(following);
     return newBytes > 0;
+  }
+
+  /**
+   * Frames of the WAL are published, and the file has not what leads to them: somebody has overwritten or cut it.
+   *
+   * Where the frames themselves are there, as when the header was overwritten, they are read and kept, and the read transaction ends: the
+   * WAL is whole again once an application has checkpointed and restarted it. Otherwise the database is let go of: applications read
+   * nonsense, or nothing, until nobody has it open any more.
+   *
+   * @throws RivuletError `DB_UNREADABLE`
+   */
+  async #failUnreadable({ database, tail, readLock }: Following): Promise<never> {
+    const { keeper, machine } = this.#parts;
+    const index = database.published();
+    const failure = walUnreadable(database, index);
+    const again = tail.fromStart();
+    await again.advance(machine.pause);
+    await tail.advance(machine.pause);
+    // Restarted meanwhile: the next look reads the WAL that came then.
+    if (!tail.isLogOf(database.published())) throw failure;
+    if (!again.hasAtLeast(index) || !tail.hasAtLeast(index)) this.#letGo(database);
+    else if (keeper.captureNow(database, tail)) readLock.release();
+    throw failure;
   }
 
   /**
@@ -207,14 +280,14 @@ export class LogFollower {
   // ---- the open database -----------------------------------------------------------------------------------------
 
   async #open(): Promise<boolean> {
-    const { path, busyTimeoutMs, machine, logger, state } = this.#parts;
+    const { path, machine, logger, state } = this.#parts;
     if (identify(path, machine.files) === undefined) {
       if (!this.#saidWaiting) logger.warn('the database does not exist yet; waiting for it');
       this.#saidWaiting = true;
       return false;
     }
     this.#saidWaiting = false;
-    const database = openDatabase(path, busyTimeoutMs, machine);
+    const database = this.#openFiles();
     if (database.connections.switchedToWal) {
       logger.info('switched the database from a rollback journal to WAL mode');
     }
@@ -223,14 +296,32 @@ export class LogFollower {
     return true;
   }
 
+  #openFiles(): OpenDatabase {
+    const { path, busyTimeoutMs, machine } = this.#parts;
+    try {
+      return openDatabase(path, busyTimeoutMs, machine);
+    } catch (error) {
+      // What is no database has no commits.
+      if (!isRivuletError(error, 'DB_INVALID')) this.#hasUnread = true;
+      throw error;
+    }
+  }
+
   async #closingOnFailure(database: OpenDatabase, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      this.#following = undefined;
-      database.close();
+      this.#letGo(database);
       throw error;
     }
+  }
+
+  /** Closes it although something of it may not be read. */
+  #letGo(database: OpenDatabase): void {
+    this.#earlierCommits = this.commits;
+    this.#following = undefined;
+    this.#hasUnread = true;
+    database.close();
   }
 
   /** @returns as `look` */
@@ -331,6 +422,8 @@ export class LogFollower {
     const { connections } = database;
     const readLock = new ReadLock({ connections, clock, ways: this.#ways }, tail, database.published());
     const walInode = database.wal.inode;
+    this.#hasUnread = false;
+    this.#isNameless = false;
     this.#following = { database, generation, checkpoints, readLock, walInode, beganBootId, tail };
   }
 

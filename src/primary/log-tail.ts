@@ -115,6 +115,12 @@ export class LogTail {
     return new LogTail(this.#source, { index, reading: undefined, change: this.#change, after });
   }
 
+  /** The same WAL before anything of it has been read. */
+  fromStart(): LogTail {
+    const reading = this.#header && { header: this.#header, bytes: this.headerBytes };
+    return new LogTail(this.#source, { index: this.index, reading, change: undefined });
+  }
+
   /** Nothing of this WAL has been committed yet. */
   get isEmpty(): boolean {
     return this.position.offsetBytes <= WAL_HEADER_BYTES;

@@ -19,7 +19,7 @@ export const NO_CHECKPOINTS: CheckpointSettings = {
 };
 
 /** Knows every destination. */
-const ANY_NAME = { has: () => true } as unknown as ReadonlySet<string>;
+const ANY_NAME: ReadonlySet<string> = Object.assign(new Set<string>(), { has: () => true });
 
 export interface PrimaryShape {
   readonly destinations?: ReadonlySet<string>;
