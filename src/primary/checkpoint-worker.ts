@@ -2,8 +2,8 @@
  * Runs long PASSIVE checkpoints on a thread of its own: SQLite's calls are synchronous, and copying a large log
  * into a database must not hold up shipping or other databases. One job: open, checkpoint, close.
  */
-import { DatabaseSync } from 'node:sqlite';
 import { parentPort } from 'node:worker_threads';
+import { openAnySchema } from './any-schema.ts';
 
 export interface CheckpointJob {
   readonly id: number;
@@ -18,7 +18,7 @@ export interface CheckpointReply {
 }
 
 function checkpoint(path: string): boolean {
-  const connection = new DatabaseSync(path, { timeout: 0 });
+  const connection = openAnySchema(path, { timeout: 0 });
   try {
     connection.exec('PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-100');
     const row = connection.prepare('PRAGMA wal_checkpoint(PASSIVE)').get();

@@ -7,9 +7,10 @@
  * The read-only ones are opened last and closed last: a read-only closer leaves the log where it is, so the same
  * generation continues at the next start (sqlite.org/wal.html, "Persistence of WAL mode").
  */
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError } from '../base/errors.ts';
 import { standStill } from '../base/stand-still.ts';
+import { openAnySchema } from './any-schema.ts';
 
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
@@ -103,7 +104,7 @@ export function explainSqliteError(error: unknown, path: string): RivuletError {
 }
 
 function open(path: string, readOnly: boolean, busyTimeoutMs: number): DatabaseSync {
-  const connection = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs, allowExtension: false });
+  const connection = openAnySchema(path, { readOnly, timeout: busyTimeoutMs });
   try {
     connection.exec(`PRAGMA cache_size=${CACHE_SETTING}; PRAGMA mmap_size=0`);
     return connection;

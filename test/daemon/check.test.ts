@@ -21,6 +21,7 @@ import type { ObjectInfo, ObjectStore, WriteOptions, WrittenObject } from '../..
 import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { Scratch } from '../support/scratch.ts';
+import { addNewerSyntax } from '../support/strange-schema.ts';
 
 /** A store whose clock is this machine's. */
 class PresentStore extends MemoryStore {
@@ -279,6 +280,8 @@ describe('check of a database', () => {
     database.exec('PRAGMA journal_mode=wal');
     assert.equal(check(path)['sqlite'], 'ok');
     database.close();
+    addNewerSyntax(path);
+    assert.deepEqual([check(path)['sqlite'], check(path)['schema']], ['ok', 'warning']);
     writeFileSync(path, 'this is no database, but long enough to be looked at'.repeat(10));
     assert.equal(check(path)['file'], 'failed');
     mkdirSync(join(dir.path, 'folder'));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { openAnySchema } from '../../src/primary/any-schema.ts';
 import { type Cursor, positionOf, startOfLog } from '../../src/primary/cursor.ts';
 import type { Primary } from '../../src/primary/primary.ts';
 import type { Snapshot } from '../../src/primary/snapshot-source.ts';
@@ -67,26 +68,29 @@ export class Follower {
     return indexes;
   }
 
-  /** The rows of a query on the database as taken; SQLite applies the logs and checks the result. */
-  rows(sql: string): unknown[] {
+  /** What `look` finds in the database as taken; SQLite applies the logs. */
+  copyOf<T>(look: (path: string) => T): T {
     using scratch = new Scratch();
     const path = scratch.file('copy.db');
     writeFileSync(path, this.#snapshot);
     for (const pieces of this.#logs.values()) {
       writeFileSync(`${path}-wal`, Buffer.concat(pieces));
-      const database = new DatabaseSync(path);
+      const database = openAnySchema(path, {});
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
       database.close();
     }
-    const database = new DatabaseSync(path);
-    try {
+    return look(path);
+  }
+
+  /** The rows of a query on the database as taken, which SQLite checks. */
+  rows(sql: string): unknown[] {
+    return this.copyOf((path) => {
+      using database = new DatabaseSync(path);
       assert.deepEqual({ ...database.prepare('PRAGMA integrity_check').get() }, { integrity_check: 'ok' });
       return database
         .prepare(sql)
         .all()
         .map((row) => ({ ...row }));
-    } finally {
-      database.close();
-    }
+    });
   }
 }

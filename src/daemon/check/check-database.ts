@@ -1,8 +1,8 @@
 /** Can this database be replicated from here? Looks only; nothing is changed. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError, systemCode } from '../../base/errors.ts';
+import { obstacleInSchema, openAnySchema, unparsableSchema } from '../../primary/any-schema.ts';
 import { assertUsable, identify } from '../../primary/database-file.ts';
 import { assertStateDirectory } from '../../primary/state-directory.ts';
 import type { DatabaseSettings } from '../../config/settings.ts';
@@ -14,6 +14,7 @@ export function* checkDatabase({ path, metaPath }: DatabaseSettings): Generator<
   yield* step(subject, 'permissions', () => checkPermissions(path));
   yield* step(subject, 'local state', () => checkStatePath(metaPath));
   yield* step(subject, 'sqlite', () => checkSqlite(path));
+  yield* checkSchema(path);
 }
 
 type Outcome = Pick<Finding, 'verdict' | 'detail' | 'hint'>;
@@ -74,7 +75,7 @@ function assertAccess(path: string, what: string): void {
 
 function checkSqlite(path: string): Outcome {
   if (identify(path) === undefined) return NO_DATABASE_YET;
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 1_000 });
+  const database = openAnySchema(path, { readOnly: true, timeout: 1_000 });
   try {
     const mode = database.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
     const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count']);
@@ -88,5 +89,29 @@ function checkSqlite(path: string): Outcome {
     };
   } finally {
     database.close();
+  }
+}
+
+/** Told only where something is to be told. */
+function* checkSchema(path: string): Generator<Finding, void, undefined> {
+  const obstacle = obstacleIn(path);
+  if (obstacle === undefined) return;
+  yield {
+    subject: path,
+    step: 'schema',
+    verdict: 'warning',
+    detail: `SQLite ${process.versions['sqlite'] ?? ''} of this Node.js cannot parse the schema (${obstacle})`,
+    hint: "It is replicated and restored all the same; only SQLite's own check of a restored copy leaves something out.",
+  };
+}
+
+function obstacleIn(path: string): string | undefined {
+  try {
+    if (identify(path) === undefined) return undefined;
+    using database = openAnySchema(path, { readOnly: true, timeout: 1_000 });
+    return unparsableSchema(obstacleInSchema(database));
+  } catch {
+    // The steps before have told it.
+    return undefined;
   }
 }
