@@ -214,10 +214,11 @@ test('a file replica gives nothing away by its path, and removes nothing with al
 
 test('SQLite opens files in these places only: it follows links, and may make files', () => {
   const found = sourceFiles().filter((file) =>
-    readFileSync(join(ROOT, 'src', file), 'utf8').includes('new DatabaseSync('),
+    readFileSync(join(ROOT, 'src', file), 'utf8').match(/new DatabaseSync\(|\bopenAnySchema\((?!path: )/),
   );
   assert.deepEqual(found.toSorted(), [
     'daemon/check/check-database.ts',
+    'primary/any-schema.ts',
     'primary/checkpoint-worker.ts',
     'primary/connections.ts',
     'primary/instance-lock.ts',

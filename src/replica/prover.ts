@@ -350,7 +350,7 @@ export class Prover {
     const untilMs = Math.max(proof.untilMs, this.#note.proven?.untilMs ?? 0);
     this.#keep({
       quickAtMs: depth === 'quick' ? atMs : this.#note.quickAtMs,
-      proven: { untilMs, atMs, except: proof.unproven[0] },
+      proven: { untilMs, atMs, except: proof.unproven[0] ?? proof.checkLeftOut[0] },
       broken,
       restoreMs,
       // What has no name may go wrong again, and is told again.
@@ -502,7 +502,7 @@ function asOurs(proof: Proof, { generation }: Session): Proof {
 
 function proofOf({ generation }: Session, validated: Validated): Proof {
   if (validated.outcome === 'equal') {
-    const { position, elapsedMs, objects, bytes, untilMs } = validated;
+    const { position, elapsedMs, objects, bytes, untilMs, checkLeftOut } = validated;
     return {
       outcome: 'proven',
       generation,
@@ -510,6 +510,7 @@ function proofOf({ generation }: Session, validated: Validated): Proof {
       untilMs,
       unproven: [],
       wasChecked: true,
+      checkLeftOut,
       objects,
       bytes,
       elapsedMs,

@@ -49,6 +49,8 @@ export interface Equal {
   readonly outcome: 'equal';
   /** Whether the database itself, and so its exact copy, passes SQLite's check. */
   readonly isSound: boolean;
+  /** What SQLite's check could not look at and why, one sentence each. */
+  readonly checkLeftOut: readonly string[];
   readonly position: Position;
   /** How long the restore took. */
   readonly elapsedMs: number;
@@ -99,7 +101,7 @@ async function compare(parts: ValidationParts, position: Position, digest: strin
   }
   return {
     outcome: 'equal',
-    isSound: await isSourceSound(parts),
+    ...(await checkSource(parts)),
     position,
     elapsedMs: restored.elapsedMs,
     objects: restored.segments + 1,
@@ -109,10 +111,12 @@ async function compare(parts: ValidationParts, position: Position, digest: strin
 }
 
 /** An exact copy of a database that is damaged itself: no replica can help with that, and somebody has to know. */
-async function isSourceSound({ temporaryPath, logger }: ValidationParts): Promise<boolean> {
+async function checkSource({
+  temporaryPath,
+  logger,
+}: ValidationParts): Promise<Pick<Equal, 'isSound' | 'checkLeftOut'>> {
   try {
-    await checkIntegrityAside(temporaryPath, 'full');
-    return true;
+    return { isSound: true, checkLeftOut: await checkIntegrityAside(temporaryPath, 'full') };
   } catch (error) {
     if (!isRivuletError(error, 'INTEGRITY')) throw error;
     logger.error(
@@ -122,7 +126,7 @@ async function isSourceSound({ temporaryPath, logger }: ValidationParts): Promis
         hint: 'Restore a moment from before the damage: `rivulet verify -full -timestamp TIME` finds one.',
       },
     );
-    return false;
+    return { isSound: false, checkLeftOut: [] };
   }
 }
 

@@ -6,11 +6,11 @@ import { checkIntegrity } from './integrity.ts';
 
 function run({ path, check }: IntegrityJob): IntegrityReply {
   try {
-    checkIntegrity(path, check);
-    return {};
+    return { leftOut: checkIntegrity(path, check) };
   } catch (error) {
-    if (!isRivuletError(error, 'INTEGRITY')) throw error;
-    return { problem: { message: error.message, hint: error.hint } };
+    if (!isRivuletError(error)) throw error;
+    const { code, message, hint } = error;
+    return { leftOut: [], problem: { code, message, hint } };
   }
 }
 

@@ -57,5 +57,7 @@ export interface RestoreSummary {
   readonly damagedSnapshots: readonly string[];
   /** The check that was made. */
   readonly integrityCheck: IntegrityCheck;
+  /** What it could not look at and why, as where the application brings a collation of its own; one sentence each. */
+  readonly checkLeftOut: readonly string[];
   readonly elapsedMs: number;
 }

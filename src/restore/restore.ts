@@ -176,7 +176,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
   );
   const integrityCheck = chooseCheck(built, options.integrityCheck);
   meter.enter('verify');
-  checkIntegrity(output.temporaryPath, integrityCheck);
+  const checkLeftOut = checkIntegrity(output.temporaryPath, integrityCheck);
   if (integrityCheck !== 'none') logger.debug('checked by SQLite', { check: integrityCheck });
   signal.throwIfAborted();
   meter.enter('finish');
@@ -194,6 +194,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
     unprovenReasons: built.unprovenReasons,
     damagedSnapshots: passedOver,
     integrityCheck,
+    checkLeftOut,
     elapsedMs: clock.monotonicMs() - startedMs,
   };
 }

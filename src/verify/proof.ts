@@ -21,6 +21,8 @@ export interface Proven {
   readonly unproven: readonly string[];
   /** Whether a copy was restored and passed SQLite's `integrity_check`. */
   readonly wasChecked: boolean;
+  /** What that check could not look at and why, one sentence each: it says nothing against the replica. */
+  readonly checkLeftOut: readonly string[];
   /** Objects and stored bytes that were read back. */
   readonly objects: number;
   readonly bytes: number;

@@ -73,8 +73,9 @@ async function look(parts: PointParts): Promise<Look<Proven>> {
   }
   const startedMs = parts.clock.monotonicMs();
   try {
-    const built = await buildPlan(plan, parts);
-    return { inventory, proof: provenOf(plan, built, parts.clock.monotonicMs() - startedMs, parts) };
+    const { built, checkLeftOut } = await buildPlan(plan, parts);
+    const elapsedMs = parts.clock.monotonicMs() - startedMs;
+    return { inventory, proof: { ...provenOf(plan, built, elapsedMs, parts), checkLeftOut } };
   } catch (error) {
     const fault = faultOf(error);
     const damage = fault === undefined ? undefined : damageOf(inventory, plan.generation, fault);
@@ -92,7 +93,12 @@ function orThrow(
 }
 
 /** Without a check by SQLite, what the chain cannot prove stays open. */
-function provenOf(plan: RestorePlan, built: Built, elapsedMs: number, parts: PointParts): Proven {
+function provenOf(
+  plan: RestorePlan,
+  built: Built,
+  elapsedMs: number,
+  parts: PointParts,
+): Omit<Proven, 'checkLeftOut'> {
   const wasChecked = parts.temporaryPath !== undefined;
   return {
     outcome: 'proven',
@@ -107,7 +113,10 @@ function provenOf(plan: RestorePlan, built: Built, elapsedMs: number, parts: Poi
   };
 }
 
-async function buildPlan(plan: RestorePlan, parts: PointParts): Promise<Built> {
+async function buildPlan(
+  plan: RestorePlan,
+  parts: PointParts,
+): Promise<{ built: Built; checkLeftOut: readonly string[] }> {
   const { temporaryPath, hasExactSizes, parallelism = DEFAULT_PARALLELISM } = parts;
   const context = {
     store: hasExactSizes ? sizedStore(parts.store) : parts.store,
@@ -116,14 +125,15 @@ async function buildPlan(plan: RestorePlan, parts: PointParts): Promise<Built> {
     logger: parts.logger ?? silentLogger,
     meter: new ProgressMeter(parts.onProgress, parts.clock),
   };
-  if (temporaryPath === undefined) return build(plan, { ...context, output: undefined });
+  if (temporaryPath === undefined) {
+    return { built: await build(plan, { ...context, output: undefined }), checkLeftOut: [] };
+  }
   await using stack = new AsyncDisposableStack();
   const output = stack.adopt(await openOutput(temporaryPath), (opened) => opened.close());
   try {
     const built = await build(plan, { ...context, output });
     context.meter.enter('verify');
-    await checkIntegrityAside(output.temporaryPath, 'full');
-    return built;
+    return { built, checkLeftOut: await checkIntegrityAside(output.temporaryPath, 'full') };
   } catch (error) {
     // A full disk says nothing about the replica.
     throw unwritable(temporaryPath, error);

@@ -137,6 +137,7 @@ class QuickProver {
       untilMs: chain.untilMs,
       unproven: this.#leftOut(chain),
       wasChecked: false,
+      checkLeftOut: [],
       objects: this.#objects,
       bytes: this.#bytes,
       elapsedMs: this.#parts.clock.monotonicMs() - this.#startedMs,

@@ -2398,6 +2398,19 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'damage-beside-unchecked-passes',
+    breaks: 'where SQLite cannot check one table, damage in the others passes',
+    file: 'restore/integrity.ts',
+    edits: [{ find: '    complaints.push(...own.complaints);\n', replace: '' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'restore/integrity.test.ts',
+        only: 'is left out of the check, and damage beside it is found',
+      },
+    ],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import type { Primary } from '../../src/primary/primary.ts';
 import {
   readValidatedAt,
@@ -11,6 +12,8 @@ import {
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { systemFiles } from '../../src/base/files.ts';
 import { Scratch } from '../support/scratch.ts';
+import { redefine } from '../support/strange-schema.ts';
+import { provePoint } from '../../src/verify/prove-point.ts';
 
 /** The primary with one byte of its snapshots changed. */
 function lying(primary: Primary): Primary {
@@ -71,6 +74,30 @@ describe('validation', () => {
     assert.equal(validated.isSound, false);
     const [told] = scene.logger.matching('the live database is damaged');
     assert.match(String(told?.fields['hint']), /rivulet verify -full -timestamp/);
+  });
+
+  it('what SQLite cannot check without the application is reported, and is no damage', async () => {
+    await using scene = new ReplicaScene();
+    scene.live.insert(30, 1000);
+    scene.live.exec('CREATE TABLE u (x TEXT COLLATE NOCASE); CREATE INDEX ux ON u (x)');
+    scene.live.close();
+    redefine(scene.live.path, 'u', 'NOCASE', 'unicase');
+    await scene.sync();
+    const validated = await validate(scene, scene.primary);
+    assert.ok(validated.outcome === 'equal');
+    assert.equal(validated.isSound, true);
+    assert.match(validated.checkLeftOut.join('|'), /no such collation sequence: unicase/);
+    assert.deepEqual(scene.logger.messages('error'), []);
+    const proof = await provePoint({
+      store: scene.store,
+      target: {},
+      temporaryPath: scene.live.scratch.file('proof.db'),
+      hasExactSizes: true,
+      clock: systemClock,
+    });
+    assert.ok(proof.outcome === 'proven');
+    assert.equal(proof.wasChecked, true);
+    assert.deepEqual(proof.checkLeftOut, validated.checkLeftOut);
   });
 
   it('a destination that cannot be read is a failure, not a difference', async () => {

@@ -173,4 +173,5 @@ function showSummary(
   context.stdout.write(`${visibleText(line)}\n`);
   for (const reason of done.unprovenReasons)
     context.stderr.write(`rivulet: not proven: ${visibleText(reason)}\n`);
+  for (const reason of done.checkLeftOut) context.stderr.write(`rivulet: ${visibleText(reason)}\n`);
 }

@@ -258,8 +258,11 @@ function provenText(proof: Extract<Proof, { outcome: 'proven' }>): string {
   );
 }
 
-function openText({ unproven }: Extract<Proof, { outcome: 'proven' }>, outcome: Outcome): string[] {
-  const reasons = unproven.map((reason) => `cannot be proven: ${reason}`);
+function openText(
+  { unproven, checkLeftOut }: Extract<Proof, { outcome: 'proven' }>,
+  outcome: Outcome,
+): string[] {
+  const reasons = [...unproven.map((reason) => `cannot be proven: ${reason}`), ...checkLeftOut];
   return outcome === 'inconclusive'
     ? [...reasons, 'hint: -full restores a copy and lets SQLite check it']
     : reasons;
