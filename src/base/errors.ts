@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   AGE_INVALID: 'a key, an identity, a recipient or an encrypted object is not valid age',
   REPLICA_EMPTY: 'the replica holds nothing that could be restored',
   REPLICA_UNKNOWN: 'no replica of that name, or no database of that path, is configured',
+  REPLICA_UNREADABLE: 'the place is not empty, and holds no replica that this version reads',
   REPLICA_INVALID: 'an object or a name in the replica is not what it should be',
   CHAIN_BROKEN: 'an object is missing from the replica or does not belong where it lies',
   TARGET_UNAVAILABLE: 'the point in time, generation or index that was asked for is not in the replica',

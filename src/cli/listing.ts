@@ -3,6 +3,7 @@ import { joined, mapped } from '../base/repeatable.ts';
 import { openStore } from '../daemon/stores.ts';
 import type { Inventory } from '../generations/inventory.ts';
 import { readInventory } from '../generations/inventory.ts';
+import { assertNothingElse } from '../generations/other-contents.ts';
 import type { CommandContext } from './command.ts';
 import { commandLogger } from './command-logger.ts';
 import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
@@ -48,6 +49,7 @@ export async function runListing<Row>(context: CommandContext, listing: Listing<
       });
       await using _closing = { [Symbol.asyncDispose]: async () => store.close() };
       const inventory = await readInventory(store, { signal: context.signals.graceful });
+      await assertNothingElse(store, inventory, { signal: context.signals.graceful });
       found.push(await listing.rowsOf(replica.name, inventory, sources));
     } catch (error) {
       if (context.signals.graceful.aborted) throw error;

@@ -9,6 +9,9 @@ type Choice =
   | { readonly chosen: GenerationInventory; readonly failure?: never }
   | { readonly failure: PlanFailure; readonly chosen?: never };
 
+/** Of a place that holds nothing. The first words are Litestream's, which entry points look for to know a first start. */
+export const EMPTY_REPLICA = 'no matching backups found: the replica holds nothing that could be restored';
+
 /** Oldest snapshot to newest object, as an error shows it. */
 export function formatRange(generations: readonly GenerationInventory[]): string {
   const snapshots = generations.flatMap((generation) => generation.snapshots);
@@ -111,7 +114,7 @@ function unknownGeneration(inventory: Inventory, name: string): PlanFailure {
 export function chooseGeneration(inventory: Inventory, target: RestoreTarget): Choice {
   if (inventory.generations.length === 0) {
     return {
-      failure: { code: 'REPLICA_EMPTY', message: 'the replica holds nothing that could be restored' },
+      failure: { code: 'REPLICA_EMPTY', message: EMPTY_REPLICA },
     };
   }
   const named = target.generation === undefined ? undefined : generationOf(inventory, target.generation);

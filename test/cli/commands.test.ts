@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 
@@ -289,6 +297,50 @@ describe('commands on a replica', () => {
     assert.match(unreadable.err, /a-file/);
     const listing = await run('wal', `file://${scratch.file('a-file')}`);
     assert.deepEqual([listing.code, listing.err !== ''], [1, true]);
+  });
+
+  test('a place with something else in it is never called empty, and an empty one in the words that entry points know', async () => {
+    const flags = ['-if-replica-exists', '-o', scratch.file('out.db')];
+    const deeper = await run('restore', ...flags, `file://${dirname(scratch.file('replica'))}`);
+    assert.deepEqual([deeper.code, deeper.out], [1, '']);
+    assert.match(deeper.err, /hint: Did you mean .*\/replica\?/);
+    const place = scratch.file('v5');
+    mkdirSync(join(place, 'ltx/0'), { recursive: true });
+    writeFileSync(join(place, 'ltx/0/0000000000000001-0000000000000001.ltx'), 'LTX1');
+    for (const words of [['restore', ...flags], ['generations'], ['snapshots'], ['wal']]) {
+      const { code, out, err } = await run(...words, `file://${place}`);
+      assert.equal(code, 1, words.join(' '));
+      assert.match(err, /v5 holds a replica of Litestream v0\.5 .*REPLICA_UNREADABLE/);
+      assert.doesNotMatch(out + err, /no matching backups found/);
+    }
+    assert.equal((await run('verify', `file://${place}`)).code, 7);
+    const empty = await run('restore', '-o', scratch.file('out.db'), `${url}-none`);
+    assert.match(empty.err, /no matching backups found.*REPLICA_EMPTY/);
+    assert.match((await run('restore', ...flags, `${url}-none`)).out, /^no matching backups found/);
+  });
+
+  test('a lease whose data is gone is no empty replica', async () => {
+    const place = scratch.file('lease-only');
+    mkdirSync(join(place, 'rivulet-lease'), { recursive: true });
+    writeFileSync(join(place, 'rivulet-lease/0000000001'), '{}');
+    const left = await run('restore', '-if-replica-exists', '-o', scratch.file('out.db'), `file://${place}`);
+    assert.deepEqual([left.code, left.out], [1, '']);
+    assert.match(left.err, /nothing but the lease.*REPLICA_EMPTY/);
+  });
+
+  test('newer data of Litestream v0.5 beside a replica is not passed over for the newest state', async () => {
+    const place = join(scratch.file('replica'), '0000');
+    mkdirSync(place);
+    const file = join(place, '0000000000000001-0000000000000001.ltx');
+    writeFileSync(file, 'LTX1');
+    const laterSeconds = Date.now() / 1000 + 60;
+    utimesSync(file, laterSeconds, laterSeconds);
+    const flags = ['-o', scratch.file('out.db')];
+    const refused = await run('restore', ...flags, url);
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(refused.err, /it was written at .*REPLICA_UNREADABLE/);
+    utimesSync(file, 0, 0);
+    assert.equal((await run('restore', ...flags, url)).code, 0);
   });
 
   test('a database or replica that is not configured is named together with those that are', async () => {

@@ -3,17 +3,29 @@ import { messageOf, RivuletError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ReplicaSettings } from '../../config/settings.ts';
 import { openStore } from '../../daemon/stores.ts';
+import { EMPTY_REPLICA } from '../../generations/choose-generation.ts';
 import { readInventory } from '../../generations/inventory.ts';
 import type { Inventory } from '../../generations/inventory.ts';
+import {
+  lookForLtx,
+  lookForOther,
+  type LtxBeside,
+  type OtherContents,
+  otherContentsError,
+} from '../../generations/other-contents.ts';
 import { tryPlanRestore } from '../../generations/restore-plan.ts';
 import { withEndings } from '../../generations/superseded.ts';
-import type { RestoreTarget } from '../../generations/restore-target.ts';
+import { formatTime, type RestoreTarget } from '../../generations/restore-target.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 
 export interface Candidate {
   readonly name: string;
   readonly store: ObjectStore;
   readonly inventory: Inventory;
+  /** What is there instead, where the inventory is empty; undefined: nothing. */
+  readonly other: OtherContents | undefined;
+  /** What Litestream v0.5 has stored beside the inventory. */
+  readonly ltx: LtxBeside | undefined;
 }
 
 export interface Candidates {
@@ -38,7 +50,14 @@ export async function readCandidates(
         async (opened) => opened.close(),
       );
       const inventory = await withEndings(await readInventory(store, { signal }), store, { signal });
-      readable.push({ name: replica.name, store, inventory });
+      const isBare = inventory.generations.length === 0;
+      readable.push({
+        name: replica.name,
+        store,
+        inventory,
+        other: isBare ? await lookForOther(store, { signal }) : undefined,
+        ltx: isBare ? undefined : await lookForLtx(store, { signal }),
+      });
     } catch (error) {
       signal.throwIfAborted();
       failures.push({ name: replica.name, error });
@@ -47,14 +66,18 @@ export async function readCandidates(
   return { readable, failures };
 }
 
+/** Whether there is nothing at all: a place with something else in it is not empty. */
 export function isEmpty({ readable, failures }: Candidates): boolean {
-  return failures.length === 0 && readable.every(({ inventory }) => inventory.generations.length === 0);
+  return (
+    failures.length === 0 &&
+    readable.every(({ inventory, other }) => inventory.generations.length === 0 && other === undefined)
+  );
 }
 
 /**
  * The best candidate for `target`. When none leads there, one that holds data comes back, so that planning says what
- * it lacks. Throws the first failure when a replica could not be read and no other one has data, and `REPLICA_EMPTY`
- * when all are empty.
+ * it lacks. Throws the first failure when a replica could not be read and no other one has data, `REPLICA_UNREADABLE` when
+ * something else lies at one or is newer, and `REPLICA_EMPTY` when all are empty.
  */
 export function chooseCandidate({ readable, failures }: Candidates, target: RestoreTarget): Candidate {
   const [best] = readable
@@ -66,12 +89,34 @@ export function chooseCandidate({ readable, failures }: Candidates, target: Rest
   if (best === undefined)
     throw new RivuletError('REPLICA_UNKNOWN', 'no replica is configured for this database');
   if (nothing) throw emptyReplicas(readable);
+  assertNewest(best.candidate, target);
   return best.candidate;
 }
 
+/** The newest state was asked for, and another program has stored a newer one beside it. */
+function assertNewest({ inventory, ltx }: Candidate, target: RestoreTarget): void {
+  const { generation, index, timestampMs } = target;
+  if (ltx === undefined || generation !== undefined || index !== undefined || timestampMs !== undefined)
+    return;
+  const updatedAtMs = Math.max(...inventory.generations.map(({ updatedAt }) => updatedAt));
+  if (ltx.updatedAtMs <= updatedAtMs) return;
+  const { message, key } = ltx.contents;
+  throw new RivuletError(
+    'REPLICA_UNREADABLE',
+    `${message}; it was written at ${formatTime(ltx.updatedAtMs)}, and what Rivulet reads here ends at ${formatTime(updatedAtMs)}`,
+    {
+      hint: 'Restore it with Litestream v0.5. To restore the older state all the same, ask for it with -timestamp or -generation.',
+      details: { key, holds: 'ltx' },
+    },
+  );
+}
+
+/** Entry points of containers look for "no matching backups found", the words of Litestream, to know a first start. */
 function emptyReplicas(candidates: readonly Candidate[]): RivuletError {
+  const other = candidates.find((candidate) => candidate.other !== undefined)?.other;
+  if (other !== undefined) return otherContentsError(other);
   const places = candidates.map(({ store }) => store.location).join(', ');
-  return new RivuletError('REPLICA_EMPTY', `${places}: the replica holds nothing that could be restored`, {
+  return new RivuletError('REPLICA_EMPTY', `${places}: ${EMPTY_REPLICA}`, {
     hint: 'Check that this is the right place; -if-replica-exists makes an empty replica a success.',
   });
 }

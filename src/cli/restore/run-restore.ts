@@ -40,7 +40,11 @@ export async function runRestore(context: CommandContext): Promise<number> {
   const logger = await commandLogger(context, flags.boolean('v') ? 'debug' : 'warn');
   const candidates = await readCandidates(replicas, stack, signals.graceful, logger);
   if (flags.boolean('if-replica-exists') && isEmpty(candidates)) {
-    return skip(context, 'replica-empty', 'the replica is empty; nothing to restore');
+    return skip(
+      context,
+      'replica-empty',
+      'no matching backups found: the replica is empty; nothing to restore',
+    );
   }
   if (isSkippable && isEmptyThere) throw emptyOutput(outputPath);
   const chosen = chooseCandidate(candidates, target);

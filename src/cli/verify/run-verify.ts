@@ -13,6 +13,7 @@ import type { ReplicaSettings } from '../../config/settings.ts';
 import { openStore } from '../../daemon/stores.ts';
 import { type Inventory, readInventory } from '../../generations/inventory.ts';
 import { formatPosition } from '../../generations/names.ts';
+import { assertNothingElse } from '../../generations/other-contents.ts';
 import { formatTime, type RestoreTarget } from '../../generations/restore-target.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { leavesOpen, type Proof } from '../../verify/proof.ts';
@@ -132,6 +133,7 @@ async function* proveReplica(
       async (opened) => opened.close(),
     );
     inventory = await readInventory(store, { signal });
+    await assertNothingElse(store, inventory, { signal });
   } catch (error) {
     if (signal.aborted || !leavesOpen(error)) throw error;
     const proof: Proof = { outcome: 'inconclusive', error };
