@@ -34,6 +34,7 @@ import {
 } from './schedule.ts';
 import type { Session } from './session.ts';
 import type { StoreClock } from './store-clock.ts';
+import type { HeldSnapshot } from './stored-note.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { Prover, type VerifySettings } from './prover.ts';
 import type { NotedError, ProofStatus } from './replica-status.ts';
@@ -62,6 +63,8 @@ export interface DutyParts {
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
   readonly storeClock: StoreClock;
+  /** A snapshot is stored. */
+  readonly onStored?: (snapshot: HeldSnapshot) => void;
   /** Rejects with `LEASE_LOST` when somebody else has become the writer. */
   readonly stillWriter?: (signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -119,6 +122,11 @@ export class Duties {
   /** What went wrong with each duty last. */
   get lastErrors(): readonly NotedError[] {
     return this.#failures.last;
+  }
+
+  /** Everything that was stored there is gone. @param message - what is told of it */
+  emptied(message: string): void {
+    this.#prover.emptied(message);
   }
 
   /** The destination's newest snapshot is from then (milliseconds since 1970). */
@@ -267,6 +275,7 @@ export class Duties {
       const onBytes = (bytes: number): void => void (databaseBytes += bytes);
       const info = await uploadSnapshot({ store, generation, snapshot, beforeLastByte, onBytes, signal });
       observer.onSnapshot(databaseBytes, info.sizeBytes);
+      this.#parts.onStored?.({ generation, index: snapshot.position.index });
       this.snapshotIsFrom(info.modifiedAt.getTime());
       logger.info('snapshot written', {
         generation,

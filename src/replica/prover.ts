@@ -190,6 +190,22 @@ export class Prover {
     });
   }
 
+  /** Everything that was stored is gone; a fresh snapshot is on its way, which is proven at once. */
+  emptied(message: string): void {
+    if (!this.#isOn) return;
+    const { clock, observer } = this.#parts;
+    const nowMs = clock.now();
+    observer.onProof?.('quick', 'broken');
+    this.#keep({
+      quickAtMs: nowMs,
+      newsSinceMs: nowMs,
+      proven: undefined,
+      chain: undefined,
+      broken: { key: undefined, index: undefined, message, heals: 1, healedAtMs: nowMs },
+    });
+    this.#status = statusOf(this.#note);
+  }
+
   // ---- proofs --------------------------------------------------------------------------------------------------
 
   /** Proves what is new. @throws what is neither the replica's nor the destination's doing */

@@ -14,6 +14,8 @@ import { firstOf } from '../base/first-of.ts';
 import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { encodeEnd, endKey } from '../generations/ends.ts';
+import type { SnapshotEntry } from '../generations/inventory.ts';
+import type { OtherContents } from '../generations/other-contents.ts';
 import { type Generation, isSnapshotKey, type Position } from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
@@ -34,6 +36,7 @@ import { openSession, type Session } from './session.ts';
 import { Shipper } from './shipper.ts';
 import { standApart } from './stand-apart.ts';
 import { StoreClock } from './store-clock.ts';
+import { type HeldSnapshot, StoredNote } from './stored-note.ts';
 import { UploadProgress } from './upload-progress.ts';
 import { UploadRecord } from './upload-record.ts';
 
@@ -83,6 +86,10 @@ export class Replica {
   readonly #readFailures: FailureLog;
   readonly #record: UploadRecord | undefined;
   readonly #progress = new UploadProgress();
+  /** What the destination holds, also over restarts. */
+  readonly #note: StoredNote;
+  /** What was told of the destination's contents. */
+  readonly #told = new Set<string>();
   #session: Session | undefined;
   /** Of the hold whose loss is being watched. */
   #heldSignal: AbortSignal | undefined;
@@ -110,8 +117,10 @@ export class Replica {
     };
     this.#failures = new FailureLog(SHIPPING, this.#parts);
     this.#readFailures = new FailureLog(READING, this.#parts);
+    this.#note = this.#openNote();
     this.#duties = new Duties(settings, {
       ...this.#parts,
+      onStored: (snapshot) => this.#note.holds(snapshot),
       session: () => this.#session,
       storeClock,
       stillWriter: async (signal) => lease?.requireHeld(signal),
@@ -123,6 +132,12 @@ export class Replica {
       segmentBytesMax: settings.segmentBytesMax,
       onSegment: (session, bytes, position) => this.#segmentStored(session, bytes, position),
     });
+  }
+
+  #openNote(): StoredNote {
+    const { store, logger, files = systemFiles } = this.#parts;
+    const { name, metaPath } = this.settings;
+    return new StoredNote({ metaPath, name, location: store.location, files, logger });
   }
 
   #openRecord(): UploadRecord | undefined {
@@ -313,7 +328,10 @@ export class Replica {
       await this.#duties.upload(generation, snapshot, async () => undefined, signal);
       this.#stored();
     };
-    const onSnapshotFound = (createdAtMs: number): void => this.#duties.snapshotIsFrom(createdAtMs);
+    const onSnapshotFound = ({ index, createdAt }: SnapshotEntry): void => {
+      this.#note.holds({ generation, index });
+      this.#duties.snapshotIsFrom(createdAt);
+    };
     const { name } = this.settings;
     const monotonicMs = (): number => clock.monotonicMs();
     const parts = {
@@ -325,8 +343,35 @@ export class Replica {
       upload,
       onSnapshotFound,
       monotonicMs,
+      lastHeld: this.#note.held,
+      onEmptied: (held: HeldSnapshot) => this.#emptied(held),
+      onOther: (contents: OtherContents) => this.#foundOther(contents),
     };
     return openSession(parts, generation);
+  }
+
+  /** Once, however often the fresh snapshot has to be tried. */
+  #emptied({ generation, index }: HeldSnapshot): void {
+    const { logger, store } = this.#parts;
+    if (!this.#tellsFirst(`emptied ${generation} ${index}`)) return;
+    const message = `everything that was stored at ${store.location} is gone: no snapshot is left there`;
+    this.#duties.emptied(message);
+    logger.error(message, {
+      generation,
+      next: 'a fresh snapshot is being stored; earlier moments cannot be restored any more',
+      hint: 'Find out who or what removed it: a clean-up job, a lifecycle rule, or another program with the same path.',
+    });
+  }
+
+  #foundOther({ message, hint, key }: OtherContents): void {
+    if (!this.#tellsFirst(`other ${key}`)) return;
+    this.#parts.logger.warn(`${message}; a replica of Rivulet begins beside it`, { hint });
+  }
+
+  #tellsFirst(what: string): boolean {
+    if (this.#told.has(what)) return false;
+    this.#told.add(what);
+    return true;
   }
 
   async #shipAll(
@@ -415,6 +460,7 @@ export class Replica {
     const { lease, primary } = this.#parts;
     let problem: unknown;
     let isStored = false;
+    let wasBroken = false;
     let goal: Committed = {};
     while (!late.aborted) {
       try {
@@ -423,6 +469,7 @@ export class Replica {
         if (goal.generation !== generation) goal = { generation, position };
         await this.#sync(false, late, goal.position);
         isStored = this.#holds(goal);
+        await this.#requireStanding(late);
         await this.#promiseEnd(late);
         if (this.#holds(goal)) return;
       } catch (error) {
@@ -435,10 +482,31 @@ export class Replica {
         // What the abort itself throws says less than what went wrong before.
         if (!late.aborted || problem === undefined) problem = beneath(error);
         if (isWrongPlace(problem)) break;
-        await this.#afterFailure(problem, late);
+        const isNewlyBroken: boolean = isRivuletError(error, 'CHAIN_BROKEN') && !wasBroken;
+        wasBroken ||= isNewlyBroken;
+        // The destination works: it gets a fresh snapshot at once.
+        if (!isNewlyBroken) await this.#afterFailure(problem, late);
       }
     }
     throw this.#finalSyncFailed(problem);
+  }
+
+  /** Before the end says that everything is stored: is what it was stored to still there? */
+  async #requireStanding(signal: AbortSignal): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    try {
+      await this.#shipper.requireStanding(session, signal);
+    } catch (error) {
+      if (signal.aborted || !isRivuletError(error)) throw error;
+      if (error.code !== 'CHAIN_BROKEN') {
+        // Everything was stored; what cannot be looked at is not known to be missing.
+        this.#parts.logger.debug('what the destination holds could not be looked at', { error });
+        return;
+      }
+      this.#giveUpSession(error);
+      throw error;
+    }
   }
 
   #finalSyncFailed(cause: unknown): RivuletError {

@@ -1,14 +1,23 @@
 /** What is known of one destination for one generation, from the first look at it on. */
-import { isRivuletError, RivuletError } from '../base/errors.ts';
+import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { type GenerationInventory, generationOf, readInventory } from '../generations/inventory.ts';
-import { formatPosition, type Generation, segmentKey } from '../generations/names.ts';
+import {
+  type GenerationInventory,
+  generationOf,
+  readInventory,
+  type SnapshotEntry,
+} from '../generations/inventory.ts';
+import { formatPosition, type Generation, type Position, segmentKey } from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { storageFailed } from '../storage/storage-error.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
+import { isThere } from './is-there.ts';
+import { lookAround } from './look-around.ts';
+import type { OtherContents } from '../generations/other-contents.ts';
+import type { HeldSnapshot } from './stored-note.ts';
 import type { UploadRecord } from './upload-record.ts';
 
 export interface Session {
@@ -27,6 +36,8 @@ export interface Session {
    * and take the moments between the two away; it waits for the next log.
    */
   snapshotIndex: number;
+  /** Where the last segment begins that was stored in this session; undefined before the first one. */
+  lastSegment: Position | undefined;
   /** When a snapshot was last seen at the destination, in monotonic milliseconds. */
   snapshotSeenMs: number;
 }
@@ -45,8 +56,12 @@ export interface SessionParts {
   readonly onCopied: (bytes: number) => void;
   /** Uploads and closes the first snapshot of a destination. */
   readonly upload: (snapshot: Snapshot) => Promise<void>;
-  /** The destination holds a snapshot already, since then (milliseconds since 1970). */
-  readonly onSnapshotFound: (createdAtMs: number) => void;
+  /** The destination holds a snapshot already. */
+  readonly onSnapshotFound: (snapshot: SnapshotEntry) => void;
+  /** As of `LookAroundParts`. */
+  readonly lastHeld: HeldSnapshot | undefined;
+  readonly onEmptied: (held: HeldSnapshot) => void;
+  readonly onOther: (contents: OtherContents) => void;
 }
 
 /**
@@ -61,12 +76,13 @@ export async function openSession(parts: SessionParts, generation: Generation): 
   const found = await findPosition(parts, held);
   if (found !== undefined) return continueSession(parts, generation, found);
   await avoidOverlap(parts, generation, held);
+  await lookAround({ ...parts, held: parts.lastHeld }, generation);
   return beginSession(parts, generation);
 }
 
 function continueSession(parts: SessionParts, generation: Generation, found: FoundPosition): Session {
   const position = positionOf(found.cursor);
-  parts.onSnapshotFound(found.snapshot.createdAt);
+  parts.onSnapshotFound(found.snapshot);
   parts.primary.confirm(parts.name, generation, position);
   parts.logger.info('continuing where the destination stands', {
     generation,
@@ -80,6 +96,7 @@ function continueSession(parts: SessionParts, generation: Generation, found: Fou
     // A snapshot without any segment: how far its log had got is not known, so all that there is goes into one object.
     reachBytes: found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0,
     snapshotIndex: found.snapshot.index,
+    lastSegment: undefined,
     snapshotSeenMs: parts.monotonicMs(),
   };
 }
@@ -124,17 +141,6 @@ async function assertNotThere(
   });
 }
 
-async function isThere(store: ObjectStore, key: string, signal: AbortSignal | undefined): Promise<boolean> {
-  try {
-    for await (const _ of store.read(key, { signal })) break;
-    return true;
-  } catch (error) {
-    if (isRivuletError(error, 'STORAGE_NOT_FOUND')) return false;
-    if (isRivuletError(error, 'AGE_KEY_MISSING', 'AGE_KEY_WRONG', 'AGE_INVALID')) return true;
-    throw error;
-  }
-}
-
 /** A snapshot first, then the log from its start. */
 async function beginSession(parts: SessionParts, generation: Generation): Promise<Session> {
   const { name, primary } = parts;
@@ -157,6 +163,7 @@ async function beginSession(parts: SessionParts, generation: Generation): Promis
       firstIndex: index,
       reachBytes: offsetBytes,
       snapshotIndex: index,
+      lastSegment: undefined,
       snapshotSeenMs,
     };
   } catch (error) {

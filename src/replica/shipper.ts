@@ -7,6 +7,8 @@ import {
   formatPosition,
   parseSnapshotName,
   type Position,
+  segmentKey,
+  snapshotKey,
   snapshotPrefix,
 } from '../generations/names.ts';
 import { type Cursor, positionOf } from '../primary/cursor.ts';
@@ -15,6 +17,7 @@ import { readAgain } from '../primary/read-again.ts';
 import { isSameLogEnd, type LogEnd, logEndOf } from '../primary/resume-point.ts';
 import type { Taken } from '../primary/take.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { isThere } from './is-there.ts';
 import type { Session } from './session.ts';
 import type { IntendedSegment, UploadRecord } from './upload-record.ts';
 import { type SegmentPlace, uploadSegment, uploadSegmentStream } from './upload-segment.ts';
@@ -25,6 +28,8 @@ const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 const LARGE_BACKLOG_BYTES = 512 * 1024;
 /** When a new log begins, and this long after the last look: is a snapshot still there? */
 const SNAPSHOT_LOOK_MS = 5_000;
+
+const SNAPSHOTS_REMOVED = 'its snapshots have been removed';
 
 type TakenBytes = Extract<Taken, { kind: 'bytes' }>;
 
@@ -129,6 +134,7 @@ export class Shipper {
     this.#lastUploadMs = clock.monotonicMs();
     if (taken.from.offsetBytes === 0) await this.#requireSnapshot(session, signal);
     session.cursor = await this.#store(session, taken, signal);
+    session.lastSegment = taken.from;
     session.reachBytes = 0;
     const position = positionOf(session.cursor);
     onSegment(session, position.offsetBytes - taken.from.offsetBytes, position);
@@ -198,17 +204,40 @@ export class Shipper {
     if (taken.kind === 'lost') throw new RivuletError('CHAIN_BROKEN', taken.why);
   }
 
+  /**
+   * Looks whether what was stored in `session` is there: a snapshot, and the last segment. Listings may be behind, so what is not listed is
+   * asked for by its name.
+   *
+   * @throws RivuletError `CHAIN_BROKEN` when it is not; what the store throws
+   */
+  async requireStanding(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    const { store } = this.#parts;
+    const { generation, snapshotIndex, lastSegment } = session;
+    const hasSnapshot =
+      (await this.#hasSnapshot(session, signal)) ||
+      (await isThere(store, snapshotKey(generation, snapshotIndex), signal));
+    if (!hasSnapshot) throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);
+    if (lastSegment === undefined) return;
+    const key = segmentKey(generation, lastSegment);
+    if (await isThere(store, key, signal)) return;
+    throw new RivuletError('CHAIN_BROKEN', `${key} has been removed`);
+  }
+
   /** A destination that somebody has emptied would collect segments of which nothing can be restored. */
   async #requireSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     const nowMs = this.#parts.clock.monotonicMs();
     if (nowMs - session.snapshotSeenMs < SNAPSHOT_LOOK_MS) return;
+    if (!(await this.#hasSnapshot(session, signal)))
+      throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);
+    session.snapshotSeenMs = nowMs;
+  }
+
+  async #hasSnapshot(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
     const prefix = snapshotPrefix(session.generation);
     for await (const { key } of this.#parts.store.list(prefix, { signal })) {
-      if (parseSnapshotName(key.slice(prefix.length)) === undefined) continue;
-      session.snapshotSeenMs = nowMs;
-      return;
+      if (parseSnapshotName(key.slice(prefix.length)) !== undefined) return true;
     }
-    throw new RivuletError('CHAIN_BROKEN', 'its snapshots have been removed');
+    return false;
   }
 }
 

@@ -1003,7 +1003,10 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'segments are stored although the snapshots have been removed',
     file: 'replica/shipper.ts',
     edits: [
-      { find: "throw new RivuletError('CHAIN_BROKEN', 'its snapshots have been removed');", replace: '' },
+      {
+        find: "if (!(await this.#hasSnapshot(session, signal)))\n      throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);",
+        replace: '',
+      },
     ],
     caughtBy: [
       {

@@ -8,6 +8,7 @@ import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { ReplicaScene } from '../support/replica-scene.ts';
 
 const CHECKPOINT_PAGES = 60;
 
@@ -46,5 +47,111 @@ describe('an emptied destination', () => {
     const outputPath = live.scratch.file('copy.db');
     await restore({ store, outputPath, target: {}, integrityCheck: 'full' });
     await primary.close();
+  });
+});
+
+const PROOFS = { intervalMs: 0, quickIntervalMs: 1_000, maxSizeBytes: 0 };
+const GONE = /^everything that was stored at faulty: is gone/;
+
+describe('a destination that lost everything', () => {
+  it('is told of at the next start, once, and counts as broken until the fresh snapshot is proven', async () => {
+    const memory = new MemoryStore();
+    await using scene = new ReplicaScene({ store: memory, settings: { verify: PROOFS } });
+    scene.live.insert();
+    await scene.sync();
+    assert.deepEqual(scene.logger.messages('error'), []);
+    await scene.restart(() => memory.objects.clear());
+    scene.store.failNext(1, ({ kind }) => kind === 'write');
+    await scene.refresh();
+    await assert.rejects(scene.replica.syncOnce());
+    await scene.replica.syncOnce();
+    const [told, ...more] = scene.logger.messages('error');
+    assert.match(told ?? '', GONE);
+    assert.deepEqual(more, []);
+    assert.equal(scene.replica.status.proof?.outcome, 'broken');
+    assert.ok(scene.facts.includes('proof quick broken'));
+    await scene.replica.once(new AbortController().signal);
+    assert.equal(scene.replica.status.proof?.outcome, 'proven');
+    await scene.assertRestores();
+  });
+
+  it('is told of when the generation is another one by then, and segments without a snapshot are left', async () => {
+    const memory = new MemoryStore();
+    await using scene = new ReplicaScene({ store: memory });
+    scene.live.insert();
+    await scene.sync();
+    await scene.restart(() => {
+      for (const key of memory.keys()) if (key.includes('/snapshots/')) memory.objects.delete(key);
+    });
+    await scene.refresh();
+    await assert.rejects(scene.replica.syncOnce(), { code: 'CHAIN_BROKEN' });
+    await scene.replica.syncOnce();
+    assert.match(scene.logger.messages('error').join(), GONE);
+    await scene.assertRestores();
+  });
+
+  it('is no destination whose listing is behind, nor another one under the same name', async () => {
+    const memory = new MemoryStore();
+    await using scene = new ReplicaScene({ store: memory });
+    scene.live.insert();
+    await scene.sync();
+    const listed = new Map(memory.objects);
+    await scene.restart();
+    const list = memory.list.bind(memory);
+    memory.list = async function* () {};
+    await scene.refresh();
+    await scene.replica.syncOnce().catch(() => undefined);
+    assert.deepEqual(scene.logger.messages('error'), []);
+    memory.list = list;
+    assert.ok(listed.size > 0);
+  });
+
+  it('is found by the end, which stores a fresh snapshot before it says that everything is stored', async () => {
+    for (const what of ['', '/snapshots/', '/wal/']) {
+      const memory = new MemoryStore();
+      await using scene = new ReplicaScene({ store: memory });
+      scene.live.insert();
+      await scene.sync();
+      scene.live.insert();
+      await scene.sync();
+      for (const key of memory.keys()) if (key.includes(what)) memory.objects.delete(key);
+      memory.nowMs += 1_000;
+      await scene.replica.finish(systemClock.monotonicMs() + 10_000);
+      await scene.assertRestores();
+      if (what !== '/wal/') assert.match(scene.logger.messages('error').join(), GONE);
+    }
+  });
+
+  it('does not fail an end that cannot look', async () => {
+    await using scene = new ReplicaScene();
+    scene.live.insert();
+    await scene.sync();
+    scene.store.fault = ({ kind }) => (kind === 'list' || kind === 'read' ? 'fail' : undefined);
+    await scene.replica.finish(systemClock.monotonicMs() + 10_000);
+    assert.deepEqual(scene.logger.messages('error'), []);
+  });
+});
+
+describe('a destination with something else in it', () => {
+  it('is told of before the first snapshot, once', async () => {
+    const memory = new MemoryStore();
+    memory.put('ltx/0/0000000000000001-0000000000000001.ltx', Buffer.from('LTX1'));
+    await using scene = new ReplicaScene({ store: memory });
+    scene.live.insert();
+    scene.store.failNext(1, ({ kind }) => kind === 'write');
+    await scene.refresh();
+    await assert.rejects(scene.replica.syncOnce());
+    await scene.replica.syncOnce();
+    const told = scene.logger.messages('warn').filter((message) => /Litestream v0\.5/.test(message));
+    assert.equal(told.length, 1);
+    await scene.assertRestores();
+  });
+
+  it('is not looked at when the destination cannot be: that keeps nothing from being stored', async () => {
+    await using scene = new ReplicaScene();
+    scene.store.fault = ({ kind, key }) => (kind === 'listFolders' && key === '' ? 'fail' : undefined);
+    scene.live.insert();
+    await scene.sync();
+    await scene.assertRestores();
   });
 });

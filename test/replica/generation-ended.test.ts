@@ -24,6 +24,7 @@ describe('a generation that has ended', () => {
       firstIndex: 0,
       reachBytes: 0,
       snapshotIndex: 0,
+      lastSegment: undefined,
       snapshotSeenMs: 0,
     };
     const duties = new Duties(
