@@ -7,6 +7,7 @@ import { RivuletError } from '../base/errors.ts';
 import { type FileFacts, type Files, readFully, systemFiles } from '../base/files.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
 import { closeWhenUnused } from './kept-descriptors.ts';
+import { assertSwitchable } from './page-checksums.ts';
 import { unreadable } from './unreadable.ts';
 
 /** What tells one file from another that took its path. */
@@ -60,7 +61,13 @@ export function realPathOf(path: string, files: Files = systemFiles): string {
  * @throws RivuletError `DB_UNREADABLE`, `DB_INVALID`
  */
 export function assertUsable(path: string): void {
-  if (identify(path) !== undefined) new DatabaseFile(path).close();
+  if (identify(path) === undefined) return;
+  const file = new DatabaseFile(path);
+  try {
+    assertSwitchable(path, file.header);
+  } finally {
+    file.close();
+  }
 }
 
 /** Linux takes the time of a file from its clock of 4 or 10 ms. */

@@ -8,6 +8,7 @@ import { LiveIndex } from './live-index.ts';
 import { LiveWal } from './live-wal.ts';
 import { isOfEnded, LogTail, type TailStart } from './log-tail.ts';
 import { type Machine, systemMachine } from './machine.ts';
+import { assertFramesUnaltered, assertSwitchable } from './page-checksums.ts';
 
 /** How often a header that does not belong to the WAL index is read again: a writer may be restarting the WAL this moment. */
 const HEADER_ATTEMPTS = 20;
@@ -59,9 +60,12 @@ export function openDatabase(
     isOver();
   };
   try {
+    assertSwitchable(path, file.header);
     connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();
     index = new LiveIndex(`${realPath}-shm`, file.identity, files);
+    const reading = index.read();
+    if (reading.kind === 'index') assertFramesUnaltered(wal, file.header, reading.index);
   } catch (error) {
     close();
     throw explainSqliteError(error, path);

@@ -13,6 +13,8 @@ export interface DatabaseHeader {
   readonly isPageCountValid: boolean;
   /** Whether both format versions say write-ahead log (2); false means rollback journal (1). */
   readonly walMode: boolean;
+  /** At the end of each page, for extensions of SQLite. */
+  readonly reservedBytes: number;
 }
 
 /**
@@ -47,6 +49,7 @@ export function parseDatabaseHeader(bytes: Uint8Array, what: string = 'the file'
     pageCount: view.getUint32(28),
     isPageCountValid: view.getUint32(28) > 0 && view.getUint32(24) === view.getUint32(92),
     walMode: view.getUint8(18) === 2 && view.getUint8(19) === 2,
+    reservedBytes: view.getUint8(20),
   };
 }
 

@@ -11,6 +11,7 @@ describe('the header of a database file', () => {
         pageSizeBytes,
         pageCount: database.length / pageSizeBytes,
         isPageCountValid: true,
+        reservedBytes: 0,
         walMode: true,
       });
       const rollback = Buffer.from(database);
