@@ -140,10 +140,11 @@ test('a live database and its WAL index are opened in one place, and closed when
     'primary/kept-descriptors.ts',
     'primary/live-index.ts',
   ]);
-  // One looks whether it may be read, the other whether a file of that name lies beside an output.
+  // One looks whether it may be read, one makes it empty and never opens it, one looks whether a file of that name lies beside an output.
   assert.deepEqual(withText(/\}-shm`|'-shm'/), [
     'daemon/check/check-database.ts',
     'primary/open-database.ts',
+    'primary/sidecars.ts',
     'restore/output.ts',
   ]);
 });
@@ -162,6 +163,15 @@ const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
   'base/directory-handle.ts': ['chmodSync', 'mkdirSync', 'openSync'],
   'base/files.ts': ['fdatasync', 'mkdirSync', 'openSync', 'renameSync', 'unlinkSync', 'write', 'writeSync'],
   'base/private-directory.ts': ['fchmodSync', 'mkdirSync', 'mkdtempSync', 'rmdirSync'],
+  'base/shared-file.ts': [
+    'chmodSync',
+    'chownSync',
+    'fchmodSync',
+    'fchownSync',
+    'linkSync',
+    'openSync',
+    'unlinkSync',
+  ],
   // Entries of a directory that is held open, and descriptors.
   'restore/output.ts': ['link', 'openSync', 'rename', 'unlink', 'unlinkSync'],
   'restore/output-lock.ts': ['openSync', 'unlinkSync'],
@@ -222,6 +232,7 @@ test('SQLite opens files in these places only: it follows links, and may make fi
     'primary/checkpoint-worker.ts',
     'primary/connections.ts',
     'primary/instance-lock.ts',
+    'primary/wal-mode.ts',
     'restore/integrity.ts',
     'restore/output-lock.ts',
   ]);

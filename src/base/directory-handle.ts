@@ -232,6 +232,20 @@ export function setModeOf(path: string, mode: number, isRight: (stats: Stats) =>
   }
 }
 
+/**
+ * Changes a file itself without opening it, so that no lock of this process on it is dropped. `at` leads to that very file, whatever its
+ * name leads to by now. Only where the system has such paths.
+ */
+export function onFileItself(path: string, work: (at: string, stats: Stats) => void): void {
+  if (!hasDescriptorPaths) return;
+  const descriptor = openSync(path, O_PATH | O_NOFOLLOW);
+  try {
+    work(`/proc/self/fd/${descriptor}`, fstatSync(descriptor));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 function replacedMeanwhile(path: string): UntrustedPath {
   return new UntrustedPath(
     path,

@@ -35,6 +35,8 @@ export interface PrivateDirectoryOptions {
    * directory of ours that a volume's manager has opened for the group. Others are refused.
    */
   readonly mayTakeFromGroup?: (path: string) => boolean;
+  /** A directory of others on the way, if it is on the way: it is not made when it is missing. */
+  readonly neverMade?: string;
 }
 
 /**
@@ -73,6 +75,8 @@ export function openPrivateDirectory(path: string, options: PrivateDirectoryOpti
 /** A private directory of a new name. */
 export interface ScratchDirectory {
   readonly path: string;
+  /** As of a private directory. */
+  readonly files: Files;
   /** Removes it with the files in it; what else is there, and then the directory, stays. */
   remove(): void;
 }
@@ -93,7 +97,7 @@ export function makeScratchDirectory(parent: string, prefix: string): ScratchDir
       if (systemCode(error) === undefined) throw error;
     }
   };
-  return { path, remove };
+  return { path, files: directory.files, remove };
 }
 
 /**
@@ -108,6 +112,8 @@ export function assertPrivate(path: string, options: PrivateDirectoryOptions = {
 }
 
 function openChecked(path: string, options: PrivateDirectoryOptions): DirectoryHandle {
+  const { neverMade } = options;
+  if (neverMade !== undefined && path.startsWith(neverMade + sep)) statSync(neverMade);
   const handle = openDirectory(path, { mayBeLink: false, makeMode: PRIVATE_MODE });
   try {
     const wrong = wrongWith(handle, factsOf(handle));

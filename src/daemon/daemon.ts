@@ -204,7 +204,7 @@ export class Daemon {
       }
     }
     if (failures.length === 0 || failures.length < this.#runners.length) return;
-    if (failures.every((error) => isRivuletError(error, 'DB_BUSY'))) return;
+    if (failures.every((error) => isRivuletError(error, 'DB_BUSY', 'DB_NOT_FOUND'))) return;
     throw failures[0];
   }
 

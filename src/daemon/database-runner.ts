@@ -1,12 +1,12 @@
 /** One database and its destinations: opened together, run side by side, changed while they run, ended together. */
 import type { Clock } from '../base/clock.ts';
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { type Files, systemFiles } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
-import { assertUsable, realPathOf } from '../primary/database-file.ts';
+import { assertDirectory, assertUsable, realPathOf } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import type { PrimaryObserver } from '../primary/primary-observer.ts';
@@ -98,14 +98,16 @@ export class DatabaseRunner {
   /**
    * Opens the database, if it is there, and its destinations.
    *
-   * @throws RivuletError `DB_INVALID`, `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`; what `openStore` throws; what the file
-   *   system does, when the local state cannot be written. Nothing stays open
+   * @throws RivuletError `DB_NOT_FOUND` when its directory does not exist, which is left to the application to make; `DB_INVALID`,
+   *   `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`; what `openStore` throws; what the file system does, when the local state cannot be
+   *   written. Nothing stays open
    */
   async open(): Promise<void> {
     await this.#changing.run(async () => this.#open());
   }
 
   async #open(): Promise<void> {
+    assertDirectory(this.settings.path);
     assertUsable(this.settings.path);
     await using opened = new AsyncDisposableStack();
     const { path, replicas: destinations } = this.settings;
@@ -237,7 +239,11 @@ export class DatabaseRunner {
         await this.open();
         this.#succeeded();
       } catch (error) {
-        await this.#tools.clock.sleep(this.#failed(error), signal).catch(() => undefined);
+        const waitMs = this.#failed(error);
+        // Whoever makes it writes to the database at once.
+        const isAbsent = isRivuletError(error, 'DB_NOT_FOUND');
+        const sleepMs = isAbsent ? Math.min(waitMs, this.settings.monitorIntervalMs) : waitMs;
+        await this.#tools.clock.sleep(sleepMs, signal).catch(() => undefined);
       }
     }
     return this.#primary;
@@ -432,7 +438,9 @@ export class DatabaseRunner {
   }
 
   #state(): DatabaseStatus['state'] {
-    return this.#failures.isFailing ? 'failing' : (this.#primary?.status ?? 'waiting');
+    const { present } = this.#failures;
+    if (this.#primary === undefined && present?.code === 'DB_NOT_FOUND') return 'waiting';
+    return present !== undefined ? 'failing' : (this.#primary?.status ?? 'waiting');
   }
 
   /** Undefined also when the files cannot be asked this moment: whoever asks wants to hear the rest. */

@@ -64,6 +64,8 @@ export class FollowFailures {
     this.#told = { kind, atMs: nowMs };
     if (isRivuletError(error, 'DB_BUSY')) {
       logger.warn('the database is busy; trying again', { error, retryInMs });
+    } else if (isRivuletError(error, 'DB_NOT_FOUND')) {
+      logger.warn('the directory of the database does not exist yet; waiting for it', { error });
     } else {
       const usual = 'Look at the file and its permissions; it is tried again by itself.';
       logger.error('the database cannot be replicated at the moment', {

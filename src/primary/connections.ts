@@ -11,6 +11,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError } from '../base/errors.ts';
 import { standStill } from '../base/stand-still.ts';
 import { openAnySchema } from './any-schema.ts';
+import { requireWalMode } from './wal-mode.ts';
 
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
@@ -132,7 +133,7 @@ export class SqliteConnections implements Connections {
   #holder: DatabaseSync;
   #spare: DatabaseSync;
   #holding = false;
-  #switchedToWal = false;
+  readonly #switchedToWal: boolean;
 
   /**
    * @param path - the database file, which must exist
@@ -148,36 +149,16 @@ export class SqliteConnections implements Connections {
     };
     try {
       this.#writer = track(open(path, false, busyTimeoutMs));
-      this.#requireWalMode();
+      this.#switchedToWal = requireWalMode(this.#writer, path);
       this.#writer.exec('PRAGMA wal_autocheckpoint=0; PRAGMA busy_timeout=0');
       this.#checkpointer = track(open(path, false, 0));
       this.#checkpointer.exec('PRAGMA wal_autocheckpoint=0');
       this.#holder = track(open(path, true, busyTimeoutMs));
       this.#spare = track(open(path, true, busyTimeoutMs));
     } catch (error) {
-      for (const connection of opened) connection.close();
+      for (const connection of opened) if (connection.isOpen) connection.close();
       throw explainSqliteError(error, path);
     }
-  }
-
-  #requireWalMode(): void {
-    const before = this.#journalMode('PRAGMA journal_mode');
-    if (before === 'wal') return;
-    const after = this.#journalMode('PRAGMA journal_mode=wal');
-    if (after !== 'wal') {
-      throw new RivuletError(
-        'DB_UNREADABLE',
-        `${this.#path} cannot be switched to WAL mode: it stays in "${String(after)}"`,
-        {
-          hint: 'In-memory, read-only and some network file systems cannot hold a write-ahead log.',
-        },
-      );
-    }
-    this.#switchedToWal = true;
-  }
-
-  #journalMode(sql: string): unknown {
-    return this.#writer.prepare(sql).get()?.['journal_mode'];
   }
 
   get switchedToWal(): boolean {

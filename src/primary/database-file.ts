@@ -3,6 +3,7 @@
  * on it is closed: closing any descriptor of a file drops all POSIX locks that the process has on it
  * (sqlite.org/howtocorrupt.html, section 2.2).
  */
+import { dirname } from 'node:path';
 import { RivuletError } from '../base/errors.ts';
 import { type FileFacts, type Files, readFully, systemFiles } from '../base/files.ts';
 import { DATABASE_HEADER_BYTES, type DatabaseHeader, parseDatabaseHeader } from '../wal/database-header.ts';
@@ -56,18 +57,36 @@ export function realPathOf(path: string, files: Files = systemFiles): string {
 }
 
 /**
+ * Nothing is made in the place of a directory that is not there: it would belong to this process, and the application could not use it.
+ *
+ * @throws RivuletError `DB_NOT_FOUND`; `DB_UNREADABLE` when it cannot be looked at
+ */
+export function assertDirectory(databasePath: string, files: Files = systemFiles): void {
+  const directory = dirname(databasePath);
+  try {
+    if (files.stat(directory) !== undefined) return;
+  } catch (error) {
+    throw unreadable(directory, error);
+  }
+  throw new RivuletError('DB_NOT_FOUND', `the directory ${directory} of the database does not exist`, {
+    hint: 'Replication begins when the application has made it. If it never does, correct the path.',
+  });
+}
+
+/**
  * Throws what opening the database would throw, before anything is made for it; nothing when there is no database yet.
  *
  * @throws RivuletError `DB_UNREADABLE`, `DB_INVALID`
  */
 export function assertUsable(path: string): void {
-  if (identify(path) === undefined) return;
+  if (identify(path) !== undefined) assertSwitchable(path, headerOf(path));
+}
+
+/** Of a database that is there. @throws RivuletError `DB_UNREADABLE`, `DB_INVALID` */
+export function headerOf(path: string): DatabaseHeader {
   const file = new DatabaseFile(path);
-  try {
-    assertSwitchable(path, file.header);
-  } finally {
-    file.close();
-  }
+  file.close();
+  return file.header;
 }
 
 /** Linux takes the time of a file from its clock of 4 or 10 ms. */

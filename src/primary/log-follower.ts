@@ -4,6 +4,7 @@
  * from log to log), and a new one begins where it is not. Not to be called while another call of it is under way.
  */
 import { isRivuletError, RivuletError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import { formatGeneration, formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
 import { compareWithState } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
@@ -36,6 +37,20 @@ function walRemoved(path: string): RivuletError {
       'Restart the application: what it writes into the removed file is lost when it ends. What was committed before and is not ' +
       'in the database file is in the replicas, as far as it was stored.',
   });
+}
+
+const JOURNAL_MODE_HINT =
+  'An application that sets journal_mode itself must set journal_mode=WAL or leave it out: with another mode it is told ' +
+  '"database is locked" while Rivulet runs.';
+
+/** @param wasFollowed - it was in WAL mode before */
+function tellOfSwitch(logger: Logger, wasFollowed: boolean): void {
+  if (!wasFollowed)
+    logger.info('switched the database from a rollback journal to WAL mode', { hint: JOURNAL_MODE_HINT });
+  else
+    logger.warn('an application had taken the database out of WAL mode; it was switched back', {
+      hint: JOURNAL_MODE_HINT,
+    });
 }
 
 function isAllInFile(tail: LogTail, index: WalIndex): boolean {
@@ -289,7 +304,7 @@ export class LogFollower {
     this.#saidWaiting = false;
     const database = this.#openFiles();
     if (database.connections.switchedToWal) {
-      logger.info('switched the database from a rollback journal to WAL mode');
+      tellOfSwitch(logger, state.read().kind === 'state');
     }
     await this.#closingOnFailure(database, async () => this.#begin(database));
     state.save(this.requireFollowing(), { durable: true });

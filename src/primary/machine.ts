@@ -9,10 +9,13 @@ import { systemFiles, type Files } from '../base/files.ts';
 import { standStill } from '../base/stand-still.ts';
 import { checkpointInBackground } from './background-checkpoint.ts';
 import { SqliteConnections, type Connections } from './connections.ts';
+import { makeSidecars } from './sidecars.ts';
 import { openStateDirectory, type StateDirectory } from './state-directory.ts';
 
 export interface Machine {
   readonly files: Files;
+  /** Makes `-wal` and `-shm` of a database in WAL mode so that its application can use them. @throws RivuletError `DB_UNREADABLE` */
+  makeSidecars(path: string): void;
   /** @throws RivuletError `DB_INVALID`, `DB_UNREADABLE` or `DB_BUSY` */
   openConnections(path: string, busyTimeoutMs: number): Connections;
   /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done, to whether another checkpoint was in the way. */
@@ -32,6 +35,7 @@ export interface Machine {
 
 export const systemMachine: Machine = {
   files: systemFiles,
+  makeSidecars,
   openConnections: (path, busyTimeoutMs) => new SqliteConnections(path, busyTimeoutMs),
   checkpointInBackground,
   openStateDirectory,

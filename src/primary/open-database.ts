@@ -61,6 +61,7 @@ export function openDatabase(
   };
   try {
     assertSwitchable(path, file.header);
+    if (file.header.walMode) machine.makeSidecars(path);
     connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();
     index = new LiveIndex(`${realPath}-shm`, file.identity, files);

@@ -3,7 +3,7 @@
  * it is known to be ours, and private. A small file marks it, so that it is known again; one of a version before the mark
  * is known by what is in it.
  */
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { UntrustedPath } from '../base/directory-handle.ts';
 import { RivuletError } from '../base/errors.ts';
 import { type Files, nameOfTemporary, replaceFile, systemFiles } from '../base/files.ts';
@@ -70,7 +70,7 @@ function isOurName(name: string): boolean {
  * @throws RivuletError `DB_IN_USE` when another process has it; `STATE_INVALID` when it is not ours or not private
  */
 export function openStateDirectory(path: string, databasePath: string): StateDirectory {
-  const directory = openPrivate(path);
+  const directory = openPrivate(path, databasePath);
   try {
     const { files } = directory;
     assertOurs(path, files);
@@ -108,9 +108,9 @@ export function assertStateDirectory(path: string): void {
   assertOurs(path, systemFiles);
 }
 
-function openPrivate(path: string): PrivateDirectory {
+function openPrivate(path: string, databasePath: string): PrivateDirectory {
   try {
-    return openPrivateDirectory(path, { mayTakeFromGroup: isMarked });
+    return openPrivateDirectory(path, { mayTakeFromGroup: isMarked, neverMade: dirname(databasePath) });
   } catch (error) {
     throw stateUnusable(path, error, error instanceof UntrustedPath ? error.hint : undefined);
   }

@@ -7,7 +7,6 @@ import { handOver } from '../../src/primary/handover.ts';
 import { openDatabase, readLog } from '../../src/primary/open-database.ts';
 import { handoverParts } from '../support/handover-parts.ts';
 import { LiveDatabase } from '../support/live-database.ts';
-import { Scratch } from '../support/scratch.ts';
 
 describe('closed connections', () => {
   it('answer each call with an error that has a code', () => {
@@ -22,20 +21,6 @@ describe('closed connections', () => {
     ]) {
       assert.throws(call, { code: 'DB_UNREADABLE', message: /database is not open|cannot be opened/ });
     }
-  });
-
-  it('a database that cannot have a write-ahead log is explained', () => {
-    using scratch = new Scratch();
-    const path = scratch.file('x.db');
-    const app = new DatabaseSync(path);
-    app.exec('CREATE TABLE t (a)');
-    app.close();
-    // Lock files instead of locks: this way of locking has no shared memory, which a write-ahead log needs.
-    assert.throws(() => new SqliteConnections(`file:${path}?vfs=unix-dotfile`, 10), {
-      code: 'DB_UNREADABLE',
-      message: /cannot be switched to WAL mode: it stays in "delete"/,
-      hint: /network file systems/,
-    });
   });
 });
 

@@ -208,6 +208,22 @@ describe('the connections on a live database', () => {
     again.close();
   });
 
+  it('is switched back when it cannot be used then', () => {
+    using scratch = new Scratch();
+    const path = scratch.file('old.db');
+    const app = new DatabaseSync(path);
+    app.exec('CREATE TABLE t (a)');
+    mkdirSync(`${path}-shm`);
+    assert.throws(() => new SqliteConnections(path, 100), {
+      code: 'DB_UNREADABLE',
+      message: /cannot be switched to WAL mode/,
+    });
+    app.exec('INSERT INTO t VALUES (1)');
+    assert.equal(app.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'delete');
+    app.close();
+    assert.deepEqual(scratch.names(), ['old.db', 'old.db-shm']);
+  });
+
   it('a database that another one is writing to with a rollback journal is busy', () => {
     using scratch = new Scratch();
     const path = scratch.file('old.db');

@@ -13,6 +13,10 @@ export interface Ended {
 
 export interface RunOptions {
   readonly uid?: number;
+  /** Of which group beside its own; needs `uid`. */
+  readonly group?: number;
+  /** How large a file that the process writes may become, in KiB. */
+  readonly fileKibMax?: number;
   /** How many files the process may have open; as many as this one when absent. */
   readonly descriptorsMax?: number;
   /** Beside the variables of this process. */
@@ -28,18 +32,30 @@ export interface Started {
   text(): string;
 }
 
+/** How to run a program as a user with one more group. */
+export function asMember(uid: number, group: number): string[] {
+  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, `--groups=${group}`];
+}
+
+function limited(what: string, most: number | undefined): string[] {
+  return most === undefined ? [] : ['/bin/bash', '-c', `ulimit -${what} "$0" && exec "$@"`, String(most)];
+}
+
 /** Starts `rivulet WORDS`; with `uid` as that user. */
 export function startRivulet(
   words: readonly string[],
   options: RunOptions & { readonly patienceMs?: number } = {},
 ): Started {
-  const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+  const { uid, group, descriptorsMax, fileKibMax } = options;
+  const identity = uid === undefined || group !== undefined ? {} : { uid, gid: uid };
   const env = { ...process.env, ...options.env };
-  const limit = options.descriptorsMax;
-  const [file, args] =
-    limit === undefined
-      ? [EXECUTABLE, words]
-      : ['/bin/sh', ['-c', 'ulimit -n "$0" && exec "$@"', String(limit), EXECUTABLE, ...words]];
+  const [file = EXECUTABLE, ...args] = [
+    ...(uid === undefined || group === undefined ? [] : asMember(uid, group)),
+    ...limited('n', descriptorsMax),
+    ...limited('f', fileKibMax),
+    EXECUTABLE,
+    ...words,
+  ];
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...identity });
   // One that has not ended by then hangs.
   const late = setTimeout(() => child.kill('SIGKILL'), options.patienceMs ?? PATIENCE_MS);

@@ -1,9 +1,12 @@
 /** Can this database be replicated from here? Looks only; nothing is changed. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { DatabaseSync } from 'node:sqlite';
 import { messageOf, RivuletError, systemCode } from '../../base/errors.ts';
 import { obstacleInSchema, openAnySchema, unparsableSchema } from '../../primary/any-schema.ts';
-import { assertUsable, identify } from '../../primary/database-file.ts';
+import { assertUsable, headerOf, identify, realPathOf } from '../../primary/database-file.ts';
+import { assertSidecars } from '../../primary/sidecars.ts';
 import { assertStateDirectory } from '../../primary/state-directory.ts';
 import type { DatabaseSettings } from '../../config/settings.ts';
 import { failureOf, type Finding } from './finding.ts';
@@ -44,6 +47,7 @@ function checkPermissions(path: string): Outcome {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) {
     if (existsSync(file)) assertAccess(file, file);
   }
+  if (existsSync(path)) assertSidecars(path);
   return { verdict: 'ok', detail: 'it and its directory can be read and written' };
 }
 
@@ -75,17 +79,20 @@ function assertAccess(path: string, what: string): void {
 
 function checkSqlite(path: string): Outcome {
   if (identify(path) === undefined) return NO_DATABASE_YET;
-  const database = openAnySchema(path, { readOnly: true, timeout: 1_000 });
+  const { walMode } = headerOf(path);
+  const database = openQuietly(path);
   try {
     const mode = database.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
     const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count']);
     const pageBytes = Number(database.prepare('PRAGMA page_size').get()?.['page_size']);
     const megabytes = ((pages * pageBytes) / 1e6).toFixed(1);
-    if (mode === 'wal') return { verdict: 'ok', detail: `WAL mode, ${megabytes} MB` };
+    if (walMode) return { verdict: 'ok', detail: `WAL mode, ${megabytes} MB` };
     return {
       verdict: 'warning',
       detail: `journal_mode is ${String(mode)}, ${megabytes} MB; replication switches it to WAL`,
-      hint: 'The application should set "PRAGMA busy_timeout", and nothing else needs to change.',
+      hint:
+        'The application should set "PRAGMA busy_timeout". If it sets journal_mode itself, it must set journal_mode=WAL or leave ' +
+        'it out: with another mode it is told "database is locked" while Rivulet runs.',
     };
   } finally {
     database.close();
@@ -108,10 +115,22 @@ function* checkSchema(path: string): Generator<Finding, void, undefined> {
 function obstacleIn(path: string): string | undefined {
   try {
     if (identify(path) === undefined) return undefined;
-    using database = openAnySchema(path, { readOnly: true, timeout: 1_000 });
+    using database = openQuietly(path);
     return unparsableSchema(obstacleInSchema(database));
   } catch {
     // The steps before have told it.
     return undefined;
   }
+}
+
+/**
+ * Without leaving anything behind: to read a database in WAL mode, SQLite makes `-wal` and `-shm`, of this user, and a connection
+ * that only reads does not remove them. Where they are not there, nobody has the database open, and its file can be read as it is.
+ */
+function openQuietly(path: string): DatabaseSync {
+  const real = realPathOf(path);
+  const isOpenElsewhere = existsSync(`${real}-wal`) && existsSync(`${real}-shm`);
+  const url = pathToFileURL(real);
+  if (!isOpenElsewhere && headerOf(path).walMode) url.searchParams.set('immutable', '1');
+  return openAnySchema(url, { readOnly: true, timeout: 1_000 });
 }

@@ -37,6 +37,7 @@ export function simMachine(parts: MachineParts): Machine {
   const clock = time.clockOf(process, clocks);
   return {
     files: process.files,
+    makeSidecars: () => undefined,
     openConnections: (path) => new SimConnections(path, parts),
     checkpointInBackground: async (path) => {
       process.call('open for a checkpoint');
