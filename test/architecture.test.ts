@@ -10,6 +10,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** From the bottom up: a file imports only from its own room or from rooms that stand before it here. */
 const ROOMS = [
   'base',
+  'kernel',
   'wal',
   'codec',
   'storage',

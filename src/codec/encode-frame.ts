@@ -1,67 +1,55 @@
+import { setImmediate as turnForOthers } from 'node:timers/promises';
+import { encodeInput, putInput, Xxhash32 } from '../kernel/kernel.ts';
 import { BLOCK_IS_STORED, CHECKSUM_BYTES, WRITTEN_BLOCK_BYTES, WRITTEN_HEADER } from './frame-descriptor.ts';
-import { giveBack } from './give-back.ts';
-import { BLOCK_HEADER_BYTES, compressBlock, compressBlockOnPool } from './lz4-block.ts';
 import { encodeSkippableFrame } from './skippable-frame.ts';
-import { xxhash32 } from './xxhash32.ts';
 
 export interface EncodeOptions {
   /** Put before the data in a skippable frame of its own; at most `ANNOTATION_BYTES_MAX` bytes. */
   readonly annotation?: Uint8Array | undefined;
 }
 
+const BLOCK_HEADER_BYTES = 4;
 /** The end mark and the content checksum. */
 const FRAME_TAIL_BYTES = 4 + CHECKSUM_BYTES;
 
-/** Below this a trip to the thread pool takes longer than the work. */
-const POOL_BYTES_MIN = 64 * 1024;
+/** So much is compressed before others get a turn: some 2 ms. */
+const TURN_BYTES = 1024 * 1024;
 
-/** Blocks under compression at once: two cores are kept busy, and little native memory is out at a time. */
-const PARALLELISM = 4;
+/** Frames between two turns: whoever simulates time lets it stand still meanwhile. */
+export const encoding: { frames: number } = { frames: 0 };
 
-/** `content` as one LZ4 frame, at once: for small content; it blocks about 3 ms per MiB. */
+/** `content` as one LZ4 frame, at once: for small content; it blocks about 2 ms per MiB. */
 export function encodeFrame(content: Uint8Array, options: EncodeOptions = {}): Uint8Array {
   const frame = new FrameBuilder(content.length, options);
-  for (const block of splitBlocks(content)) frame.add(block, compressBlock(block));
-  return frame.finish(xxhash32(content));
+  frame.add(content);
+  return frame.finish();
 }
 
 /**
- * As `encodeFrame`, compressing a few blocks side by side on the thread pool; it holds the whole result, so it is for
- * content of some megabytes. `content` must not change until the promise settles.
+ * As `encodeFrame`, with turns for others on the way; it holds the whole result, so it is for content of some megabytes.
+ * `content` must not change until the promise settles.
  */
-export async function encodeFrameAsync(
+export async function encodeFrameInTurns(
   content: Uint8Array,
   options: EncodeOptions = {},
 ): Promise<Uint8Array> {
-  if (content.length < POOL_BYTES_MIN) return encodeFrame(content, options);
   const frame = new FrameBuilder(content.length, options);
-  const blocks = splitBlocks(content);
-  const underWay: Promise<Buffer>[] = [];
-  for (const [i, block] of blocks.entries()) {
-    for (let next = i + underWay.length; next < blocks.length && underWay.length < PARALLELISM; next++)
-      underWay.push(handled(compressBlockOnPool(blocks[next]!)));
-    frame.add(block, await underWay.shift()!);
+  encoding.frames++;
+  try {
+    for (let at = 0; at < content.length; at += TURN_BYTES) {
+      if (at > 0) await turnForOthers();
+      frame.add(content.subarray(at, at + TURN_BYTES));
+    }
+  } finally {
+    encoding.frames--;
   }
-  return frame.finish(xxhash32(content));
+  return frame.finish();
 }
 
-/** Keeps a failure that nobody waits for any more from ending the process. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
-}
-
-function splitBlocks(content: Uint8Array): Uint8Array[] {
-  const blocks: Uint8Array[] = [];
-  for (let start = 0; start < content.length; start += WRITTEN_BLOCK_BYTES) {
-    blocks.push(content.subarray(start, start + WRITTEN_BLOCK_BYTES));
-  }
-  return blocks;
-}
-
-/** Puts a frame together in memory of the size that it has at most; blocks' own memory is given back at once. */
+/** Puts a frame together in memory of the size that it has at most. */
 class FrameBuilder {
   readonly #bytes: Buffer;
+  readonly #hash = new Xxhash32();
   #filledBytes = 0;
 
   constructor(contentBytes: number, options: EncodeOptions) {
@@ -72,18 +60,16 @@ class FrameBuilder {
     this.#put(head);
   }
 
-  /** Adds a block: compressed when that is shorter, else as it is. */
-  add(content: Uint8Array, compressed: Buffer): void {
-    const framed = frameCompressedBlock(content, compressed);
-    if (framed === undefined) {
-      this.#filledBytes = this.#bytes.writeUInt32LE(storedBlockSize(content.length), this.#filledBytes);
-      this.#put(content);
-    } else this.#put(framed);
-    giveBack(compressed);
+  /** Adds blocks. All calls but the last add whole ones. */
+  add(content: Uint8Array): void {
+    for (let at = 0; at < content.length; at += WRITTEN_BLOCK_BYTES) {
+      const block = content.subarray(at, at + WRITTEN_BLOCK_BYTES);
+      this.#filledBytes += writeBlock(this.#bytes, this.#filledBytes, block, this.#hash);
+    }
   }
 
-  finish(contentChecksum: number): Uint8Array {
-    this.#put(frameTail(contentChecksum));
+  finish(): Uint8Array {
+    this.#put(frameTail(this.#hash.digest()));
     return this.#bytes.subarray(0, this.#filledBytes);
   }
 
@@ -93,20 +79,26 @@ class FrameBuilder {
   }
 }
 
-/**
- * Turns the library's output into a frame's block, in place: both have four bytes before the data. Undefined when the
- * content did not get shorter and must be stored as it is.
- */
-export function frameCompressedBlock(content: Uint8Array, compressed: Buffer): Uint8Array | undefined {
-  const sizeBytes = compressed.length - BLOCK_HEADER_BYTES;
-  if (sizeBytes >= content.length) return undefined;
-  compressed.writeUInt32LE(sizeBytes, 0);
-  return compressed;
+/** The most bytes that a block of so much content takes. */
+export function blockBytesMax(contentBytes: number): number {
+  return BLOCK_HEADER_BYTES + contentBytes;
 }
 
-/** The size field of a block that is stored as it is. */
-export function storedBlockSize(bytes: number): number {
-  return BLOCK_IS_STORED + bytes;
+/**
+ * Writes a block with its size to `to[at]`: compressed when that is shorter, else as it is.
+ *
+ * @param hash - gets the content
+ * @returns how many bytes that takes
+ */
+export function writeBlock(to: Buffer, at: number, content: Uint8Array, hash: Xxhash32): number {
+  const input = putInput(content);
+  hash.update(input);
+  const encoded = encodeInput(input.length);
+  const isStored = encoded.length >= input.length;
+  const data = isStored ? content : encoded;
+  to.writeUInt32LE(isStored ? BLOCK_IS_STORED + data.length : data.length, at);
+  to.set(data, at + BLOCK_HEADER_BYTES);
+  return BLOCK_HEADER_BYTES + data.length;
 }
 
 /** What comes before the blocks: the annotation, if any, and the frame's header. */

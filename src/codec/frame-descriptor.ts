@@ -1,6 +1,6 @@
 /** The fixed parts of an LZ4 frame (LZ4 frame format 1.6.x): magic numbers, descriptor, and the one that is written. */
+import { xxhash32 } from '../kernel/kernel.ts';
 import { lz4Invalid } from './lz4-error.ts';
-import { xxhash32 } from './xxhash32.ts';
 
 export const FRAME_MAGIC = 0x184d2204;
 export const LEGACY_FRAME_MAGIC = 0x184c2102;

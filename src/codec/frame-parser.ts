@@ -6,6 +6,7 @@
  * Strict: whatever is cut off, does not belong, or does not match its checksum throws `LZ4_INVALID` with its offset.
  */
 import { RivuletError } from '../base/errors.ts';
+import { xxhash32 } from '../kernel/kernel.ts';
 import { ageKeyMissing } from './age/age-error.ts';
 import {
   BLOCK_IS_STORED,
@@ -19,10 +20,8 @@ import {
   parseDescriptor,
 } from './frame-descriptor.ts';
 import type { FrameDescriptor } from './frame-descriptor.ts';
-import { HISTORY_BYTES_MAX, measureBlock } from './lz4-block.ts';
 import { lz4Invalid } from './lz4-error.ts';
 import { ANNOTATION_BYTES_MAX, isSkippableMagic } from './skippable-frame.ts';
-import { xxhash32 } from './xxhash32.ts';
 
 /** Asks for exactly `bytes` bytes; the answer has fewer only when the input ends. */
 export interface WantStep {
@@ -46,7 +45,7 @@ export interface AnnotationStep {
   readonly payload: Uint8Array;
 }
 
-/** A block, checked so far that decoding it cannot fail. */
+/** A block; the driver decodes it. */
 export interface BlockStep {
   readonly kind: 'block';
   /** As it is stored; a view of what the driver gave. */
@@ -56,7 +55,10 @@ export interface BlockStep {
   /** It may refer to the 64 KiB before it, of the same frame. */
   readonly isLinked: boolean;
   readonly isFirst: boolean;
-  readonly decodedBytes: number;
+  /** The most that it may decode to. */
+  readonly decodedBytesMax: number;
+  /** Filled in by the driver. */
+  decodedBytes: number;
 }
 
 /** The end of a data frame; the driver, which has the content, compares. */
@@ -172,7 +174,10 @@ function* parseFrame(cursor: Cursor): FrameParser {
     const sizeAt = cursor.offsetBytes;
     const size = yield* takeUint32(cursor, "a block's size");
     if (size === 0) break;
-    yield yield* readBlock(cursor, descriptor, { size, sizeAt, isFirst, startContentBytes });
+    const block = yield* readBlock(cursor, descriptor, { size, sizeAt, isFirst });
+    yield block;
+    cursor.contentBytes += block.decodedBytes;
+    if (cursor.contentBytes > cursor.maxBytes) throw tooLarge(cursor);
     isFirst = false;
   }
   checkContentBytes(descriptor, cursor.contentBytes - startContentBytes, cursor.offsetBytes);
@@ -198,7 +203,6 @@ interface BlockHeader {
   readonly size: number;
   readonly sizeAt: number;
   readonly isFirst: boolean;
-  readonly startContentBytes: number;
 }
 
 function* readBlock(
@@ -220,18 +224,16 @@ function* readBlock(
   const data = checksumBytes === 0 ? bytes : bytes.subarray(0, storedBytes);
   if (descriptor.blockChecksums)
     checkBlockChecksum(data, bytes.subarray(storedBytes), offsetBytes + storedBytes);
-  const frameBytes = cursor.contentBytes - header.startContentBytes;
-  const decodedBytes = isStored
-    ? storedBytes
-    : measureBlock(data, {
-        historyBytes: descriptor.independentBlocks ? 0 : Math.min(frameBytes, HISTORY_BYTES_MAX),
-        decodedBytesMax: descriptor.blockBytesMax,
-        offsetBytes,
-      });
-  cursor.contentBytes += decodedBytes;
-  if (cursor.contentBytes > cursor.maxBytes) throw tooLarge(cursor);
-  const isLinked = !descriptor.independentBlocks;
-  return { kind: 'block', data, offsetBytes, isStored, isLinked, isFirst: header.isFirst, decodedBytes };
+  return {
+    kind: 'block',
+    data,
+    offsetBytes,
+    isStored,
+    isLinked: !descriptor.independentBlocks,
+    isFirst: header.isFirst,
+    decodedBytesMax: descriptor.blockBytesMax,
+    decodedBytes: 0,
+  };
 }
 
 function checkBlockChecksum(data: Uint8Array, checksum: Uint8Array, offsetBytes: number): void {

@@ -9,7 +9,7 @@
  */
 
 import { RivuletError } from '../base/errors.ts';
-import { xxhash32 } from '../codec/xxhash32.ts';
+import { xxhash32 } from '../kernel/kernel.ts';
 import { INDEX_MAX, isGeneration } from './names.ts';
 
 export interface SegmentAnnotation {

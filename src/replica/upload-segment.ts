@@ -1,7 +1,7 @@
 /** One stretch of log bytes -> one object: LZ4 frame, annotation in the first segment of a log, name by position. */
 import { encodeAnnotation } from '../generations/annotation.ts';
 import { type Generation, type Position, segmentKey } from '../generations/names.ts';
-import { encodeFrame, encodeFrameAsync, encodeFrameStream } from '../codec/lz4-frame.ts';
+import { encodeFrame, encodeFrameInTurns, encodeFrameStream } from '../codec/lz4-frame.ts';
 import type { Checksum } from '../wal/checksum.ts';
 import type { ObjectInfo, ObjectStore } from '../storage/object-store.ts';
 import { createOnly } from './create-only.ts';
@@ -39,7 +39,7 @@ export async function uploadSegment(
 ): Promise<ObjectInfo> {
   const options = annotationOf(place);
   const body =
-    bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameAsync(bytes, options);
+    bytes.length <= SYNC_BYTES ? encodeFrame(bytes, options) : await encodeFrameInTurns(bytes, options);
   return store.write(segmentKey(place.generation, place.from), body, { ...createOnly(store), signal });
 }
 

@@ -1,5 +1,5 @@
 /** Content and frames for the codec's tests. */
-import { xxhash32 } from '../../src/codec/xxhash32.ts';
+import { xxhash32 } from '../../src/kernel/kernel.ts';
 
 /** A repeatable stream of numbers in [0, 1). */
 export function randomNumbers(seed: number): () => number {

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { type Age, openAge } from '../../src/codec/age/age.ts';
 import { readKeyLines } from '../../src/codec/age/age-keys.ts';
 import { PAYLOAD_NONCE_BYTES, payloadKey, sealBytes } from '../../src/codec/age/age-payload.ts';
-import { decodeFrame, decodeFrameAsync } from '../../src/codec/decode-frame.ts';
+import { decodeFrame } from '../../src/codec/decode-frame.ts';
 import { decodeFrameStream } from '../../src/codec/decode-frame-stream.ts';
 import { encodeFrame } from '../../src/codec/encode-frame.ts';
 import { encodeSkippableFrame } from '../../src/codec/skippable-frame.ts';
-import { xxhash32 } from '../../src/codec/xxhash32.ts';
+import { xxhash32 } from '../../src/kernel/kernel.ts';
 import { RivuletError } from '../../src/base/errors.ts';
 import { craftFrame, databasePages, noise } from '../codec/samples.ts';
 import { bytesOf, type FuzzTarget, textOf } from './target.ts';
@@ -83,7 +83,7 @@ async function answerOf(
   }
 }
 
-/** Three decoders, one opinion. */
+/** Two decoders, one opinion. */
 async function readFrame(input: Uint8Array): Promise<void> {
   const options = { maxBytes: MAX_BYTES };
   const streamed = async (most: number): Promise<{ content: Buffer; annotations: Uint8Array[] }> => {
@@ -93,7 +93,6 @@ async function readFrame(input: Uint8Array): Promise<void> {
     return { content: await gather(source), annotations };
   };
   const whole = await answerOf(async () => decodeFrame(input, options));
-  assert.deepEqual(await answerOf(async () => decodeFrameAsync(input, options)), whole);
   for (const most of [7, 4_096]) assert.deepEqual(await answerOf(async () => streamed(most)), whole);
   const { content } = decodeFrame(input, options);
   assert.deepEqual(Buffer.from(decodeFrame(encodeFrame(content), options).content), Buffer.from(content));

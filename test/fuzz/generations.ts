@@ -1,6 +1,6 @@
 /** Names of objects, annotations, promises, and the lease. */
 import assert from 'node:assert/strict';
-import { xxhash32 } from '../../src/codec/xxhash32.ts';
+import { xxhash32 } from '../../src/kernel/kernel.ts';
 import { decodeAnnotation, encodeAnnotation } from '../../src/generations/annotation.ts';
 import { encodeEnd, formatEndName, isEndContent, parseEndName } from '../../src/generations/ends.ts';
 import { type Inventory, inventoryOf } from '../../src/generations/inventory.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { isRivuletError } from '../../src/base/errors.ts';
-import { xxhash32 } from '../../src/codec/xxhash32.ts';
+import { xxhash32 } from '../../src/kernel/kernel.ts';
 import { type Annotation, decodeAnnotation, encodeAnnotation } from '../../src/generations/annotation.ts';
 
 const generation = fc.stringMatching(/^[0-9a-f]{16}$/);

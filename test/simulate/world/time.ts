@@ -1,7 +1,7 @@
 /** Simulated time: it stands still while anybody works, and jumps to the next thing that is due. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../../src/base/clock.ts';
-import { poolWork } from '../../../src/codec/lz4-block.ts';
+import { encoding } from '../../../src/codec/encode-frame.ts';
 import { never, type SimProcess } from './process.ts';
 
 export interface Clocks {
@@ -101,7 +101,7 @@ export class SimTime {
 /** Resolves when nobody can go on without time going on: what promises alone set off happens before the next turn. */
 async function settled(): Promise<void> {
   do await nextTurn();
-  while (poolWork.blocks > 0);
+  while (encoding.frames > 0);
 }
 
 function isLater(a: Due, b: Due): boolean {
