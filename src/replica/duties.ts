@@ -14,11 +14,11 @@ import {
   type Generation,
   type Position,
   snapshotKey,
-  snapshotPrefix,
 } from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
+import { isThere } from '../storage/is-there.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { DutyFailures } from './duty-failures.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
@@ -249,16 +249,13 @@ export class Duties {
   async #hasArrived(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
     const unheard = this.#unheard;
     if (unheard?.generation !== session.generation) return false;
-    const { store, logger } = this.#parts;
-    for await (const { key, modifiedAt } of store.list(snapshotPrefix(session.generation), { signal })) {
-      if (key !== snapshotKey(session.generation, unheard.index)) continue;
-      logger.info('the snapshot that seemed to fail is there', { index: formatIndex(unheard.index) });
-      this.snapshotIsFrom(modifiedAt.getTime());
-      session.snapshotIndex = unheard.index;
-      this.#unheard = undefined;
-      return true;
-    }
-    return false;
+    const { store, logger, clock } = this.#parts;
+    if (!(await isThere(store, snapshotKey(session.generation, unheard.index), { signal }))) return false;
+    logger.info('the snapshot that seemed to fail is there', { index: formatIndex(unheard.index) });
+    this.snapshotIsFrom(clock.now());
+    session.snapshotIndex = unheard.index;
+    this.#unheard = undefined;
+    return true;
   }
 
   /** Uploads and closes a snapshot. */

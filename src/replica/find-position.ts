@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { decodeFrame } from '../codec/lz4-frame.ts';
 import type { SnapshotAnnotation } from '../generations/annotation.ts';
 import type { GenerationInventory, SegmentEntry, SnapshotEntry } from '../generations/inventory.ts';
-import type { Generation } from '../generations/names.ts';
+import type { Generation, Position } from '../generations/names.ts';
 import type { Cursor } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import { SnapshotFault } from '../restore/faults.ts';
@@ -31,6 +31,8 @@ export interface FindParts {
 export interface FoundPosition {
   readonly cursor: Cursor;
   readonly snapshot: SnapshotEntry;
+  /** Where the last segment begins; undefined where there is nothing but the snapshot. */
+  readonly lastSegment: Position | undefined;
 }
 
 /** The logs from the snapshot's on: each one there and beginning at its start, none missing between. */
@@ -70,7 +72,7 @@ export async function findPosition(
     });
     return undefined;
   }
-  return { cursor, snapshot };
+  return { cursor, snapshot, lastSegment: last && { index: last.index, offsetBytes: last.offsetBytes } };
 }
 
 /**

@@ -8,8 +8,8 @@ import { generationOf, type Inventory, readInventory } from '../generations/inve
 import { type Generation, snapshotKey } from '../generations/names.ts';
 import { lookForLtx, lookForOther, type OtherContents } from '../generations/other-contents.ts';
 import { withEndings } from '../generations/superseded.ts';
+import { isThere } from '../storage/is-there.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { isThere } from './is-there.ts';
 import type { HeldSnapshot } from './stored-note.ts';
 
 export interface LookAroundParts {
@@ -58,7 +58,7 @@ async function isEmptied(
   const places =
     held.generation === generation ? [generationOf(inventory, generation)] : inventory.generations;
   if (places.some((place) => (place?.snapshots.length ?? 0) > 0)) return false;
-  return !(await isThere(store, snapshotKey(held.generation, held.index), signal));
+  return !(await isThere(store, snapshotKey(held.generation, held.index), { signal }));
 }
 
 async function otherAt(

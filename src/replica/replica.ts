@@ -22,6 +22,9 @@ import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { StoredPlace } from './behind-note.ts';
+import { isListingBehind } from '../storage/listing-behind.ts';
+import { withListingsApart } from '../storage/only-listing-refused.ts';
+import { LEASE_KEY } from '../storage/open-register.ts';
 import { isWrongPlace } from '../storage/storage-error.ts';
 import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog, SHIPPING } from './failure-log.ts';
@@ -44,6 +47,8 @@ import { UploadRecord } from './upload-record.ts';
 const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
 /** While a duty is performed by `once`, shipping goes on in these steps. */
 const ONCE_STEP_MS = 20;
+/** Listings are up to date within seconds at any service that keeps its word. */
+const BEHIND_MS_MAX = 60_000;
 /** Longest wait before the times of duties are looked at again: clocks can be set. */
 const IDLE_WAIT_MS = 60_000;
 
@@ -96,6 +101,12 @@ export class Replica {
   #state: ReplicaStatus['state'] = 'starting';
   /** No object of ours can share its second with what another program stored before this process began. */
   #isApart = false;
+  /** Generations in which something may have been sent to this destination. */
+  readonly #opened = new Set<Generation>();
+  /** The session that ended last, but for the loss of the lease. */
+  #before: Session | undefined;
+  /** Since when listings have lacked what a session needs to know, by the monotonic clock. */
+  #behindSinceMs: number | undefined;
   /** The last attempt ended so. */
   #isChainBroken = false;
   #caughtUpAtMs: number | undefined;
@@ -106,7 +117,7 @@ export class Replica {
     const { lease } = parts;
     const storeClock = new StoreClock(parts.clock);
     const store = this.#progress.watched(
-      storeClock.watched(parts.store),
+      storeClock.watched(withListingsApart(parts.store, LEASE_KEY)),
       // Shipping goes on beside later snapshots, so how they get on says nothing about it.
       (key) => this.#session === undefined || !isSnapshotKey(key),
     );
@@ -347,7 +358,28 @@ export class Replica {
       onEmptied: (held: HeldSnapshot) => this.#emptied(held),
       onOther: (contents: OtherContents) => this.#foundOther(contents),
     };
-    return openSession(parts, generation);
+    const isNew = this.#opened.size > 0 && !this.#opened.has(generation);
+    this.#opened.add(generation);
+    const before = this.#before?.generation === generation ? this.#before : undefined;
+    try {
+      const session = await openSession(parts, generation, { isNew, before });
+      this.#behindSinceMs = undefined;
+      return session;
+    } catch (error) {
+      if (isListingBehind(error)) await this.#awaitListing(generation, error as RivuletError);
+      throw error;
+    }
+  }
+
+  /** A listing that goes on lacking what is there shall not stop the uploads: another generation needs none. */
+  async #awaitListing(generation: Generation, behind: RivuletError): Promise<void> {
+    const { clock, primary } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    this.#behindSinceMs ??= nowMs;
+    if (nowMs - this.#behindSinceMs < BEHIND_MS_MAX) return;
+    this.#behindSinceMs = undefined;
+    await primary.abandonGeneration(generation, behind.message);
+    throw new RivuletError('CHAIN_BROKEN', behind.message, { cause: behind });
   }
 
   /** Once, however often the fresh snapshot has to be tried. */
@@ -403,6 +435,7 @@ export class Replica {
   }
 
   #endSession(): void {
+    this.#before = this.#session ?? this.#before;
     this.#session = undefined;
     this.#duties.sessionEnded();
   }

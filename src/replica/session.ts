@@ -7,14 +7,21 @@ import {
   readInventory,
   type SnapshotEntry,
 } from '../generations/inventory.ts';
-import { formatPosition, type Generation, type Position, segmentKey } from '../generations/names.ts';
+import {
+  comparePositions,
+  formatPosition,
+  type Generation,
+  type Position,
+  segmentKey,
+  snapshotKey,
+} from '../generations/names.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { storageFailed } from '../storage/storage-error.ts';
+import { isThere } from '../storage/is-there.ts';
+import { listingBehind } from '../storage/listing-behind.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
-import { isThere } from './is-there.ts';
 import { lookAround } from './look-around.ts';
 import type { OtherContents } from '../generations/other-contents.ts';
 import type { HeldSnapshot } from './stored-note.ts';
@@ -36,7 +43,7 @@ export interface Session {
    * and take the moments between the two away; it waits for the next log.
    */
   snapshotIndex: number;
-  /** Where the last segment begins that was stored in this session; undefined before the first one. */
+  /** Where the last segment begins that is known to be stored; undefined while there is none. */
   lastSegment: Position | undefined;
   /** When a snapshot was last seen at the destination, in monotonic milliseconds. */
   snapshotSeenMs: number;
@@ -64,20 +71,63 @@ export interface SessionParts {
   readonly onOther: (contents: OtherContents) => void;
 }
 
+export interface Past {
+  /** The generation was begun while this destination was written, and nothing of it was ever sent: nothing can be there. */
+  readonly isNew: boolean;
+  /** The session that ended in this generation: what it stored is asked for by name where a listing lacks it. */
+  readonly before: Session | undefined;
+}
+
 /**
  * Finds out where the destination stands in `generation`; one that holds nothing that can be continued gets a snapshot.
  *
- * @throws RivuletError as the destination does, `CHAIN_BROKEN` when the generation had to be given up: look again
+ * @param past - of this destination in this process
+ * @throws RivuletError as the destination does; `isListingBehind` when a listing lacks what is there; `CHAIN_BROKEN` when
+ *   the generation had to be given up: look again
  */
-export async function openSession(parts: SessionParts, generation: Generation): Promise<Session> {
+export async function openSession(
+  parts: SessionParts,
+  generation: Generation,
+  { isNew, before }: Past,
+): Promise<Session> {
+  if (isNew) {
+    await lookAround({ ...parts, held: parts.lastHeld }, generation);
+    return beginSession(parts, generation);
+  }
   const { store, signal } = parts;
   const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
   const held = generationOf(inventory, generation);
+  if (before !== undefined) await assertListed(parts, held, before);
   const found = await findPosition(parts, held);
   if (found !== undefined) return continueSession(parts, generation, found);
   await avoidOverlap(parts, generation, held);
   await lookAround({ ...parts, held: parts.lastHeld }, generation);
   return beginSession(parts, generation);
+}
+
+/** Nothing is concluded from a listing that lacks what this process has stored last, unless that is really gone. */
+async function assertListed(
+  { store, signal }: SessionParts,
+  held: GenerationInventory | undefined,
+  before: Session,
+): Promise<void> {
+  for (const key of unlisted(held, before))
+    if (await isThere(store, key, { signal })) throw listingBehind(store.location, key);
+}
+
+/** Keys of the newest objects of a session that a listing lacks. */
+export function unlisted(
+  held: GenerationInventory | undefined,
+  { generation, snapshotIndex, lastSegment }: Pick<Session, 'generation' | 'snapshotIndex' | 'lastSegment'>,
+): readonly string[] {
+  const hasSnapshot = held?.snapshots.some(({ index }) => index === snapshotIndex) === true;
+  const hasSegment =
+    lastSegment === undefined ||
+    held?.segments.findLast((one) => comparePositions(one, lastSegment) === 0) !== undefined;
+  return [
+    ...(hasSnapshot ? [] : [snapshotKey(generation, snapshotIndex)]),
+    ...(hasSegment ? [] : [segmentKey(generation, lastSegment)]),
+  ];
 }
 
 function continueSession(parts: SessionParts, generation: Generation, found: FoundPosition): Session {
@@ -96,7 +146,7 @@ function continueSession(parts: SessionParts, generation: Generation, found: Fou
     // A snapshot without any segment: how far its log had got is not known, so all that there is goes into one object.
     reachBytes: found.cursor.chain === undefined ? Number.POSITIVE_INFINITY : 0,
     snapshotIndex: found.snapshot.index,
-    lastSegment: undefined,
+    lastSegment: found.lastSegment,
     snapshotSeenMs: parts.monotonicMs(),
   };
 }
@@ -114,7 +164,7 @@ async function avoidOverlap(
     // It may still appear, where nobody saw it yet.
     record?.intendedIn(generation)?.from.index ?? -1,
   );
-  if (last < 0 || primary.position === undefined) return;
+  if (primary.position === undefined) return;
   if (last < primary.position.index) {
     await assertNotThere(parts, generation, primary.position.index);
     return;
@@ -133,12 +183,8 @@ async function assertNotThere(
   generation: Generation,
   index: number,
 ): Promise<void> {
-  const key = segmentKey(generation, { index, offsetBytes: 0 });
-  if (!(await isThere(store, key, signal))) return;
-  throw storageFailed(`the listing of ${store.location} lacks ${key}, which is there: it is behind`, {
-    retry: true,
-    details: { key, location: store.location },
-  });
+  for (const key of [segmentKey(generation, { index, offsetBytes: 0 }), snapshotKey(generation, index)])
+    if (await isThere(store, key, { signal })) throw listingBehind(store.location, key);
 }
 
 /** A snapshot first, then the log from its start. */

@@ -2,23 +2,16 @@
 import type { Clock } from '../base/clock.ts';
 import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import {
-  comparePositions,
-  formatPosition,
-  parseSnapshotName,
-  type Position,
-  segmentKey,
-  snapshotKey,
-  snapshotPrefix,
-} from '../generations/names.ts';
+import { comparePositions, formatPosition, type Position, segmentKey } from '../generations/names.ts';
 import { type Cursor, positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import { readAgain } from '../primary/read-again.ts';
 import { isSameLogEnd, type LogEnd, logEndOf } from '../primary/resume-point.ts';
 import type { Taken } from '../primary/take.ts';
+import { isThere } from '../storage/is-there.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { isThere } from './is-there.ts';
 import type { Session } from './session.ts';
+import { hasSnapshot, SnapshotLook, snapshotsRemoved } from './snapshot-look.ts';
 import type { IntendedSegment, UploadRecord } from './upload-record.ts';
 import { type SegmentPlace, uploadSegment, uploadSegmentStream } from './upload-segment.ts';
 
@@ -26,10 +19,6 @@ import { type SegmentPlace, uploadSegment, uploadSegmentStream } from './upload-
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** A backlog of this size is read into memory that is used again, and is worth a checkpoint once it is gone. */
 const LARGE_BACKLOG_BYTES = 512 * 1024;
-/** When a new log begins, and this long after the last look: is a snapshot still there? */
-const SNAPSHOT_LOOK_MS = 5_000;
-
-const SNAPSHOTS_REMOVED = 'its snapshots have been removed';
 
 type TakenBytes = Extract<Taken, { kind: 'bytes' }>;
 
@@ -56,10 +45,12 @@ export class Shipper {
   readonly #parts: ShipperParts;
   #lastUploadMs = Number.NEGATIVE_INFINITY;
   readonly #segmentBytesMax: number;
+  readonly #snapshotLook: SnapshotLook;
   #buffer: Uint8Array | undefined;
 
   constructor(parts: ShipperParts) {
     this.#parts = parts;
+    this.#snapshotLook = new SnapshotLook(parts);
     this.#segmentBytesMax = parts.segmentBytesMax ?? SEGMENT_BYTES_MAX;
   }
 
@@ -132,10 +123,11 @@ export class Shipper {
   async #shipOne(session: Session, taken: TakenBytes, signal: AbortSignal | undefined): Promise<void> {
     const { clock, logger, onSegment } = this.#parts;
     this.#lastUploadMs = clock.monotonicMs();
-    if (taken.from.offsetBytes === 0) await this.#requireSnapshot(session, signal);
+    if (taken.from.offsetBytes === 0) await this.#snapshotLook.look(session, signal);
     session.cursor = await this.#store(session, taken, signal);
-    session.lastSegment = taken.from;
     session.reachBytes = 0;
+    session.lastSegment = { index: taken.from.index, offsetBytes: taken.from.offsetBytes };
+    this.#snapshotLook.uploaded();
     const position = positionOf(session.cursor);
     onSegment(session, position.offsetBytes - taken.from.offsetBytes, position);
     logger.debug('segment written', {
@@ -205,39 +197,18 @@ export class Shipper {
   }
 
   /**
-   * Looks whether what was stored in `session` is there: a snapshot, and the last segment. Listings may be behind, so what is not listed is
-   * asked for by its name.
+   * Looks whether what was stored in `session` is there: a snapshot, and the last segment.
    *
    * @throws RivuletError `CHAIN_BROKEN` when it is not; what the store throws
    */
   async requireStanding(session: Session, signal: AbortSignal | undefined): Promise<void> {
     const { store } = this.#parts;
-    const { generation, snapshotIndex, lastSegment } = session;
-    const hasSnapshot =
-      (await this.#hasSnapshot(session, signal)) ||
-      (await isThere(store, snapshotKey(generation, snapshotIndex), signal));
-    if (!hasSnapshot) throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);
+    const { generation, lastSegment } = session;
+    if (!(await hasSnapshot(store, session, signal))) throw snapshotsRemoved();
     if (lastSegment === undefined) return;
     const key = segmentKey(generation, lastSegment);
-    if (await isThere(store, key, signal)) return;
+    if (await isThere(store, key, { signal })) return;
     throw new RivuletError('CHAIN_BROKEN', `${key} has been removed`);
-  }
-
-  /** A destination that somebody has emptied would collect segments of which nothing can be restored. */
-  async #requireSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
-    const nowMs = this.#parts.clock.monotonicMs();
-    if (nowMs - session.snapshotSeenMs < SNAPSHOT_LOOK_MS) return;
-    if (!(await this.#hasSnapshot(session, signal)))
-      throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);
-    session.snapshotSeenMs = nowMs;
-  }
-
-  async #hasSnapshot(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
-    const prefix = snapshotPrefix(session.generation);
-    for await (const { key } of this.#parts.store.list(prefix, { signal })) {
-      if (parseSnapshotName(key.slice(prefix.length)) !== undefined) return true;
-    }
-    return false;
   }
 }
 

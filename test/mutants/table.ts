@@ -925,7 +925,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'replica/session.ts',
     edits: [
       {
-        find: 'if (last < 0 || primary.position === undefined) return;',
+        find: 'if (primary.position === undefined) return;',
         replace: 'if (last < Number.POSITIVE_INFINITY || primary.position === undefined) return;',
       },
     ],
@@ -1001,11 +1001,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'emptied-destination-unseen',
     breaks: 'segments are stored although the snapshots have been removed',
-    file: 'replica/shipper.ts',
+    file: 'replica/snapshot-look.ts',
     edits: [
       {
-        find: "if (!(await this.#hasSnapshot(session, signal)))\n      throw new RivuletError('CHAIN_BROKEN', SNAPSHOTS_REMOVED);",
-        replace: '',
+        find: 'if (!(await this.#within(session, signal))) throw snapshotsRemoved();',
+        replace: 'await this.#within(session, signal);',
       },
     ],
     caughtBy: [

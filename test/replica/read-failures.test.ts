@@ -54,8 +54,9 @@ describe('a log that cannot be read while it is shipped', () => {
     let isArmed = true;
     scene.store.fault = ({ kind, key }) => {
       // The snapshot is stored, and the segments begin; the first of them is read before, the others while it is sent.
-      if (isArmed && kind === 'write' && key.includes('/wal/')) reads.begin('EIO', isKept, 3);
-      if (key.includes('/wal/')) isArmed = false;
+      if (kind !== 'write' || !key.includes('/wal/')) return undefined;
+      if (isArmed) reads.begin('EIO', isKept, 3);
+      isArmed = false;
       return undefined;
     };
     await scene.sync();
