@@ -146,7 +146,7 @@ test('a live database and its WAL index are opened in one place, and closed when
     'daemon/check/check-database.ts',
     'primary/open-database.ts',
     'primary/sidecars.ts',
-    'restore/output.ts',
+    'restore/sidecars.ts',
   ]);
 });
 

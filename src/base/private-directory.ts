@@ -83,7 +83,15 @@ export interface ScratchDirectory {
 
 /** @throws what the file system does */
 export function makeScratchDirectory(parent: string, prefix: string): ScratchDirectory {
-  const path = mkdtempSync(join(parent, prefix));
+  return openScratchDirectory(mkdtempSync(join(parent, prefix)));
+}
+
+/**
+ * One that was made before.
+ *
+ * @throws UntrustedPath when it is not private; what the file system does
+ */
+export function openScratchDirectory(path: string): ScratchDirectory {
   const directory = openPrivateDirectory(path);
   const remove = (): void => {
     const { files } = directory;

@@ -168,7 +168,6 @@ export class Prover {
   #tidy(): void {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    if (!this.#isOn) return;
     try {
       removeLeftovers(this.#temporaryPath());
     } catch (error) {

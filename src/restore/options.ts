@@ -24,7 +24,7 @@ export interface RestoreOptions {
   readonly target: RestoreTarget;
   /** What the store holds, when the caller has just listed it. */
   readonly inventory?: Inventory | undefined;
-  /** Must not exist; its folder is made when it is missing. */
+  /** Must not exist; its folder is made when it is missing. A link to what does not exist stands for that path. */
   readonly outputPath: string;
   /** Objects fetched at the same time; 8 when absent. */
   readonly parallelism?: number | undefined;
@@ -59,5 +59,7 @@ export interface RestoreSummary {
   readonly integrityCheck: IntegrityCheck;
   /** What it could not look at and why, as where the application brings a collation of its own; one sentence each. */
   readonly checkLeftOut: readonly string[];
+  /** New paths of files beside the output that held nothing and were in the way: an empty `-wal`, a `-shm` that was left alone. */
+  readonly movedAside: readonly string[];
   readonly elapsedMs: number;
 }

@@ -2,6 +2,7 @@
  * The output of a restore: built under `<output>.tmp-` and a random number, and given its name only when it is whole and safe on disk.
  * Whatever happens before that, nothing is left but what was there.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -25,12 +26,12 @@ import { RivuletError, isRivuletError, messageOf, systemCode } from '../base/err
 import { nameOfTemporary, systemFiles } from '../base/files.ts';
 import { systemHint } from '../base/system-hint.ts';
 import { lockOutput } from './output-lock.ts';
+import { sidecarsOf } from './sidecars.ts';
 
 const DEFAULT_MODE = 0o600;
 /** Of directories that are made for an output. */
 const DIRECTORY_MODE = 0o777;
 const OVERFLOW = '-overflow';
-const SIDECARS = ['-wal', '-shm', '-journal'];
 
 /** An open temporary file that may become the output. */
 export interface Output {
@@ -41,8 +42,11 @@ export interface Output {
   openOverflow(): number;
   /** Descriptor of the temporary file, for reading and writing. */
   readonly fd: number;
-  /** Makes the temporary file the output, safely on disk. Nothing may be written afterwards. */
-  publish(): Promise<void>;
+  /**
+   * Makes the temporary file the output, safely on disk. Nothing may be written afterwards. Files beside it that held nothing and
+   * were in the way have another name then; resolves to their paths.
+   */
+  publish(): Promise<readonly string[]>;
   /** Removes what is left of the work and lets others have the path. */
   close(): void;
 }
@@ -74,17 +78,19 @@ function outputExists(path: string): RivuletError {
   });
 }
 
-/** Throws `OUTPUT_EXISTS` when the path, or a file that SQLite would read with it, is there. */
+/** Throws `OUTPUT_EXISTS` when the path, or a file that SQLite would apply to it, is there. */
 export function assertAbsent(path: string): void {
-  if (existsSync(path)) throw outputExists(path);
-  for (const suffix of SIDECARS) {
-    if (!existsSync(path + suffix)) continue;
-    throw new RivuletError(
-      'OUTPUT_EXISTS',
-      `${path}${suffix} exists: SQLite would apply what is left of another database to the restored one`,
-      { hint: 'Move that file away, or give another output path.', details: { path: path + suffix } },
-    );
-  }
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw outputExists(path);
+  const { harmful, harmless } = sidecarsOf(path);
+  const [first] = harmful;
+  if (first === undefined) return;
+  const all = [...harmful, ...harmless].map((suffix) => path + suffix);
+  const [exist, files] = all.length === 1 ? ['exists', 'that file'] : ['exist', 'those files'];
+  throw new RivuletError(
+    'OUTPUT_EXISTS',
+    `${all.join(' and ')} ${exist}: SQLite would apply what is left of another database to the restored one`,
+    { hint: `Move ${files} away, or give another output path.`, details: { path: path + first, paths: all } },
+  );
 }
 
 /** The output's directory, opened once: whatever is made or removed is an entry of this one. */
@@ -164,14 +170,35 @@ async function moveWithoutReplacing(from: string, to: string, outputPath: string
   await unlink(from);
 }
 
-async function publish(place: OutputPlace, suffix: string, fd: number): Promise<void> {
+/** @returns the new paths of what was in the way and held nothing */
+async function publish(place: OutputPlace, suffix: string, fd: number): Promise<readonly string[]> {
   fsyncSync(fd);
   assertAbsent(place.path);
+  const aside = new Map<string, string>();
   try {
+    await moveAside(place, aside);
     await moveWithoutReplacing(place.entry(suffix), place.entry(''), place.path);
     place.syncNames();
   } catch (error) {
+    for (const [from, to] of aside)
+      await link(place.entry(to), place.entry(from)).then(
+        async () => unlink(place.entry(to)),
+        () => undefined,
+      );
     throw place.told(error);
+  }
+  return [...aside.values()].map((name) => place.path + name);
+}
+
+/**
+ * SQLite would take no notice of files that hold nothing. But a process that still has the lost database open has them open, too, and
+ * what it writes to them must not reach the restored one.
+ */
+async function moveAside(place: OutputPlace, aside: Map<string, string>): Promise<void> {
+  for (const suffix of sidecarsOf(place.path).harmless) {
+    const to = `${suffix}.aside-${randomBytes(8).toString('hex')}`;
+    await rename(place.entry(suffix), place.entry(to));
+    aside.set(suffix, to);
   }
 }
 
@@ -192,6 +219,24 @@ export function removeLeftovers(outputPath: string): void {
     for (const suffix of ['', ...place.leftovers()]) place.remove(suffix);
   } catch (error) {
     throw place.told(error);
+  } finally {
+    place.close();
+  }
+}
+
+/** Removes what killed restores to this output have left, unless another one is under way. @throws what the file system does */
+export function tidyOutput(path: string): void {
+  const outputPath = resolve(path);
+  if (!existsSync(dirname(outputPath))) return;
+  const place = new OutputPlace(outputPath);
+  try {
+    const leftovers = [...place.leftovers()];
+    const hasLock = lstatSync(place.entry('.tmp-lock'), { throwIfNoEntry: false }) !== undefined;
+    if (leftovers.length === 0 && !hasLock) return;
+    using _lock = lockOutput(`${outputPath}.tmp-lock`, outputPath, place.entry('.tmp-lock'));
+    for (const suffix of leftovers) place.remove(suffix);
+  } catch (error) {
+    if (!isRivuletError(error, 'OUTPUT_EXISTS')) throw place.told(error);
   } finally {
     place.close();
   }

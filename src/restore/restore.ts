@@ -1,4 +1,5 @@
 /** Restores a database: plan, fetch, apply, verify, and only then the name. */
+import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
@@ -14,7 +15,8 @@ import { type BuildContext, type Built, build } from './build.ts';
 import { ChainFault, SnapshotFault } from './faults.ts';
 import { checkIntegrity } from './integrity.ts';
 import type { IntegrityCheck, RestoreOptions, RestoreSummary } from './options.ts';
-import { assertAbsent, openOutput, orUnwritable } from './output.ts';
+import { behindLinks } from './output-link.ts';
+import { assertAbsent, openOutput, orUnwritable, tidyOutput } from './output.ts';
 import { ProgressMeter } from './progress.ts';
 
 /** As Litestream's flag. */
@@ -158,12 +160,20 @@ function chooseCheck(built: Built, wanted: IntegrityCheck | undefined): Integrit
   return wanted ?? (built.unprovenReasons.length === 0 ? 'none' : 'quick');
 }
 
+/** Where the database belongs, with nothing in the way. @throws RivuletError `OUTPUT_EXISTS`; what the file system does */
+function placeFor(wantedPath: string): string {
+  const outputPath = behindLinks(resolve(wantedPath));
+  tidyOutput(outputPath);
+  assertAbsent(outputPath);
+  return outputPath;
+}
+
 async function run(options: RestoreOptions, signal: AbortSignal): Promise<RestoreSummary> {
-  const { store, target, outputPath, logger = silentLogger, clock = systemClock } = options;
+  const { store, target, logger = silentLogger, clock = systemClock } = options;
   const startedMs = clock.monotonicMs();
   const meter = new ProgressMeter(options.onProgress, clock);
   meter.enter('plan');
-  assertAbsent(outputPath);
+  const outputPath = await orUnwritable(options.outputPath, async () => placeFor(options.outputPath));
   const inventory = await inventoryOf({ store, inventory: options.inventory, signal, logger });
   await using stack = new AsyncDisposableStack();
   const output = stack.adopt(await openOutput(outputPath, options.mode), (opened) => opened.close());
@@ -180,7 +190,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
   if (integrityCheck !== 'none') logger.debug('checked by SQLite', { check: integrityCheck });
   signal.throwIfAborted();
   meter.enter('finish');
-  await output.publish();
+  const movedAside = await output.publish();
   logger.debug('the database has its name', { path: outputPath });
   return {
     generation: built.plan.generation,
@@ -195,6 +205,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
     damagedSnapshots: passedOver,
     integrityCheck,
     checkLeftOut,
+    movedAside,
     elapsedMs: clock.monotonicMs() - startedMs,
   };
 }

@@ -227,8 +227,22 @@ describe('commands on a replica', () => {
     assert.ok(readFileSync(scratch.file('app.db')).equals(lastPoint(maker).database));
     const again = await run('restore', '-config', config, scratch.file('app.db'));
     assert.deepEqual([again.code, again.out], [1, '']);
+    const left = scratch.file(`app.db.tmp-${'0'.repeat(16)}`);
+    writeFileSync(left, 'of a killed restore');
     const skipped = await run('restore', '-if-db-not-exists', '-config', config, scratch.file('app.db'));
-    assert.equal(skipped.code, 0);
+    assert.deepEqual([skipped.code, skipped.err, existsSync(left)], [0, '', false]);
+  });
+
+  test('restore passes what holds nothing beside the output, and says where it is now', async () => {
+    const output = scratch.file('boot.db');
+    writeFileSync(`${output}-wal`, '');
+    const flags = ['-if-db-not-exists', '-if-replica-exists', '-o', output];
+    const { code, err } = await run('restore', ...flags, url);
+    assert.equal(code, 0, err);
+    assert.match(
+      err,
+      /^rivulet: a file beside the output that held nothing is now .*boot\.db-wal\.aside-[0-9a-f]{16}\n$/,
+    );
   });
 
   test('an empty file is no database: beside a replica that has one it is an error, beside an empty one nothing', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   lchownSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -10,9 +11,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { basename } from 'node:path';
 import { describe, it } from 'node:test';
 import { RivuletError, type ErrorCode, isRivuletError } from '../../src/base/errors.ts';
 import { lockOutput } from '../../src/restore/output-lock.ts';
+import { openOutput, tidyOutput } from '../../src/restore/output.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { FileObjectStore } from '../../src/storage/file/file-object-store.ts';
 import { ReplicaMaker, fillSmallReplica, lastPoint } from '../support/make-replica.ts';
@@ -51,15 +54,111 @@ describe('restore output', () => {
     assert.deepEqual(scratch.names(), ['file', 'folder', 'link']);
   });
 
-  it('refuses a path with what another database left beside it', async () => {
+  it('refuses a path with what SQLite would apply of another database, and names all of it', async () => {
     using maker = smallReplica();
-    for (const suffix of ['-wal', '-shm', '-journal']) {
+    const frame = Buffer.alloc(32 + 24 + 512, 1);
+    for (const [suffix, content] of [
+      ['-wal', frame],
+      ['-journal', Buffer.from('\xd9\xd5\x05\xf9', 'latin1')],
+    ] as const) {
       using scratch = new Scratch();
-      writeFileSync(scratch.file(`db${suffix}`), 'old');
+      writeFileSync(scratch.file(`db${suffix}`), content);
+      writeFileSync(scratch.file('db-shm'), 'an index');
       const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
-      await rejectsWith(work, 'OUTPUT_EXISTS', new RegExp(`db${suffix} exists`));
-      assert.deepEqual(scratch.names(), [`db${suffix}`]);
+      await rejectsWith(work, 'OUTPUT_EXISTS', new RegExp(`db${suffix} and .*db-shm exist: `));
+      assert.deepEqual(scratch.names(), ['db-shm', `db${suffix}`].sort());
     }
+    using scratch = new Scratch();
+    mkdirSync(scratch.file('db-shm'));
+    const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+    await rejectsWith(work, 'OUTPUT_EXISTS', /db-shm exists: /);
+  });
+
+  it('moves aside what holds nothing for SQLite, and only when the database gets its name', async () => {
+    using maker = smallReplica();
+    for (const [suffix, content] of [
+      ['-wal', ''],
+      ['-wal', 'w'.repeat(32 + 24 + 511)],
+      ['-shm', 'an index'],
+      ['-journal', ''],
+      ['-journal', '\0'.repeat(28)],
+    ] as const) {
+      using scratch = new Scratch();
+      writeFileSync(scratch.file(`db${suffix}`), content);
+      const outputPath = scratch.file('db');
+      const broken = new ReplicaMaker(new MemoryStore());
+      await assert.rejects(restore({ store: broken.store, target: {}, outputPath }), {
+        code: 'REPLICA_EMPTY',
+      });
+      broken[Symbol.dispose]();
+      assert.deepEqual(scratch.names(), [`db${suffix}`]);
+      const { movedAside } = await restore({ store: maker.store, target: {}, outputPath });
+      const [aside = ''] = movedAside;
+      assert.match(aside, new RegExp(`/db${suffix}\\.aside-[0-9a-f]{16}$`));
+      assert.equal(readFileSync(aside, 'utf8'), content);
+      assert.deepEqual(scratch.names(), ['db', basename(aside)]);
+      assert.ok(readFileSync(outputPath).equals(lastPoint(maker).database));
+    }
+  });
+
+  it('puts back what it moved aside when another database has taken the name', async () => {
+    using scratch = new Scratch();
+    const output = await openOutput(scratch.file('db'));
+    writeFileSync(scratch.file('db-shm'), 'an index');
+    // Between the last look and the name.
+    const published = output.publish();
+    writeFileSync(scratch.file('db'), 'mine');
+    await rejectsWith(published, 'OUTPUT_EXISTS', /db exists already/);
+    output.close();
+    assert.deepEqual(scratch.names(), ['db', 'db-shm']);
+    assert.equal(readFileSync(scratch.file('db'), 'utf8'), 'mine');
+  });
+
+  it('goes to where a link leads at whose end nothing is', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    mkdirSync(scratch.file('app'));
+    symlinkSync('../second', scratch.file('app/db'));
+    symlinkSync('volume/db', scratch.file('second'));
+    await restore({ store: maker.store, target: {}, outputPath: scratch.file('app/db') });
+    assert.ok(readFileSync(scratch.file('volume/db')).equals(lastPoint(maker).database));
+    assert.ok(lstatSync(scratch.file('app/db')).isSymbolicLink());
+    assert.deepEqual(readdirSync(scratch.file('app')), ['db']);
+    symlinkSync('round', scratch.file('round'));
+    const round = restore({ store: maker.store, target: {}, outputPath: scratch.file('round') });
+    await rejectsWith(round, 'OUTPUT_UNWRITABLE', /too many links/);
+  });
+
+  it(
+    'as root, follows no link of another user to a database that is not there',
+    { skip: !isRoot },
+    async () => {
+      using maker = smallReplica();
+      using scratch = new Scratch();
+      symlinkSync(scratch.file('elsewhere'), scratch.file('db'));
+      lchownSync(scratch.file('db'), 1234, 1234);
+      const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+      await rejectsWith(work, 'OUTPUT_UNWRITABLE', /is a symbolic link of another user/);
+      assert.deepEqual(scratch.names(), ['db']);
+    },
+  );
+
+  it('removes what a killed restore has left also when the output is there', async () => {
+    using maker = smallReplica();
+    using scratch = new Scratch();
+    const left = `db.tmp-${'0'.repeat(16)}`;
+    for (const name of ['db', left, 'db.tmp', 'other.tmp-0000000000000000'])
+      writeFileSync(scratch.file(name), 'x');
+    const work = restore({ store: maker.store, target: {}, outputPath: scratch.file('db') });
+    await rejectsWith(work, 'OUTPUT_EXISTS', /exists already/);
+    assert.deepEqual(scratch.names(), ['db', 'db.tmp', 'other.tmp-0000000000000000']);
+    for (const name of [left, 'db.tmp-lock']) writeFileSync(scratch.file(name), '');
+    const held = lockOutput(scratch.file('db.tmp-lock'), scratch.file('db'));
+    tidyOutput(scratch.file('db'));
+    assert.ok(scratch.names().includes(left), 'of a restore that is under way');
+    held[Symbol.dispose]();
+    tidyOutput(scratch.file('db'));
+    assert.deepEqual(scratch.names(), ['db', 'db.tmp', 'other.tmp-0000000000000000']);
   });
 
   it('does not replace what appears while it works', async () => {

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { RivuletError } from '../../base/errors.ts';
+import { messageOf, RivuletError } from '../../base/errors.ts';
 import { joined, mapped } from '../../base/repeatable.ts';
 import { visibleText } from '../../base/visible-text.ts';
 import { withIdentities } from '../../config/age-section.ts';
@@ -12,6 +12,7 @@ import { planRestore } from '../../generations/plan-restore.ts';
 import { formatIndex, formatPosition } from '../../generations/names.ts';
 import { formatTime } from '../../generations/restore-target.ts';
 import type { IntegrityCheck, RestoreSummary } from '../../restore/options.ts';
+import { tidyOutput } from '../../restore/output.ts';
 import { restore } from '../../restore/restore.ts';
 import type { CommandContext } from '../command.ts';
 import { commandLogger } from '../command-logger.ts';
@@ -34,6 +35,7 @@ export async function runRestore(context: CommandContext): Promise<number> {
   const isSkippable = flags.boolean('if-db-not-exists');
   const isEmptyThere = isEmptyFile(outputPath);
   if (isSkippable && !isEmptyThere && existsSync(outputPath)) {
+    tidy(context, outputPath);
     return skip(context, 'output-exists', `${outputPath} exists already; nothing to do`);
   }
   await using stack = new AsyncDisposableStack();
@@ -68,6 +70,18 @@ export async function runRestore(context: CommandContext): Promise<number> {
   bar[Symbol.dispose]();
   showSummary(context, summary, chosen, outputPath);
   return EXIT_OK;
+}
+
+/** A restore that was killed after the output had its name has left something, and nobody would ever come back for it. */
+function tidy({ stderr }: CommandContext, outputPath: string): void {
+  try {
+    tidyOutput(outputPath);
+  } catch (error) {
+    const why = visibleText(messageOf(error));
+    stderr.write(
+      `rivulet: what a killed restore has left beside ${visibleText(outputPath)} cannot be removed: ${why}\n`,
+    );
+  }
 }
 
 /** A file of no bytes, as an interrupted first start leaves: `replicate` takes it for no database, too. */
@@ -177,5 +191,7 @@ function showSummary(
   context.stdout.write(`${visibleText(line)}\n`);
   for (const reason of done.unprovenReasons)
     context.stderr.write(`rivulet: not proven: ${visibleText(reason)}\n`);
+  for (const path of done.movedAside)
+    context.stderr.write(`rivulet: a file beside the output that held nothing is now ${visibleText(path)}\n`);
   for (const reason of done.checkLeftOut) context.stderr.write(`rivulet: ${visibleText(reason)}\n`);
 }

@@ -1,8 +1,7 @@
 /** The whole story of `rivulet verify`. */
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { isRivuletError, RivuletError } from '../../base/errors.ts';
-import { makeScratchDirectory } from '../../base/private-directory.ts';
 import { shellWord } from '../../base/shell-word.ts';
 import { visibleText } from '../../base/visible-text.ts';
 import { silentLogger } from '../../base/log.ts';
@@ -16,6 +15,7 @@ import { formatPosition } from '../../generations/names.ts';
 import { assertNothingElse } from '../../generations/other-contents.ts';
 import { formatTime, type RestoreTarget } from '../../generations/restore-target.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
+import { makeScratchCopy } from '../../restore/scratch-copy.ts';
 import { leavesOpen, type Proof } from '../../verify/proof.ts';
 import { assertRoomFor, provePoint } from '../../verify/prove-point.ts';
 import type { CommandContext } from '../command.ts';
@@ -170,7 +170,7 @@ async function provePlace(
 ): Promise<Proof> {
   using bar = createProgressBar(stderr, stderr.isTTY && !flags.boolean('json'));
   await using stack = new AsyncDisposableStack();
-  const temporaryPath = flags.boolean('full') ? makePlace(flags, replica, stack) : undefined;
+  const temporaryPath = flags.boolean('full') ? makePlace({ flags, clock }, replica, stack) : undefined;
   try {
     if (temporaryPath !== undefined) assertRoomFor(temporaryPath, largestSnapshot(inventory));
     return await provePoint({
@@ -191,14 +191,15 @@ async function provePlace(
   }
 }
 
-/** A directory of its own, so that several commands do not meet. */
-function makePlace(flags: FlagValues, { verify }: ReplicaSettings, stack: AsyncDisposableStack): string {
+function makePlace(
+  { flags, clock }: Pick<CommandContext, 'flags' | 'clock'>,
+  { verify }: ReplicaSettings,
+  stack: AsyncDisposableStack,
+): string {
   const given = flags.text('temporary-path');
   const parent = given === undefined ? (verify.temporaryPath ?? tmpdir()) : resolve(given);
   try {
-    const folder = makeScratchDirectory(parent, 'rivulet-verify-');
-    stack.defer(() => folder.remove());
-    return join(folder.path, 'copy.db');
+    return stack.use(makeScratchCopy(parent, 'rivulet-verify-', clock.now())).path;
   } catch (error) {
     throw new RivuletError('OUTPUT_UNWRITABLE', `${parent} cannot be written`, {
       cause: error,
