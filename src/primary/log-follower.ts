@@ -179,9 +179,12 @@ export class LogFollower {
     const before = database.published();
     readLock.begin(before);
     const index = database.published();
-    if (!tail.isLogOf(index)) return this.#nextLog(following);
-    // Whoever restarts a WAL publishes that before the new header is written.
-    if (!tail.isSameLog() && tail.isLogOf(database.published())) await this.#failUnreadable(following);
+    if (!tail.isLogOf(index) || !tail.isSameLog()) {
+      // Whoever restarts a WAL publishes that before the new header is written.
+      if (tail.chain !== undefined && tail.isLogOf(database.published()))
+        await this.#failUnreadable(following);
+      return this.#nextLog(following);
+    }
     const beforeBytes = tail.position.offsetBytes;
     await tail.advance(machine.pause);
     const newBytes = tail.position.offsetBytes - beforeBytes;

@@ -49,6 +49,23 @@ describe('a read transaction', () => {
     await primary.close();
   });
 
+  it('that had ended on an empty WAL: a commit that came and was truncated is not taken for nothing', async () => {
+    using live = longLived();
+    const clock = new FakeClock();
+    const primary = openPrimary(live.path, { clock });
+    await primary.refresh();
+    const { generation } = primary;
+    clock.advance(QUIET_MS);
+    await primary.refresh();
+    assert.equal(primary.position?.offsetBytes, 0);
+    live.insert();
+    assert.equal(live.checkpoint('TRUNCATE').busy, 0);
+    await primary.refresh();
+    assert.notEqual(primary.generation, generation);
+    assert.equal(primary.hasUnseen(), false);
+    await primary.close();
+  });
+
   it('that had ended when a commit was checkpointed and overwritten costs a generation, and lasts from then on', async () => {
     using live = longLived();
     const clock = new FakeClock();
