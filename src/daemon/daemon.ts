@@ -111,6 +111,7 @@ export class Daemon {
     try {
       await this.#openAll();
     } catch (error) {
+      await settleAll(this.#runners.map(async (runner) => runner.close())).catch(() => undefined);
       await this.#server?.close();
       throw error;
     }

@@ -6,7 +6,7 @@ import type { Logger } from '../base/log.ts';
 import { Mutex } from '../base/mutex.ts';
 import { settleAll } from '../base/settle-all.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
-import { assertDirectory, assertUsable, realPathOf } from '../primary/database-file.ts';
+import { assertDirectory, assertUsable, identify, realPathOf } from '../primary/database-file.ts';
 import { follow } from '../primary/follow.ts';
 import { Primary } from '../primary/primary.ts';
 import type { PrimaryObserver } from '../primary/primary-observer.ts';
@@ -14,7 +14,7 @@ import type { DatabaseMetrics, Metrics } from '../server/metrics.ts';
 import type { AlteredDatabase } from './config-changes.ts';
 import type { DescriptorBudget } from './descriptor-budget.ts';
 import { removeDaemonNote } from './daemon-note.ts';
-import type { DatabaseStatus } from './database-status.ts';
+import { type DatabaseStatus, unopenedReport } from './database-status.ts';
 import { FollowFailures } from './follow-failures.ts';
 import { type Refusal, ReplicaRunner } from './replica-runner.ts';
 import { type OpenedStore, openReplicaStore } from './replica-store.ts';
@@ -68,6 +68,9 @@ export class DatabaseRunner {
   #release: () => void = () => undefined;
   /** While the database is followed, and when that is over. */
   #looking: Promise<void> | undefined;
+  readonly #madeMs: number;
+  /** Whether it was to be replicated from now on. */
+  #hasRun = false;
 
   constructor(settings: DatabaseSettings, tools: RunnerTools) {
     const logger = tools.logger.child({ db: settings.path });
@@ -77,6 +80,7 @@ export class DatabaseRunner {
     this.#metrics = tools.metrics.database(settings.path);
     this.#failures = new FollowFailures(tools.clock, logger);
     this.#alarm = new StallAlarm(tools.clock, logger);
+    this.#madeMs = tools.clock.monotonicMs();
   }
 
   /** What is in effect. */
@@ -100,20 +104,26 @@ export class DatabaseRunner {
    *
    * @throws RivuletError `DB_NOT_FOUND` when its directory does not exist, which is left to the application to make; `DB_INVALID`,
    *   `DB_UNREADABLE`, `DB_IN_USE`, `STATE_INVALID`; what `openStore` throws; what the file system does, when the local state cannot be
-   *   written. Nothing stays open
+   *   written. Nothing stays open then, unless the first look alone failed: it is repeated while this runs
    */
   async open(): Promise<void> {
-    await this.#changing.run(async () => this.#open());
-  }
-
-  async #open(): Promise<void> {
     assertDirectory(this.settings.path);
     assertUsable(this.settings.path);
+    await this.#openAndLook();
+  }
+
+  async #openAndLook(): Promise<void> {
+    const primary = await this.#changing.run(async () => this.#open());
+    await primary.refresh();
+  }
+
+  async #open(): Promise<Primary> {
+    if (this.#primary !== undefined) return this.#primary;
+    assertDirectory(this.settings.path);
     await using opened = new AsyncDisposableStack();
     const { path, replicas: destinations } = this.settings;
     const release = opened.adopt(this.#tools.descriptors.take(path, destinations.length), (give) => give());
     const primary = opened.adopt(this.#makePrimary(), async (one) => one.close());
-    await primary.refresh();
     const replicas: ReplicaRunner[] = [];
     for (const settings of this.settings.replicas) {
       const store = opened.adopt(await this.#openStore(settings), async (one) => one.store.close());
@@ -124,6 +134,7 @@ export class DatabaseRunner {
     this.#primary = primary;
     this.#release = release;
     this.#tools.onOpened?.(this);
+    return primary;
   }
 
   #makePrimary(): Primary {
@@ -197,7 +208,8 @@ export class DatabaseRunner {
 
   #makeReplica(primary: Primary, settings: ReplicaSettings, opened: OpenedStore): ReplicaRunner {
     const { clock, logger, metrics, onRefused } = this.#tools;
-    const parts = { database: this.settings, primary, clock, logger, metrics, onRefused };
+    const unreadMs = (): number => this.#unreadMs();
+    const parts = { database: this.settings, primary, clock, logger, metrics, onRefused, unreadMs };
     return new ReplicaRunner(settings, opened, parts);
   }
 
@@ -205,6 +217,7 @@ export class DatabaseRunner {
 
   /** Runs until `signal` aborts. Never rejects: what ends it before is told, and is bad health from then on. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#hasRun = true;
     try {
       await this.#follow(signal);
     } catch (error) {
@@ -232,11 +245,11 @@ export class DatabaseRunner {
     await this.#looking;
   }
 
-  /** A database that could not be opened at the start is tried again for ever. */
+  /** A database or a destination that could not be opened at the start is tried again for ever. */
   async #openAtLast(signal: AbortSignal): Promise<Primary | undefined> {
     while (!signal.aborted && this.#primary === undefined) {
       try {
-        await this.open();
+        await this.#openAndLook();
         this.#succeeded();
       } catch (error) {
         const waitMs = this.#failed(error);
@@ -366,11 +379,20 @@ export class DatabaseRunner {
 
   /** Ships once what is there, with the snapshot and the clean-up that are due. */
   async once(signal: AbortSignal): Promise<void> {
-    if (this.#primary === undefined) await this.open();
+    if (this.#primary === undefined) await this.#openOrClose();
     if (this.#primary?.status === 'waiting') {
       throw new RivuletError('DB_NOT_FOUND', `the database ${this.settings.path} does not exist`);
     }
     await settleAll(this.#replicas.map(async (one) => one.once(signal)));
+  }
+
+  async #openOrClose(): Promise<void> {
+    try {
+      await this.open();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /**
@@ -381,12 +403,36 @@ export class DatabaseRunner {
   async sendRest(deadlineMs: number): Promise<readonly FailedReplica[]> {
     // A change that is under way may begin or end some.
     await this.#changing.run(() => undefined);
+    if (this.#primary === undefined) return this.#neverSent();
     const failed: FailedReplica[] = [];
     const finishing = this.#replicas.map(async (one) => {
       await one.finish(deadlineMs).catch((error: unknown) => failed.push({ name: one.settings.name, error }));
     });
     await Promise.all(finishing);
     return failed;
+  }
+
+  /** Of a database that was to be replicated, and could not be opened since, no destination has anything from this process. */
+  #neverSent(): readonly FailedReplica[] {
+    if (!this.#hasRun || !this.#isThere()) return [];
+    const { last } = this.#failures;
+    const message = `nothing of the database was stored: ${last?.message ?? 'it was not opened'}`;
+    const error = new RivuletError(
+      'FINAL_SYNC_FAILED',
+      message,
+      last?.hint === undefined ? {} : { hint: last.hint },
+    );
+    this.#tools.logger.error(message, { error });
+    return this.settings.replicas.map(({ name }) => ({ name, error }));
+  }
+
+  /** Whether there is a database, or nobody can tell. */
+  #isThere(): boolean {
+    try {
+      return identify(this.settings.path) !== undefined;
+    } catch {
+      return true;
+    }
   }
 
   async close(): Promise<void> {
@@ -433,8 +479,20 @@ export class DatabaseRunner {
       readLock: primary?.readLock,
       lastError: this.#failures.last,
       stalledSinceMs,
-      replicas: this.#replicas.map((one) => one.report()),
+      replicas:
+        primary === undefined
+          ? this.settings.replicas.map((one) => unopenedReport(one, this.#unreadMs()))
+          : this.#replicas.map((one) => one.report()),
     };
+  }
+
+  /** For how long something may have been committed that this process has not read; 0 while looks succeed. */
+  #unreadMs(): number {
+    const sinceMs = this.#tools.clock.monotonicMs() - (this.#lookedMs ?? this.#madeMs);
+    const isLate = sinceMs >= LONG_GAP_MS + this.settings.monitorIntervalMs;
+    if (!this.#failures.isFailing && !isLate) return 0;
+    const isUnseen = this.#primary === undefined ? this.#isThere() : this.#primary.hasUnseen();
+    return isUnseen ? Math.max(0, Math.round(sinceMs)) : 0;
   }
 
   #state(): DatabaseStatus['state'] {
@@ -461,6 +519,13 @@ export class DatabaseRunner {
     this.#metrics.setSpool(primary?.spoolBytes ?? 0);
     this.#metrics.setStalled(this.#alarm.sinceMs !== undefined);
     for (const one of this.#replicas) one.measure();
+    if (primary === undefined) this.#measureUnopened();
+  }
+
+  #measureUnopened(): void {
+    const { path, replicas } = this.settings;
+    const lag = { lagBytes: 0, lagCommits: 0, lagMs: this.#unreadMs() };
+    for (const { name } of replicas) this.#tools.metrics.replica(path, name).setLag(lag);
   }
 
   // ---- standing still --------------------------------------------------------------------------------------------
@@ -492,7 +557,11 @@ export class DatabaseRunner {
       gapMsMax,
       // Also a look that never ends, and a loop that has ended: then the files know more than the last look.
       hasWork: this.#failures.isFailing || primary === undefined || primary.hasUnseen(),
-      progress: [this.#looks, generation, position?.index, position?.offsetBytes].join(' '),
+      // Who looks for a database that is gone, with changes that nobody stored, does not get on.
+      progress:
+        primary?.status === 'waiting'
+          ? 'waiting'
+          : [this.#looks, generation, position?.index, position?.offsetBytes].join(' '),
     };
     const limitMs = this.stallAfterMs + this.settings.monitorIntervalMs;
     if (!this.#alarm.look(facts, limitMs, () => this.#stall())) return;

@@ -1,4 +1,6 @@
 /** What the daemon tells about its databases: the JSON of `/status` and `/healthz`, described in `docs/monitoring.md`. */
+import { formatReplicaUrl } from '../config/replica-url.ts';
+import type { ReplicaSettings } from '../config/settings.ts';
 import type { KeyStatus } from '../credentials/keeper.ts';
 import type { Generation, Position } from '../generations/names.ts';
 import type { ReadLockStatus } from '../primary/primary.ts';
@@ -41,6 +43,28 @@ export interface ReplicaReport extends Omit<ReplicaStatus, 'state'> {
   readonly stalledSinceMs: number | undefined;
   /** Where the keys of the destination come from and how long they hold; absent where there are none to renew. */
   readonly credentials?: KeyStatus;
+}
+
+/** What is told of a replica while nothing could be opened. @param lagMs - for how long there may have been something to store */
+export function unopenedReport({ name, destination }: ReplicaSettings, lagMs: number): ReplicaReport {
+  return {
+    name,
+    state: 'starting',
+    destination: formatReplicaUrl(destination),
+    generation: undefined,
+    confirmed: undefined,
+    syncedAtMs: undefined,
+    caughtUpAtMs: undefined,
+    lastError: undefined,
+    snapshotDueAtMs: undefined,
+    lease: undefined,
+    proof: undefined,
+    lagBytes: 0,
+    lagCommits: 0,
+    lagMs,
+    stillMs: 0,
+    stalledSinceMs: undefined,
+  };
 }
 
 export const HEALTH_REASONS = ['stalled', 'failing', 'lease-lost', 'broken'] as const;

@@ -46,6 +46,8 @@ export interface ReplicaRunnerParts {
   /** Knows the database. */
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** For how long something may have been committed that was not read; 0 while looks succeed. */
+  readonly unreadMs: () => number;
   /** As of `RunnerTools`. */
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
 }
@@ -229,12 +231,24 @@ export class ReplicaRunner {
     try {
       await this.#endedBy(deadlineMs);
       await this.replica.finish(this.#isRefused ? this.#parts.clock.monotonicMs() : deadlineMs);
+      this.#requireNothingNoted();
     } catch (error) {
       this.#logger.error(messageOf(error), { error });
       throw error;
     } finally {
       this.#noteLag();
     }
+  }
+
+  /** @throws RivuletError `FINAL_SYNC_FAILED` when there is no database any more, and something of the last one is stored nowhere */
+  #requireNothingNoted(): void {
+    if (this.#notedMs === 0) return;
+    const { location } = this.#opened.store;
+    const { path } = this.#parts.database;
+    const message = `not everything was stored at ${location}: ${path} does not exist any more, and its last changes were not stored before`;
+    throw new RivuletError('FINAL_SYNC_FAILED', message, {
+      hint: 'Put the database with its -wal back where it was, or remove the state directory if it is not needed.',
+    });
   }
 
   /** What is under way has until then. @throws RivuletError `FINAL_SYNC_FAILED` when it hangs */
@@ -308,15 +322,23 @@ export class ReplicaRunner {
     return isShipping ? lastError : (this.#opened.trouble.present ?? lastError);
   }
 
+  /** While there is no database: for how long the destination has lacked something of the last one, as the run before knew. */
+  get #notedMs(): number {
+    const { note } = this.#behind;
+    if (note === undefined || this.#parts.primary.status !== 'waiting') return 0;
+    return Math.max(0, this.#parts.clock.now() - note.sinceMs);
+  }
+
   #lacks(): { lagBytes: number; lagCommits: number; lagMs: number } {
-    const { primary, clock } = this.#parts;
-    if (primary.position === undefined || this.replica.isCaughtUp)
-      return { lagBytes: 0, lagCommits: 0, lagMs: 0 };
+    const { clock, unreadMs } = this.#parts;
+    // What nobody has read nobody has stored.
+    const lagMs = unreadMs();
+    if (this.replica.isCaughtUp) return { lagBytes: 0, lagCommits: 0, lagMs: Math.max(lagMs, this.#notedMs) };
     this.look();
     return {
       lagBytes: this.#lag.bytes,
       lagCommits: this.#lag.commits,
-      lagMs: Math.round(this.#lag.ms(clock.monotonicMs())),
+      lagMs: Math.max(lagMs, Math.round(this.#lag.ms(clock.monotonicMs()))),
     };
   }
 
@@ -357,7 +379,12 @@ export class ReplicaRunner {
     return {
       nowMs,
       gapMsMax: this.#gapMsMax,
-      hasWork: state !== 'lost' && state !== 'standby' && !this.replica.isCaughtUp,
+      // A database that cannot be opened stands still itself.
+      hasWork:
+        state !== 'lost' &&
+        state !== 'standby' &&
+        this.#parts.primary.status === 'following' &&
+        !this.replica.isCaughtUp,
       // Not where the session stands: one that is opened and given up again and again does not move.
       progress: `${steps} ${this.#lag.storedBytes}`,
       outcome: String(storedCount),

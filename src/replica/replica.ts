@@ -49,6 +49,9 @@ const URGENT_BACKLOG_BYTES = 16 * 1024 * 1024;
 const ONCE_STEP_MS = 20;
 /** Listings are up to date within seconds at any service that keeps its word. */
 const BEHIND_MS_MAX = 60_000;
+/** At the end a database that cannot be read is not waited for as a destination is: whoever ends this process may have little patience. */
+const READ_PATIENCE_MS = 2_000;
+const READ_RETRY_MS = 250;
 /** Longest wait before the times of duties are looked at again: clocks can be set. */
 const IDLE_WAIT_MS = 60_000;
 
@@ -209,7 +212,9 @@ export class Replica {
 
   #holds({ generation, position }: Committed): boolean {
     const { primary, lease } = this.#parts;
-    if (primary.status === 'waiting' || lease?.status.phase === 'standby') return true;
+    // What is there, and could not be opened, nobody has read.
+    if (primary.status === 'waiting') return !primary.hasUnseen();
+    if (lease?.status.phase === 'standby') return true;
     const session = this.#session;
     if (session === undefined || session.generation !== generation || generation !== primary.generation)
       return false;
@@ -490,11 +495,12 @@ export class Replica {
   }
 
   async #finishBefore(late: AbortSignal): Promise<void> {
-    const { lease, primary } = this.#parts;
+    const { lease, primary, clock } = this.#parts;
     let problem: unknown;
     let isStored = false;
     let wasBroken = false;
     let goal: Committed = {};
+    let unreadSinceMs: number | undefined;
     while (!late.aborted) {
       try {
         await primary.refresh();
@@ -514,7 +520,14 @@ export class Replica {
         }
         // What the abort itself throws says less than what went wrong before.
         if (!late.aborted || problem === undefined) problem = beneath(error);
-        if (isWrongPlace(problem)) break;
+        if (isWrongPlace(problem) || isRivuletError(problem, 'DB_INVALID')) break;
+        if (isLocalFailure(problem)) {
+          unreadSinceMs ??= clock.monotonicMs();
+          if (clock.monotonicMs() - unreadSinceMs >= READ_PATIENCE_MS) break;
+          this.#readFailures.failed(problem);
+          await this.#wait(READ_RETRY_MS, late);
+          continue;
+        }
         const isNewlyBroken: boolean = isRivuletError(error, 'CHAIN_BROKEN') && !wasBroken;
         wasBroken ||= isNewlyBroken;
         // The destination works: it gets a fresh snapshot at once.

@@ -67,6 +67,20 @@ async function statusWith(code: number, words: readonly string[]): Promise<Ended
   return ended;
 }
 
+test('a process that could not open the database since its start is found, and its end is no success', async () => {
+  const path = scratch.file('app.db');
+  using app = new DatabaseSync(path);
+  app.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; CREATE TABLE t (x)');
+  const flags = configure([path]);
+  const daemon = await replicate(flags, 'the database is busy');
+  const { out } = await statusWith(5, flags);
+  assert.match(out, /app\.db: failing \(process \d+/);
+  assert.match(out, /is locked by another process/);
+  assert.doesNotMatch(out, /lag +none/);
+  daemon.process.kill('SIGTERM');
+  assert.equal((await daemon.ended).code, 3);
+});
+
 test('a healthy process: status 0 and every fact; after its end: status 1 and what was known last', async () => {
   const flags = configure([makeDatabase(scratch.file('app.db'))]);
   assert.equal((await runRivulet(['status', ...flags])).code, 1);

@@ -50,7 +50,14 @@ describe('a database and its replicas', () => {
     });
     for (const _ of [1, 2]) {
       await assert.rejects(runner.open(), { code: 'AGE_INVALID' });
-      assert.deepEqual(runner.status().replicas, []);
+      assert.deepEqual(
+        runner.status().replicas.map(({ state, lagMs }) => [state, lagMs]),
+        [
+          ['starting', 0],
+          ['starting', 0],
+        ],
+        'nothing is open, and nobody has tried to run it',
+      );
     }
     writeFileSync(scratch.file('recipients.txt'), (await newKeyPair()).recipient);
     await runner.open();
