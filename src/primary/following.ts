@@ -77,7 +77,8 @@ export function isReadable({ database, tail }: Following): boolean {
   if (tail.isEmpty || chain === undefined) return true;
   const head = new Uint8Array(FRAME_HEADER_BYTES);
   const length = database.wal.read(head, chain.offsetBytes - frameBytes(tail.pageSizeBytes));
-  return length === head.length && endsFrame(chain, head, 0) && tail.isSameLog();
+  const isThere = length === head.length && database.wal.sizeBytes() >= chain.offsetBytes;
+  return isThere && endsFrame(chain, head, 0) && tail.isSameLog();
 }
 
 /** Whether what was read last is in another file than the WAL that is followed. */
