@@ -38,11 +38,14 @@ export class CheckpointTurn {
   #notBeforeMs: number;
   #hinderedWaitMs = 0;
   #hindered: { readonly outcome: Exclude<HandoverOutcome, 'complete'>; readonly sinceMs: number } | undefined;
+  /** What the WAL must grow to before it is reported; twice as much each time. */
+  #reportBytes: number;
   #backlog: { readonly sinceMs: number; readonly bytes: number } | undefined;
 
   constructor(settings: CheckpointSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#reportBytes = settings.walLimitBytes * 2;
     this.#lastMs = clock.monotonicMs();
     this.#untriedSinceMs = this.#lastMs;
     this.#notBeforeMs = this.#lastMs;
@@ -62,6 +65,15 @@ export class CheckpointTurn {
     this.#untriedSinceMs = this.#clock.monotonicMs();
     this.#attemptedBytes = undefined;
     this.#hindered = undefined;
+    this.#reportBytes = this.#settings.walLimitBytes * 2;
+  }
+
+  /** Whether the WAL has outgrown its limit, and that is to be reported now. */
+  hasOutgrown(tail: LogTail): boolean {
+    const { offsetBytes } = tail.position;
+    if (offsetBytes < this.#reportBytes) return false;
+    this.#reportBytes = offsetBytes * 2;
+    return true;
   }
 
   /** What is due now. */
@@ -103,7 +115,7 @@ export class CheckpointTurn {
     return before === undefined || bytes < before.bytes;
   }
 
-  /** From half of the limit on writers may have to wait for a moment, from the limit on for as long as it takes. */
+  /** From half of the limit on writers may have to wait for a moment, from the limit on for a little longer. */
   #lockedBytesMax(tail: LogTail): number | undefined {
     const { offsetBytes } = tail.position;
     const { walLimitBytes } = this.#settings;

@@ -4,18 +4,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { openAnySchema } from './any-schema.ts';
-
-export interface CheckpointJob {
-  readonly id: number;
-  readonly path: string;
-}
-
-export interface CheckpointReply {
-  readonly id: number;
-  /** Another checkpoint was running, so that this one did nothing. */
-  readonly busy?: boolean;
-  readonly error?: string;
-}
+import { type CheckpointJob, type CheckpointReply, OUTCOMES } from './checkpoint-job.ts';
 
 function checkpoint(path: string): boolean {
   const connection = openAnySchema(path, { timeout: 0 });
@@ -28,12 +17,16 @@ function checkpoint(path: string): boolean {
   }
 }
 
-parentPort?.on('message', ({ id, path }: CheckpointJob) => {
+parentPort?.on('message', ({ id, path, outcome }: CheckpointJob) => {
   let reply: CheckpointReply = { id };
   try {
-    reply = { id, busy: checkpoint(path) };
+    if (path !== undefined) reply = { id, busy: checkpoint(path) };
   } catch (error) {
     reply = { id, error: error instanceof Error ? error.message : String(error) };
+  }
+  if (outcome !== undefined) {
+    Atomics.store(outcome, 0, reply.busy === true ? OUTCOMES.busy : OUTCOMES.done);
+    Atomics.notify(outcome, 0);
   }
   parentPort?.postMessage(reply);
 });

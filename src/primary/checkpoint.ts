@@ -1,5 +1,7 @@
 /** Checkpoints the log that is followed, after everything that somebody still needs of it has been kept. */
 import type { Following } from './following.ts';
+import type { HandoverOutcome } from './handover.ts';
+import type { LogTail } from './log-tail.ts';
 import type { PrimaryParts } from './primary-parts.ts';
 
 /** More than this ahead is not read while the read transaction is moved. */
@@ -43,14 +45,41 @@ export async function checkpointNow(following: Following, parts: PrimaryParts): 
       moveReadLock: (capture) => readLock.advance(database.published(), capture),
       onWriteLock: (heldMs) => observer.onWriteLock(heldMs),
       captureMost: async () => keeper.captureMost(database, tail),
-      capture: () => captureAndSave(following, parts),
+      capture: (isLate) => captureAndSave(following, parts, isLate),
     });
     if (outcome !== 'complete') parts.logger.debug('the checkpoint was hindered', { outcome });
+    if (outcome !== 'complete' && checkpoints.hasOutgrown(tail)) tellOfGrowth(outcome, tail, parts);
     if (outcome !== 'busy') observer.onCheckpoint(clock.monotonicMs() - startedMs);
   } catch (error) {
     observer.onCheckpoint(clock.monotonicMs() - startedMs, error);
     throw error;
   }
+}
+
+const GROWTH: Readonly<Record<Exclude<HandoverOutcome, 'complete'>, { why: string; hint: string }>> = {
+  partial: {
+    why: 'a read transaction of another connection lasts long',
+    hint: 'Find the connection that keeps it open; `rivulet status` tells since when.',
+  },
+  outrun: {
+    why: 'commits never pause, and the disk is too slow to empty it in the moments for which writers may be held up',
+    hint: 'It is emptied at the first pause of a second. If there is none, move the database to a faster disk.',
+  },
+  busy: {
+    why: 'what destinations lack of it cannot be kept elsewhere as fast as it grows',
+    hint: '`rivulet status` tells which destination is behind; look at the disk of the local state, too.',
+  },
+};
+
+function tellOfGrowth(
+  outcome: Exclude<HandoverOutcome, 'complete'>,
+  { position }: LogTail,
+  { logger }: PrimaryParts,
+): void {
+  logger.warn('the write-ahead log has grown to more than twice its limit', {
+    walBytes: position.offsetBytes,
+    ...GROWTH[outcome],
+  });
 }
 
 /**
@@ -74,8 +103,12 @@ export function letGo(following: Following, parts: PrimaryParts): void {
 }
 
 /** What is written down here, before the WAL may be restarted, lets the next run prove where it ended. */
-function captureAndSave(following: Following, { keeper, state }: PrimaryParts): boolean {
-  const isSafe = keeper.captureNow(following.database, following.tail);
+function captureAndSave(
+  following: Following,
+  { keeper, state }: PrimaryParts,
+  isLate?: () => boolean,
+): boolean {
+  const isSafe = keeper.captureNow(following.database, following.tail, isLate);
   state.saveIfPossible(following, { durable: false });
   return isSafe;
 }

@@ -6,8 +6,8 @@
  * 2. The transaction is moved again. Where no commit came between, all of the WAL is in the file: a transaction that begins then
  *    reads from the file alone. Writers may restart the WAL, but nobody can checkpoint anything newer over the file until this
  *    process has moved on. So nothing can be overwritten unread. Where a commit came, nothing is lost: there will be another try.
- * 3. A writer that never pauses lets no try succeed. At the limit the write lock is taken, for as long as the last frames need,
- *    and the second step is done under it.
+ * 3. A writer that never pauses lets no try succeed. At the limit the write lock is taken, and the second step is done under it, with
+ *    the last frames alone. The lock is released after a fixed time, whatever the disk does: a disk too slow for that lets the WAL grow.
  */
 import type { Clock } from '../base/clock.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
@@ -32,6 +32,12 @@ const OTHERS_STEP_MS = 5;
 const BUSY_WAIT_MS = 25;
 const LOCK_WAIT_MS = 250;
 const BUSY_STEP_MS = 0.5;
+/** So long the write lock is held at most, but for the moment that it takes to release it; applications wait a second, mostly. */
+const LOCK_HELD_MS_MAX = 150;
+/** What may go of it into reading and keeping the last frames. */
+const LOCKED_READ_MS_MAX = 60;
+/** A disk that took so long for little does not do the last frames under the lock either. */
+const SLOW_MS = 150;
 
 export type HandoverOutcome =
   /** All of the WAL is in the database file; the next writer may restart it. */
@@ -44,7 +50,10 @@ export type HandoverOutcome =
   | 'busy';
 
 export interface HandoverParts {
-  readonly machine: Pick<Machine, 'checkpointInBackground' | 'standStill' | 'monotonicMs'>;
+  readonly machine: Pick<
+    Machine,
+    'checkpointInBackground' | 'isCheckpointerFree' | 'checkpointWithin' | 'standStill' | 'monotonicMs'
+  >;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly connections: Connections;
   readonly tail: LogTail;
@@ -53,8 +62,8 @@ export interface HandoverParts {
   readonly published: () => WalIndex;
   /** Moves the tail near the end and makes all before it safe (confirmed or spooled), without a lock. */
   readonly captureMost: () => Promise<boolean>;
-  /** Makes everything up to the tail safe, now. Returns false when it cannot. */
-  readonly capture: () => boolean;
+  /** Makes everything up to the tail safe, now. Returns false when it cannot, or not before `isLate` says so. */
+  readonly capture: (isLate?: () => boolean) => boolean;
   /** Moves the read transaction to the newest commit, when everything before it could be captured. */
   readonly moveReadLock: (capture: () => boolean) => boolean;
   /**
@@ -69,6 +78,7 @@ export interface HandoverParts {
 export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
   let hasMoved = false;
   let lastBytes = Number.POSITIVE_INFINITY;
+  let last: Backfill = { doneBytes: 0, leftBytes: 0, isBusy: false, tookMs: 0 };
   for (let round = 0; round < ROUNDS; round++) {
     const isNear = await parts.captureMost();
     if (!isNear && parts.lockedBytesMax === undefined) break;
@@ -76,25 +86,37 @@ export async function handOver(parts: HandoverParts): Promise<HandoverOutcome> {
     const { frames } = parts.published();
     if (!move(parts, AHEAD_BYTES)) break;
     hasMoved = true;
-    const { doneBytes, leftBytes, isBusy } = await backfill(parts, parts.tail.bytesOf(frames));
+    last = await backfill(parts, parts.tail.bytesOf(frames));
+    const { doneBytes, leftBytes, isBusy } = last;
     if (move(parts, AHEAD_BYTES) && isComplete(parts)) return 'complete';
     // A reader is in the way, and the write lock would be of no use.
     if (leftBytes > 0 && !isBusy) return 'partial';
     if (doneBytes < LITTLE_BYTES || doneBytes > lastBytes / 2) break;
     lastBytes = doneBytes;
   }
-  if (parts.lockedBytesMax !== undefined) return attemptLocked(parts, parts.lockedBytesMax);
+  const { lockedBytesMax } = parts;
+  if (lockedBytesMax !== undefined && !isSlow(parts, last)) return attemptLocked(parts, lockedBytesMax);
   return hasMoved ? 'outrun' : 'busy';
 }
 
+/** Whether what is left would take too long under the write lock, as far as the last round tells. */
+function isSlow(parts: HandoverParts, { doneBytes, isBusy, tookMs }: Backfill): boolean {
+  if (isBusy) return false;
+  const { tail, published } = parts;
+  const index = published();
+  const pendingBytes = tail.bytesOf(index.frames) - backfilledBytes(tail, index);
+  const share = doneBytes <= LITTLE_BYTES ? 1 : pendingBytes / doneBytes;
+  return tookMs * share >= SLOW_MS;
+}
+
 /** Reads to the end and captures, and moves the read transaction there. */
-function move(parts: HandoverParts, aheadBytes: number): boolean {
-  return parts.moveReadLock(() => captureTail(parts, aheadBytes));
+function move(parts: HandoverParts, aheadBytes: number, isLate?: () => boolean): boolean {
+  return parts.moveReadLock(() => captureTail(parts, aheadBytes, isLate));
 }
 
 /** False when the WAL is no longer this one, or its end is too far ahead. */
-function captureTail({ tail, capture }: HandoverParts, aheadBytes: number): boolean {
-  return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();
+function captureTail({ tail, capture }: HandoverParts, aheadBytes: number, isLate?: () => boolean): boolean {
+  return tail.isSameLog() && tail.advanceNow(aheadBytes, isLate) && capture(isLate);
 }
 
 /** What went into the database file of the bytes before the read transaction, and what did not. */
@@ -103,21 +125,23 @@ interface Backfill {
   readonly leftBytes: number;
   /** Another checkpoint ran all the time. */
   readonly isBusy: boolean;
+  readonly tookMs: number;
 }
 
 async function backfill(parts: HandoverParts, markedBytes: number): Promise<Backfill> {
   const { tail, machine, clock, connections, path, published } = parts;
   const pendingBytes = (): number => Math.max(0, markedBytes - backfilledBytes(tail, published()));
   const beforeBytes = pendingBytes();
-  const giveUpMs = machine.monotonicMs() + OTHERS_WAIT_MS;
+  const beganMs = machine.monotonicMs();
   for (;;) {
     const isBusy =
       pendingBytes() > BACKGROUND_BYTES
         ? await machine.checkpointInBackground(path)
         : connections.checkpointPassive().busy;
     const leftBytes = pendingBytes();
-    const isOver = leftBytes === 0 || !isBusy || machine.monotonicMs() >= giveUpMs;
-    if (isOver) return { doneBytes: beforeBytes - leftBytes, leftBytes, isBusy };
+    const tookMs = machine.monotonicMs() - beganMs;
+    const isOver = leftBytes === 0 || !isBusy || tookMs >= OTHERS_WAIT_MS;
+    if (isOver) return { doneBytes: beforeBytes - leftBytes, leftBytes, isBusy, tookMs };
     await clock.sleep(OTHERS_STEP_MS);
   }
 }
@@ -135,10 +159,12 @@ function isComplete({ tail, published }: HandoverParts): boolean {
 async function attemptLocked(parts: HandoverParts, bytesMax: number): Promise<HandoverOutcome> {
   const { connections, machine, captureMost, onWriteLock } = parts;
   for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    // Asked last: from here on until the lock is released nothing else of this process runs.
+    if (!(await machine.isCheckpointerFree())) return 'outrun';
     let sinceMs = 0;
     const locked = (): HandoverOutcome => {
       sinceMs = machine.monotonicMs();
-      return finish(parts, bytesMax);
+      return finish(parts, bytesMax, sinceMs);
     };
     const outcome = connections.withWriteLock(locked, LOCK_WAIT_MS);
     if (outcome !== undefined) onWriteLock(machine.monotonicMs() - sinceMs);
@@ -149,14 +175,21 @@ async function attemptLocked(parts: HandoverParts, bytesMax: number): Promise<Ha
 }
 
 /** Under the write lock: nobody commits meanwhile, so what is moved to the end stays there. */
-function finish(parts: HandoverParts, bytesMax: number): HandoverOutcome {
-  if (!move(parts, bytesMax)) return 'busy';
-  checkpointAttempts(parts, BUSY_WAIT_MS);
+function finish(parts: HandoverParts, bytesMax: number, sinceMs: number): HandoverOutcome {
+  const { machine } = parts;
+  const isLate = (): boolean => machine.monotonicMs() - sinceMs >= LOCKED_READ_MS_MAX;
+  if (!move(parts, bytesMax, isLate)) return 'busy';
+  if (!checkpointUntil(parts, sinceMs + LOCK_HELD_MS_MAX)) return 'outrun';
   return move(parts, bytesMax) && isComplete(parts) ? 'complete' : 'partial';
 }
 
-function checkpointAttempts({ connections, machine }: HandoverParts, waitMs: number): void {
-  const giveUpMs = machine.monotonicMs() + waitMs;
-  while (connections.checkpointPassive().busy && machine.monotonicMs() < giveUpMs)
+/** @returns false when it has not ended by then; it goes on without the lock */
+function checkpointUntil({ machine, path }: HandoverParts, endMs: number): boolean {
+  const giveUpMs = machine.monotonicMs() + BUSY_WAIT_MS;
+  for (;;) {
+    const outcome = machine.checkpointWithin(path, endMs - machine.monotonicMs());
+    if (outcome === 'late') return false;
+    if (outcome === 'done' || machine.monotonicMs() >= giveUpMs) return true;
     machine.standStill(BUSY_STEP_MS);
+  }
 }

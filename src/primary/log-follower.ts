@@ -9,7 +9,7 @@ import { formatGeneration, formatPosition, type Generation, INDEX_MAX } from '..
 import { compareWithState } from './begin.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
-import { identify } from './database-file.ts';
+import { type FileIdentity, identify, sameFile } from './database-file.ts';
 import { handOver } from './handover.ts';
 import { doubtAboutNext, type Following, hasUnseen, isLogReplaced, isReadable } from './following.ts';
 import { isOfEnded, type LogTail, type Remains } from './log-tail.ts';
@@ -18,6 +18,7 @@ import type { WalIndex } from '../wal/wal-index.ts';
 import type { PrimaryParts } from './primary-parts.ts';
 import { ApplicationWays, ReadLock } from './read-lock.ts';
 import { logEndOf } from './resume-point.ts';
+import type { StateReading } from './state-file.ts';
 
 export interface LogFollowerParts extends PrimaryParts {
   /** How long opening may wait for a SQLite lock. */
@@ -43,12 +44,17 @@ const JOURNAL_MODE_HINT =
   'An application that sets journal_mode itself must set journal_mode=WAL or leave it out: with another mode it is told ' +
   '"database is locked" while Rivulet runs.';
 
+/** Whether this very file was followed before. */
+function isKnown(reading: StateReading, identity: FileIdentity): boolean {
+  return reading.kind === 'state' && sameFile(reading.state.identity, identity);
+}
+
 /** @param wasFollowed - it was in WAL mode before */
 function tellOfSwitch(logger: Logger, wasFollowed: boolean): void {
   if (!wasFollowed)
     logger.info('switched the database from a rollback journal to WAL mode', { hint: JOURNAL_MODE_HINT });
   else
-    logger.warn('an application had taken the database out of WAL mode; it was switched back', {
+    logger.warn('switched the database back to WAL mode: an application had set another journal mode', {
       hint: JOURNAL_MODE_HINT,
     });
 }
@@ -307,7 +313,7 @@ export class LogFollower {
     this.#saidWaiting = false;
     const database = this.#openFiles();
     if (database.connections.switchedToWal) {
-      tellOfSwitch(logger, state.read().kind === 'state');
+      tellOfSwitch(logger, isKnown(state.read(), database.file.identity));
     }
     await this.#closingOnFailure(database, async () => this.#begin(database));
     state.save(this.requireFollowing(), { durable: true });

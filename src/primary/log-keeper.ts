@@ -178,9 +178,9 @@ export class LogKeeper {
     return false;
   }
 
-  /** The same in one go. Answers whether everything up to the tail is safe now. */
-  captureNow(database: OpenDatabase, tail: LogTail): boolean {
-    while (this.#capturePiece(database, tail)) continue;
+  /** The same in one go, or until `isLate` says so. Answers whether everything up to the tail is safe now. */
+  captureNow(database: OpenDatabase, tail: LogTail, isLate: () => boolean = () => false): boolean {
+    while (!isLate() && this.#capturePiece(database, tail)) continue;
     return this.#uncaptured(tail) === undefined;
   }
 

@@ -284,20 +284,20 @@ export class LogTail {
 
   /**
    * The same in one go, for short stretches under a lock. Returns false when more than `maxBytes` are ahead, or the
-   * end cannot be told.
+   * end cannot be told, or when `isLate` says so; what was read until then counts.
    */
-  advanceNow(maxBytes: number): boolean {
+  advanceNow(maxBytes: number, isLate: () => boolean = () => false): boolean {
     try {
-      return this.#advanceNow(maxBytes);
+      return this.#advanceNow(maxBytes, isLate);
     } catch (error) {
       if (isRivuletError(error, 'DB_BUSY')) return false;
       throw error;
     }
   }
 
-  #advanceNow(maxBytes: number): boolean {
+  #advanceNow(maxBytes: number, isLate: () => boolean): boolean {
     let chain = this.#committed;
-    for (let seen = 0; chain !== undefined && seen <= maxBytes;) {
+    for (let seen = 0; chain !== undefined && seen <= maxBytes && !isLate();) {
       const step = this.#step(chain);
       seen += step.chain.offsetBytes - chain.offsetBytes;
       chain = step.chain;

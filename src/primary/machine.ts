@@ -7,7 +7,12 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { bootId } from '../base/boot-id.ts';
 import { systemFiles, type Files } from '../base/files.ts';
 import { standStill } from '../base/stand-still.ts';
-import { checkpointInBackground } from './background-checkpoint.ts';
+import {
+  checkpointInBackground,
+  type CheckpointWithin,
+  checkpointWithin,
+  isCheckpointerFree,
+} from './background-checkpoint.ts';
 import { SqliteConnections, type Connections } from './connections.ts';
 import { makeSidecars } from './sidecars.ts';
 import { openStateDirectory, type StateDirectory } from './state-directory.ts';
@@ -20,6 +25,10 @@ export interface Machine {
   openConnections(path: string, busyTimeoutMs: number): Connections;
   /** Checkpoints as much as nobody's read transaction forbids; resolves also when nothing could be done, to whether another checkpoint was in the way. */
   checkpointInBackground(path: string): Promise<boolean>;
+  /** Whether `checkpointWithin` would begin at once. Waits a little for it. */
+  isCheckpointerFree(): Promise<boolean>;
+  /** The same while this thread stands still, for `ms` milliseconds at most; then it goes on in the background. */
+  checkpointWithin(path: string, ms: number): CheckpointWithin;
   /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
   openStateDirectory(path: string, databasePath: string): StateDirectory;
   /** Lets other work of this process run. */
@@ -38,6 +47,8 @@ export const systemMachine: Machine = {
   makeSidecars,
   openConnections: (path, busyTimeoutMs) => new SqliteConnections(path, busyTimeoutMs),
   checkpointInBackground,
+  isCheckpointerFree,
+  checkpointWithin,
   openStateDirectory,
   pause: async () => yieldToOthers(),
   standStill,

@@ -184,8 +184,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/handover.ts',
     edits: [
       {
-        find: 'return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();',
-        replace: 'return tail.isSameLog() && tail.advanceNow(aheadBytes);',
+        find: 'return tail.isSameLog() && tail.advanceNow(aheadBytes, isLate) && capture(isLate);',
+        replace: 'return tail.isSameLog() && tail.advanceNow(aheadBytes, isLate);',
       },
     ],
     caughtBy: [
@@ -202,8 +202,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/handover.ts',
     edits: [
       {
-        find: 'return tail.isSameLog() && tail.advanceNow(aheadBytes) && capture();',
-        replace: 'return tail.isSameLog() && aheadBytes > 0 && capture();',
+        find: 'return tail.isSameLog() && tail.advanceNow(aheadBytes, isLate) && capture(isLate);',
+        replace: 'return tail.isSameLog() && aheadBytes > 0 && capture(isLate);',
       },
     ],
     caughtBy: [

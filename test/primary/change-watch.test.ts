@@ -4,13 +4,17 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
-import { checkpointInBackground } from '../../src/primary/background-checkpoint.ts';
+import {
+  checkpointInBackground,
+  checkpointWithin,
+  isCheckpointerFree,
+} from '../../src/primary/background-checkpoint.ts';
 import { ChangeWatch } from '../../src/primary/change-watch.ts';
 import { follow } from '../../src/primary/follow.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
 import { Scratch } from '../support/scratch.ts';
-import { until, untilQuiet } from '../support/until.ts';
+import { PATIENCE_MS, until, untilQuiet } from '../support/until.ts';
 
 const NEVER_MS = 3_600_000;
 
@@ -175,5 +179,21 @@ describe('a checkpoint on a thread of its own', () => {
     const { log } = live.checkpoint('PASSIVE');
     live.insert(1);
     assert.ok(live.checkpoint('PASSIVE').log < log, 'all was checkpointed, so the log began anew');
+  });
+
+  it('is waited for only as long as the caller may stand still, and goes on then', async () => {
+    using live = new LiveDatabase();
+    live.insert(50, 3000);
+    assert.equal(await isCheckpointerFree(), true);
+    assert.equal(checkpointWithin(live.path, 0), 'late');
+    assert.equal(await isCheckpointerFree(), true, 'it has ended meanwhile');
+    assert.equal(live.checkpoint('PASSIVE').busy, 0);
+    live.insert(50, 3000);
+    assert.equal(checkpointWithin(live.path, PATIENCE_MS), 'done');
+    const { log } = live.checkpoint('PASSIVE');
+    live.insert(1);
+    assert.ok(live.checkpoint('PASSIVE').log < log, 'all was checkpointed, so the log began anew');
+    // A checkpoint for which no connection can be opened does nothing, and ends.
+    assert.equal(checkpointWithin(live.scratch.path, PATIENCE_MS), 'done');
   });
 });

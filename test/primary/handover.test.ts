@@ -14,25 +14,35 @@ interface Scene {
   /** Called before each PASSIVE checkpoint. */
   readonly onCheckpoint?: () => void;
   readonly lockedBytesMax?: number;
+  /** By what the clock goes on with each step of that name. */
+  readonly takesMs?: Readonly<Record<string, number>>;
+  /** For how long the write lock was held each time. */
+  readonly heldMs?: number[];
 }
 
 /** What was done, one after another, and how it ended. */
-async function stepsOf({ live, steps, onCheckpoint, lockedBytesMax }: Scene): Promise<string> {
+async function stepsOf(scene: Scene): Promise<string> {
+  const { live, steps, onCheckpoint, lockedBytesMax, takesMs = {} } = scene;
   const database = openDatabase(live.path, 10);
   const { machine } = database;
+  let nowMs = 0;
+  const note = (step: string): void => {
+    steps.push(step);
+    nowMs += takesMs[step] ?? 0;
+  };
   const noted = {
     withWriteLock: <T>(section: () => T, waitMs?: number): T | undefined => {
-      steps.push('write lock');
+      note('write lock');
       return database.connections.withWriteLock(section, waitMs);
     },
     checkpointPassive: () => {
-      steps.push('checkpoint');
+      note('checkpoint');
       const result = database.connections.checkpointPassive();
       onCheckpoint?.();
       return result;
     },
     moveHold: (whileBothHold: () => boolean): boolean => {
-      steps.push('move');
+      note('move');
       return database.connections.moveHold(whileBothHold);
     },
   };
@@ -46,11 +56,23 @@ async function stepsOf({ live, steps, onCheckpoint, lockedBytesMax }: Scene): Pr
   const parts: Partial<HandoverParts> = {
     connections,
     lockedBytesMax,
+    onWriteLock: (ms) => scene.heldMs?.push(ms),
+    capture: (isLate) => {
+      if (isLate !== undefined) nowMs += takesMs['capture under the lock'] ?? 0;
+      return isLate?.() !== true;
+    },
     machine: {
-      standStill: (ms) => machine.standStill(ms),
-      monotonicMs: () => machine.monotonicMs(),
+      standStill: (ms) => (nowMs += ms),
+      monotonicMs: () => nowMs,
+      isCheckpointerFree: async () => machine.isCheckpointerFree(),
+      checkpointWithin: (of, ms) => {
+        steps.push('checkpoint under the lock');
+        const tookMs = takesMs['checkpoint under the lock'] ?? 0;
+        nowMs += Math.min(ms, tookMs);
+        return tookMs > ms ? 'late' : machine.checkpointWithin(of, 5_000);
+      },
       checkpointInBackground: async (of) => {
-        steps.push('background');
+        note('background');
         return machine.checkpointInBackground(of);
       },
     },
@@ -99,8 +121,51 @@ describe('checkpointing a WAL', () => {
       if (!steps.includes('write lock')) live.insert(1);
     };
     assert.equal(await stepsOf({ live, steps, onCheckpoint, lockedBytesMax: 1e6 }), 'complete');
-    assert.deepEqual(steps.slice(-5), ['move', 'write lock', 'move', 'checkpoint', 'move']);
-    assert.equal(steps.filter((step) => step === 'checkpoint').length, 2);
+    assert.deepEqual(steps.slice(-5), ['move', 'write lock', 'move', 'checkpoint under the lock', 'move']);
+    assert.equal(steps.filter((step) => step === 'checkpoint').length, 1);
+  });
+
+  it('the write lock is released in time although the checkpoint under it has not ended', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    const steps: string[] = [];
+    const heldMs: number[] = [];
+    const onCheckpoint = (): void => {
+      if (!steps.includes('write lock')) live.insert(1);
+    };
+    const takesMs = { 'checkpoint under the lock': 5_000 };
+    assert.equal(
+      await stepsOf({ live, steps, onCheckpoint, lockedBytesMax: Infinity, takesMs, heldMs }),
+      'outrun',
+    );
+    assert.equal(heldMs.length, 1);
+    assert.ok(heldMs.every((ms) => ms <= 250));
+    assert.equal(steps.at(-1), 'checkpoint under the lock');
+  });
+
+  it('and also when the last frames cannot be kept in time', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    const steps: string[] = [];
+    const heldMs: number[] = [];
+    const onCheckpoint = (): void => live.insert(1);
+    const takesMs = { 'capture under the lock': 100 };
+    assert.equal(
+      await stepsOf({ live, steps, onCheckpoint, lockedBytesMax: Infinity, takesMs, heldMs }),
+      'busy',
+    );
+    assert.ok(heldMs.length > 0 && heldMs.every((ms) => ms <= 250));
+    assert.ok(!steps.includes('checkpoint under the lock'));
+  });
+
+  it('a disk that takes long for a few frames is not tried under the lock', async () => {
+    using live = new LiveDatabase();
+    live.insert(20, 3900);
+    const steps: string[] = [];
+    const onCheckpoint = (): void => live.insert(1);
+    const scene = { live, steps, onCheckpoint, lockedBytesMax: Infinity, takesMs: { checkpoint: 400 } };
+    assert.equal(await stepsOf(scene), 'outrun');
+    assert.ok(!steps.includes('write lock'));
   });
 
   it('while a reader is in the way it does not ask for the write lock', async () => {

@@ -525,6 +525,28 @@ describe('one generation after another', () => {
     await primary.close();
   });
 
+  it('a journal mode that an application has set meanwhile is switched back, with what the application must set', async () => {
+    using live = new LiveDatabase();
+    const logger = new RecordingLogger();
+    const first = openPrimary(live.path, { logger });
+    await first.refresh();
+    await first.close();
+    assert.deepEqual(logger.matching('switched'), []);
+    live.exec('PRAGMA journal_mode=delete');
+    live.close();
+    const second = openPrimary(live.path, { logger });
+    await second.refresh();
+    await second.close();
+    assert.deepEqual(
+      logger.matching('switched').map(({ level, message }) => [level, message]),
+      [['warn', 'switched the database back to WAL mode: an application had set another journal mode']],
+    );
+    assert.match(
+      String(logger.matching('switched')[0]?.fields['hint']),
+      /must set journal_mode=WAL or leave it out/,
+    );
+  });
+
   it('a second one on the same state is refused until the first is closed', async () => {
     using live = new LiveDatabase();
     const primary = openPrimary(live.path);

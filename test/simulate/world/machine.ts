@@ -48,6 +48,16 @@ export function simMachine(parts: MachineParts): Machine {
         connection.close();
       }
     },
+    isCheckpointerFree: async () => true,
+    checkpointWithin: (path) => {
+      process.call('open for a checkpoint under the lock');
+      const connection = parts.database(path).open(process);
+      try {
+        return finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint').busy ? 'busy' : 'done';
+      } finally {
+        connection.close();
+      }
+    },
     openStateDirectory: (directory, databasePath) => {
       process.call('take the instance lock');
       if (locks.has(directory)) throw new RivuletError('DB_IN_USE', `${databasePath} is in use`);
