@@ -201,7 +201,7 @@ export const DATABASE_KEYS = {
     key: 'wal-limit',
     kind: 'size',
     default: '128MiB',
-    help: 'When the WAL has grown to this, what a destination lacks is spooled to disk, and a writer that never pauses is held up for moments (150 ms at most).',
+    help: 'From half of this WAL size on, what a destination lacks is spooled to disk, and a writer that never pauses is held up for moments (150 ms at most).',
     compat: 'Rivulet only.',
   },
   spoolLimitBytes: {

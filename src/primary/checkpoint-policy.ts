@@ -8,7 +8,7 @@ export interface CheckpointSettings {
   readonly maxPages: number;
   /** A smaller WAL is checkpointed too when this long has passed since the last time; 0 turns that off. */
   readonly intervalMs: number;
-  /** WAL size at which what destinations lack is spooled, although they are shipping. */
+  /** From half of this WAL size on, what destinations lack is spooled, although they are shipping, and writers wait for moments. */
   readonly walLimitBytes: number;
   /** What destinations may lack without a checkpoint waiting for them; `SMALL_REST_BYTES` when absent. */
   readonly smallRestBytes?: number;
@@ -70,7 +70,7 @@ export function decideCheckpoint(facts: CheckpointFacts, settings: CheckpointSet
   const wanted = wantedStep(facts, settings);
   if (wanted === 'none' || facts.unconfirmedBytes <= (settings.smallRestBytes ?? SMALL_REST_BYTES))
     return wanted;
-  const isHeldBack = facts.tailBytes < limitBytes(facts, settings) || facts.isDraining;
+  const isHeldBack = facts.tailBytes < spooledFromBytes(facts, settings) || facts.isDraining;
   return isHeldBack ? 'none' : wanted;
 }
 
@@ -89,7 +89,9 @@ function wantedStep(facts: CheckpointFacts, settings: CheckpointSettings): Check
   return isLeft ? 'advance' : 'checkpoint';
 }
 
-function limitBytes(facts: CheckpointFacts, settings: CheckpointSettings): number {
-  if (settings.maxPages === 0 || facts.isShipping) return settings.walLimitBytes;
-  return Math.min(settings.walLimitBytes, walBytes(settings.maxPages, facts.pageSizeBytes));
+/** From this size on it costs less to spool what destinations lack than to let the WAL grow: its pages are fresh memory. */
+function spooledFromBytes(facts: CheckpointFacts, settings: CheckpointSettings): number {
+  const halfBytes = settings.walLimitBytes / 2;
+  if (settings.maxPages === 0 || facts.isShipping) return halfBytes;
+  return Math.min(halfBytes, walBytes(settings.maxPages, facts.pageSizeBytes));
 }

@@ -126,14 +126,14 @@ describe('when to checkpoint', () => {
     ],
     ['shipping: beyond max pages', { tailBytes: pages(20_000), unconfirmedBytes: 2e7 }, {}, 'none'],
     [
-      'shipping: at the limit of the log',
-      { tailBytes: settings.walLimitBytes, unconfirmedBytes: 2e7 },
+      'shipping: at half of the limit of the WAL',
+      { tailBytes: settings.walLimitBytes / 2, unconfirmedBytes: 2e7 },
       {},
       'checkpoint',
     ],
     [
-      'shipping: just below the limit',
-      { tailBytes: settings.walLimitBytes - 1, unconfirmedBytes: 2e7 },
+      'shipping: just below half of the limit',
+      { tailBytes: settings.walLimitBytes / 2 - 1, unconfirmedBytes: 2e7 },
       {},
       'none',
     ],
@@ -168,15 +168,15 @@ describe('when to checkpoint', () => {
       'none',
     ],
     [
-      'standing still, max pages off, at the limit',
-      { tailBytes: settings.walLimitBytes, unconfirmedBytes: 2e7, isShipping: false },
+      'standing still, max pages off, at half of the limit',
+      { tailBytes: settings.walLimitBytes / 2, unconfirmedBytes: 2e7, isShipping: false },
       { maxPages: 0 },
       'checkpoint',
     ],
     [
-      'the limit below max pages',
+      'half of the limit below max pages',
       { tailBytes: 3e7, unconfirmedBytes: 2e7, isShipping: false },
-      { walLimitBytes: 3e7 },
+      { walLimitBytes: 6e7 },
       'checkpoint',
     ],
   ];
