@@ -3,8 +3,10 @@ import { abortAlong } from '../base/abort-along.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { settleAll } from '../base/settle-all.ts';
 import { within } from '../base/within.ts';
+import { restoreSource } from '../config/restore-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../config/settings.ts';
 import type { Primary } from '../primary/primary.ts';
 import { finalSyncHint } from '../replica/final-sync-hint.ts';
@@ -105,6 +107,9 @@ export class ReplicaRunner {
     const isEncrypted = settings.age !== undefined;
     return {
       name: settings.name,
+      restoreSource: restoreSource(settings.destination, settings.name, this.#parts.database.path)
+        .map(shellWord)
+        .join(' '),
       metaPath: this.#parts.database.metaPath,
       syncIntervalMs: settings.syncIntervalMs,
       retentionMs: settings.retentionMs,

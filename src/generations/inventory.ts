@@ -4,6 +4,7 @@
  */
 import type { CallOptions, ObjectInfo, ObjectStore } from '../storage/object-store.ts';
 import { endKey, parseEndName } from './ends.ts';
+import { parseKeptName } from './kept.ts';
 import {
   GENERATIONS_PREFIX,
   type Generation,
@@ -35,6 +36,12 @@ export interface SegmentEntry extends StoredObject, Position {}
 /** The chain reached at least this position; see `ends.ts`. */
 export interface EndEntry extends StoredObject, Position {}
 
+/** Retention leaves the generation alone until then; see `kept.ts`. */
+export interface KeptEntry extends StoredObject {
+  /** Milliseconds since 1970. */
+  readonly untilMs: number;
+}
+
 export interface GenerationInventory {
   readonly generation: Generation;
   /** By index. */
@@ -43,6 +50,8 @@ export interface GenerationInventory {
   readonly segments: readonly SegmentEntry[];
   /** By position. */
   readonly ends: readonly EndEntry[];
+  /** By time; none when absent. */
+  readonly kept?: readonly KeptEntry[];
   /** Times of the oldest and newest snapshot or segment; of the end promises when there is nothing else. */
   readonly startedAt: number;
   readonly updatedAt: number;
@@ -65,6 +74,7 @@ interface Draft {
   readonly snapshots: SnapshotEntry[];
   readonly segments: SegmentEntry[];
   readonly ends: EndEntry[];
+  readonly kept: KeptEntry[];
 }
 
 /**
@@ -133,9 +143,9 @@ function sorted<T>(objects: T[], compare: (a: T, b: T) => number): T[] {
  */
 export function assembleGeneration(
   generation: Generation,
-  entries: { snapshots: SnapshotEntry[]; segments: SegmentEntry[]; ends: EndEntry[] },
+  entries: { snapshots: SnapshotEntry[]; segments: SegmentEntry[]; ends: EndEntry[]; kept?: KeptEntry[] },
 ): GenerationInventory | undefined {
-  const { snapshots, segments, ends } = entries;
+  const { snapshots, segments, ends, kept = [] } = entries;
   const hasData = snapshots.length + segments.length > 0;
   if (!hasData && ends.length === 0) return undefined;
   return {
@@ -143,6 +153,7 @@ export function assembleGeneration(
     snapshots: sorted(snapshots, (a, b) => a.index - b.index),
     segments: sorted(segments, comparePositions),
     ends: sorted(ends, comparePositions),
+    ...(kept.length === 0 ? {} : { kept: sorted(kept, (a, b) => a.untilMs - b.untilMs) }),
     ...(hasData ? timeSpan(snapshots, segments) : timeSpan(ends)),
   };
 }
@@ -176,6 +187,11 @@ function file(draft: Draft, folder: string, name: string, object: ObjectInfo): b
     draft.snapshots.push({ key, sizeBytes, createdAt, index });
     return true;
   }
+  const untilMs = folder === 'ends' ? parseKeptName(name) : undefined;
+  if (untilMs !== undefined) {
+    draft.kept.push({ key, sizeBytes, createdAt, untilMs });
+    return true;
+  }
   const position = folder === 'ends' ? parseEndName(name) : undefined;
   if (position === undefined || endKey(generation, position) !== key) return false;
   draft.ends.push({ key, sizeBytes, createdAt, ...position });
@@ -191,7 +207,13 @@ class InventoryBuilder {
     const { key } = object;
     const [, generation = '', folder = '', name = '', ...deeper] = key.split('/');
     if (key.startsWith(GENERATIONS_PREFIX) && isGeneration(generation) && deeper.length === 0) {
-      const draft = this.#drafts.get(generation) ?? { generation, snapshots: [], segments: [], ends: [] };
+      const draft = this.#drafts.get(generation) ?? {
+        generation,
+        snapshots: [],
+        segments: [],
+        ends: [],
+        kept: [],
+      };
       if (file(draft, folder, name, object)) {
         this.#drafts.set(draft.generation, draft);
         return;

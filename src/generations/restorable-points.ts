@@ -44,6 +44,7 @@ export function withoutSnapshots(inventory: Inventory, keys: ReadonlySet<string>
       snapshots: generation.snapshots.filter(({ key }) => !keys.has(key)),
       segments: [...generation.segments],
       ends: [...generation.ends],
+      kept: [...(generation.kept ?? [])],
     }),
   );
   return { ...inventory, ...assembleInventory(left, inventory.strangers) };

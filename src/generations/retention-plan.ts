@@ -2,7 +2,14 @@
  * What a replica may forget. The window rolls: every moment of the last `retention` stays restorable, so besides
  * what is younger the plan keeps the newest snapshot that is older than the window, and everything behind it.
  */
-import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEntry } from './inventory.ts';
+import type {
+  EndEntry,
+  GenerationInventory,
+  Inventory,
+  KeptEntry,
+  SegmentEntry,
+  SnapshotEntry,
+} from './inventory.ts';
 import type { Generation } from './names.ts';
 import { tryPlanRestore } from './restore-plan.ts';
 
@@ -26,6 +33,7 @@ interface Doomed {
   readonly snapshots: readonly SnapshotEntry[];
   readonly segments: readonly SegmentEntry[];
   readonly ends: readonly EndEntry[];
+  readonly kept?: readonly KeptEntry[];
 }
 
 /**
@@ -55,12 +63,20 @@ function orphans({ snapshots, segments }: GenerationInventory, windowStartMs: nu
   return segments.filter(({ index, createdAt }) => index < first && createdAt < windowStartMs);
 }
 
+interface When {
+  readonly windowStartMs: number;
+  /** Whether a keep mark counts; see `kept.ts`. */
+  readonly isKept: (from: GenerationInventory) => boolean;
+  readonly present: Generation | undefined;
+}
+
 function doomedOf(
   inventory: Inventory,
   from: GenerationInventory,
-  { windowStartMs, present }: { readonly windowStartMs: number; readonly present: Generation | undefined },
+  { windowStartMs, isKept, present }: When,
 ): Doomed {
-  if (from.generation !== present && isSuperseded(inventory, from, windowStartMs)) return from;
+  if (from.generation !== present && !isKept(from) && isSuperseded(inventory, from, windowStartMs))
+    return from;
   const keep = oldestKept(from, windowStartMs);
   if (keep === undefined) return { snapshots: [], segments: orphans(from, windowStartMs), ends: [] };
   return {
@@ -85,16 +101,23 @@ export function planRetention(
   present?: Generation,
 ): RetentionPlan {
   const windowStartMs = retentionMs > 0 ? nowMs - retentionMs : Number.NEGATIVE_INFINITY;
-  const when = { windowStartMs, present };
+  const isKept = ({ kept }: GenerationInventory): boolean => (kept?.at(-1)?.untilMs ?? 0) > nowMs;
+  return planWhen(inventory, { windowStartMs, isKept, present });
+}
+
+function planWhen(inventory: Inventory, when: When): RetentionPlan {
   const doomed = inventory.generations.map((from) => ({ from, ...doomedOf(inventory, from, when) }));
   const snapshots = doomed.flatMap((one) => one.snapshots);
   const segments = doomed.flatMap((one) => one.segments);
   const ends = doomed.flatMap((one) => one.ends);
+  const kept = doomed.flatMap((one) => one.kept ?? []);
   const first = segments.filter(({ offsetBytes }) => offsetBytes === 0);
   const later = segments.filter(({ offsetBytes }) => offsetBytes !== 0);
-  const steps = [snapshots, later, [...first, ...ends]].map((step) => step.map(({ key }) => key));
+  const steps = [[...snapshots, ...kept], later, [...first, ...ends]].map((step) =>
+    step.map(({ key }) => key),
+  );
   let bytes = 0;
-  for (const { sizeBytes } of [...snapshots, ...segments, ...ends]) bytes += sizeBytes;
+  for (const { sizeBytes } of [...snapshots, ...kept, ...segments, ...ends]) bytes += sizeBytes;
   return {
     keys: steps.flat(),
     steps,
@@ -109,8 +132,12 @@ export function planRetention(
 
 /**
  * Whether time alone will let go of more than `plan` does. A window that moves on never takes anything back, so what goes
- * one day is what goes when everything has left the window.
+ * one day is what goes when everything has left the window. Nobody waits for the end of a keep mark: that is found when something new is
+ * stored.
  */
 export function expiresLater(inventory: Inventory, plan: RetentionPlan, present?: Generation): boolean {
-  return planRetention(inventory, 1, Number.POSITIVE_INFINITY, present).keys.length > plan.keys.length;
+  const isKept = ({ kept, generation }: GenerationInventory): boolean =>
+    kept !== undefined && !plan.generations.includes(generation);
+  const windowStartMs = Number.POSITIVE_INFINITY;
+  return planWhen(inventory, { windowStartMs, isKept, present }).keys.length > plan.keys.length;
 }

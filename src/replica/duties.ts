@@ -63,6 +63,8 @@ export interface DutyParts {
   /** The session that goes on now: a duty that was started for another one ends. */
   readonly session: () => Session | undefined;
   readonly storeClock: StoreClock;
+  /** Awaited before anything is removed: what must be kept is marked by then, or the attempt fails. */
+  readonly beforeRetention?: (signal: AbortSignal | undefined) => Promise<void>;
   /** A snapshot is stored. */
   readonly onStored?: (snapshot: HeldSnapshot) => void;
   /** Rejects with `LEASE_LOST` when somebody else has become the writer. */
@@ -306,6 +308,7 @@ export class Duties {
     const nowMs = storeClock.earliestMs;
     const present = generation;
     const parts = { store, retentionMs, nowMs, present, logger, signal };
+    await this.#parts.beforeRetention?.(signal);
     const { isIdle, inventory } = await enforceRetention(parts);
     this.#schedule = { ...this.#schedule, retentionCheckedAtMs: clock.now(), retentionIsIdle: isIdle };
     this.#tellOfOthers(otherWriters(inventory, generation));

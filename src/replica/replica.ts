@@ -15,6 +15,7 @@ import type { Logger } from '../base/log.ts';
 import { SignalEvent } from '../base/signal-event.ts';
 import { encodeEnd, endKey } from '../generations/ends.ts';
 import type { SnapshotEntry } from '../generations/inventory.ts';
+import { encodeKept, keptKey } from '../generations/kept.ts';
 import type { OtherContents } from '../generations/other-contents.ts';
 import { type Generation, isSnapshotKey, type Position } from '../generations/names.ts';
 import { positionOf } from '../primary/cursor.ts';
@@ -30,6 +31,8 @@ import { Duties, type DutySettings } from './duties.ts';
 import { FailureLog, SHIPPING } from './failure-log.ts';
 import { createOnly } from './create-only.ts';
 import { finalSyncHint } from './final-sync-hint.ts';
+import { describeGoneBack } from './former/describe-gone-back.ts';
+import type { GoneBack } from './former/gone-back.ts';
 import { fencedStore } from './lease/fenced-store.ts';
 import type { Lease, Wait } from './lease/lease.ts';
 import type { ReplicaObserver } from './replica-observer.ts';
@@ -52,12 +55,16 @@ const BEHIND_MS_MAX = 60_000;
 /** At the end a database that cannot be read is not waited for as a destination is: whoever ends this process may have little patience. */
 const READ_PATIENCE_MS = 2_000;
 const READ_RETRY_MS = 250;
+/** What a database lacks is left alone by retention for so long: time for somebody to notice. */
+const KEPT_MS = 30 * 24 * 3_600_000;
 /** Longest wait before the times of duties are looked at again: clocks can be set. */
 const IDLE_WAIT_MS = 60_000;
 
 export interface ReplicaSettings extends DutySettings {
   /** Unique among the destinations of one database. */
   readonly name: string;
+  /** What a command is told to find this replica; where it is, when absent. */
+  readonly restoreSource?: string;
   /** Least spacing between uploads. */
   readonly syncIntervalMs: number;
   /** Notes what is stored, for a destination that may not be readable from here; see `upload-record.ts`. */
@@ -98,6 +105,8 @@ export class Replica {
   readonly #note: StoredNote;
   /** What was told of the destination's contents. */
   readonly #told = new Set<string>();
+  /** Marks that are still to be stored; see `kept.ts`. */
+  readonly #toBeKept: string[] = [];
   #session: Session | undefined;
   /** Of the hold whose loss is being watched. */
   #heldSignal: AbortSignal | undefined;
@@ -135,6 +144,7 @@ export class Replica {
     this.#duties = new Duties(settings, {
       ...this.#parts,
       onStored: (snapshot) => this.#note.holds(snapshot),
+      beforeRetention: async (late) => this.#markKept(late),
       session: () => this.#session,
       storeClock,
       stillWriter: async (signal) => lease?.requireHeld(signal),
@@ -362,6 +372,7 @@ export class Replica {
       lastHeld: this.#note.held,
       onEmptied: (held: HeldSnapshot) => this.#emptied(held),
       onOther: (contents: OtherContents) => this.#foundOther(contents),
+      onGoneBack: (found: GoneBack) => this.#goneBack(found),
     };
     const isNew = this.#opened.size > 0 && !this.#opened.has(generation);
     this.#opened.add(generation);
@@ -369,6 +380,7 @@ export class Replica {
     try {
       const session = await openSession(parts, generation, { isNew, before });
       this.#behindSinceMs = undefined;
+      await this.#markKeptIfPossible(signal);
       return session;
     } catch (error) {
       if (isListingBehind(error)) await this.#awaitListing(generation, error as RivuletError);
@@ -403,6 +415,44 @@ export class Replica {
   #foundOther({ message, hint, key }: OtherContents): void {
     if (!this.#tellsFirst(`other ${key}`)) return;
     this.#parts.logger.warn(`${message}; a replica of Rivulet begins beside it`, { hint });
+  }
+
+  #goneBack(found: GoneBack): void {
+    const { logger, store, clock } = this.#parts;
+    const { generation } = found;
+    if (!this.#tellsFirst(`gone back ${generation}`)) return;
+    const keptUntilMs = clock.now() + KEPT_MS;
+    this.#toBeKept.push(keptKey(generation, keptUntilMs));
+    const { message, fields } = describeGoneBack(found, {
+      location: store.location,
+      source: this.settings.restoreSource ?? store.location,
+      keptUntilMs,
+    });
+    if (found.isCertain) logger.error(message, fields);
+    else logger.warn(message, fields);
+  }
+
+  /** Marks the generations of which the database lacks something. @throws RivuletError as the store does */
+  async #markKept(signal: AbortSignal | undefined): Promise<void> {
+    const { store } = this.#parts;
+    for (let key = this.#toBeKept.at(-1); key !== undefined; key = this.#toBeKept.at(-1)) {
+      await store.write(key, encodeKept(), { signal });
+      this.#toBeKept.pop();
+    }
+  }
+
+  async #markKeptIfPossible(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#markKept(signal);
+    } catch (error) {
+      if (signal?.aborted === true || !isRivuletError(error)) throw error;
+      this.#parts.logger.warn(
+        'what the database lacks is not marked yet; it is marked before anything is removed',
+        {
+          error,
+        },
+      );
+    }
   }
 
   #tellsFirst(what: string): boolean {

@@ -1,9 +1,11 @@
 /** What is known of one destination for one generation, from the first look at it on. */
 import { RivuletError } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import {
   type GenerationInventory,
   generationOf,
+  type Inventory,
   readInventory,
   type SnapshotEntry,
 } from '../generations/inventory.ts';
@@ -22,6 +24,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { isThere } from '../storage/is-there.ts';
 import { listingBehind } from '../storage/listing-behind.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
+import { compared, type GoneBack, readFormerOf } from './former/gone-back.ts';
 import { lookAround } from './look-around.ts';
 import type { OtherContents } from '../generations/other-contents.ts';
 import type { HeldSnapshot } from './stored-note.ts';
@@ -69,6 +72,9 @@ export interface SessionParts {
   readonly lastHeld: HeldSnapshot | undefined;
   readonly onEmptied: (held: HeldSnapshot) => void;
   readonly onOther: (contents: OtherContents) => void;
+  /** As of `GoneBackParts`. */
+  readonly clock: Clock;
+  readonly onGoneBack: (found: GoneBack) => void;
 }
 
 export interface Past {
@@ -91,8 +97,8 @@ export async function openSession(
   { isNew, before }: Past,
 ): Promise<Session> {
   if (isNew) {
-    await lookAround({ ...parts, held: parts.lastHeld }, generation);
-    return beginSession(parts, generation);
+    const around = await lookAround({ ...parts, held: parts.lastHeld }, generation);
+    return beginSession(parts, generation, around);
   }
   const { store, signal } = parts;
   const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
@@ -101,8 +107,8 @@ export async function openSession(
   const found = await findPosition(parts, held);
   if (found !== undefined) return continueSession(parts, generation, found);
   await avoidOverlap(parts, generation, held);
-  await lookAround({ ...parts, held: parts.lastHeld }, generation);
-  return beginSession(parts, generation);
+  const around = await lookAround({ ...parts, held: parts.lastHeld }, generation);
+  return beginSession(parts, generation, around);
 }
 
 /** Nothing is concluded from a listing that lacks what this process has stored last, unless that is really gone. */
@@ -188,8 +194,13 @@ async function assertNotThere(
 }
 
 /** A snapshot first, then the log from its start. */
-async function beginSession(parts: SessionParts, generation: Generation): Promise<Session> {
+async function beginSession(
+  parts: SessionParts,
+  generation: Generation,
+  around: Inventory | undefined,
+): Promise<Session> {
   const { name, primary } = parts;
+  const former = around === undefined ? undefined : await readFormerOf(parts, around, generation);
   try {
     const { onCopied, signal } = parts;
     const snapshot = await primary.openSnapshot({ wanted: generation, keepFor: name, onCopied, signal });
@@ -201,7 +212,7 @@ async function beginSession(parts: SessionParts, generation: Generation): Promis
     const cursor = startOfLog(index);
     primary.confirm(name, generation, positionOf(cursor));
     parts.record?.begin(generation);
-    await parts.upload(snapshot);
+    await parts.upload(compared(snapshot, former, parts));
     const snapshotSeenMs = parts.monotonicMs();
     return {
       generation,

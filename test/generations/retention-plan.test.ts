@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { keptKey } from '../../src/generations/kept.ts';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import {
@@ -149,6 +150,25 @@ describe('retention plan', () => {
     const later = planRetention(young, DAY, NOW + DAY);
     assert.deepEqual(later.generations, [young.generations[0]?.generation]);
     assert.equal(later.keys.length, 2);
+  });
+
+  it('leaves a marked generation alone until its time, then takes the mark with it', () => {
+    const steps: Step[] = [
+      { gapMs: DAY, kind: 'generation' },
+      { gapMs: DAY, kind: 'segment' },
+    ];
+    const { generations, ...rest } = inventoryAfter(steps);
+    const [old, ...others] = generations;
+    assert.ok(old !== undefined);
+    const untilMs = NOW + 30 * DAY;
+    const mark = { key: keptKey(old.generation, untilMs), sizeBytes: 1, createdAt: NOW, untilMs };
+    const marked = { ...rest, generations: [{ ...old, kept: [mark] }, ...others] };
+    const before = planRetention(marked, DAY, untilMs - 1);
+    assert.deepEqual(before.keys, []);
+    assert.equal(expiresLater(marked, before), false, 'somebody waits for it');
+    const after = planRetention(marked, DAY, untilMs);
+    assert.deepEqual(after.generations, [old.generation]);
+    assert.ok(after.keys.includes(mark.key));
   });
 
   it('never deletes the only snapshot, however old', () => {

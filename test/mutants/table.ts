@@ -999,6 +999,69 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'gone-back-not-told',
+    breaks: 'a database that lacks what is stored begins another generation without a word',
+    file: 'replica/former/compare-live.ts',
+    edits: [{ find: 'if (earlier !== undefined) {', replace: 'if (earlier !== undefined && last === 0) {' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/former/gone-back.test.ts',
+        only: 'by a WAL that was removed: how much it lacks is told, and the command that gets it',
+      },
+    ],
+  },
+  {
+    name: 'going-on-called-going-back',
+    breaks: 'a database that was written to while nobody looked is said to have gone back',
+    file: 'replica/former/compare-live.ts',
+    edits: [{ find: 'live.changeCounter < counter)', replace: 'live.changeCounter > counter)' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/former/compare-live.test.ts',
+        only: 'is not behind where it stands at the last commit, or went on from there',
+      },
+      { kind: 'simulate', seed: 1, runs: 300 },
+    ],
+  },
+  {
+    name: 'keep-mark-ignored',
+    breaks: 'retention removes what the database lacks',
+    file: 'generations/retention-plan.ts',
+    edits: [
+      {
+        find: '!isKept(from) && isSuperseded',
+        replace: 'isSuperseded',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'generations/retention-plan.test.ts',
+        only: 'leaves a marked generation alone until its time, then takes the mark with it',
+      },
+    ],
+  },
+  {
+    name: 'end-on-nothing',
+    breaks: 'the end says that everything is stored where nothing is left',
+    file: 'replica/shipper.ts',
+    edits: [
+      {
+        find: 'if (!(await hasSnapshot(store, session, signal))) throw snapshotsRemoved();',
+        replace: '',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/emptied-destination.test.ts',
+        only: 'is found by the end, which stores a fresh snapshot before it says that everything is stored',
+      },
+    ],
+  },
+  {
     name: 'emptied-destination-unseen',
     breaks: 'segments are stored although the snapshots have been removed',
     file: 'replica/snapshot-look.ts',
@@ -1040,8 +1103,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'generations/retention-plan.ts',
     edits: [
       {
-        find: 'const steps = [snapshots, later, ',
-        replace: 'const steps = [later, snapshots, ',
+        find: 'const steps = [[...snapshots, ...kept], later, ',
+        replace: 'const steps = [later, [...snapshots, ...kept], ',
       },
     ],
     caughtBy: [

@@ -82,6 +82,7 @@ describe('a destination that lost everything', () => {
     await scene.sync();
     await scene.restart(() => {
       for (const key of memory.keys()) if (key.includes('/snapshots/')) memory.objects.delete(key);
+      memory.nowMs += 1_000;
     });
     await scene.refresh();
     await assert.rejects(scene.replica.syncOnce(), { code: 'CHAIN_BROKEN' });

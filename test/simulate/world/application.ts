@@ -93,6 +93,9 @@ function writeHeader(bytes: Uint8Array, transaction: number, pageCount: number):
   view.setUint16(16, PAGE_BYTES);
   view.setUint8(18, 2);
   view.setUint8(19, 2);
+  // The change counter, twice, so that the number of pages counts.
+  view.setUint32(24, transaction);
+  view.setUint32(92, transaction);
   view.setUint32(28, pageCount);
   view.setUint32(TRANSACTION_AT, transaction);
 }

@@ -77,6 +77,7 @@ export interface Place {
 }
 
 /** How the engine begins when a proof has failed. */
+const GONE_BACK = /^the database (?:has|may have) gone back/;
 const DAMAGE_TOLD = 'the destination does not restore';
 const CHAIN_BROKEN = 'the chain to this destination is broken';
 const READ_ERROR = /\bE(?:IO|STALE|NOMEM|INTR|AGAIN|BUSY)\b/;
@@ -219,6 +220,7 @@ export class World {
             if (message === 'this process is the writer of the replica now') this.counts.takeOvers++;
             this.#reasons.said(at.name, destination, message);
             this.#damageTold(message);
+            this.#goneBackTold(at, message);
             this.#chainGivenUp(message, detail);
           },
           lostRace: () => void this.counts.lostRaces++,
@@ -277,6 +279,12 @@ export class World {
   #damageTold(message: string): void {
     if (this.#settings.profile === 'whole' && !this.hadStaleListings && message.startsWith(DAMAGE_TOLD))
       this.#bugs.push(new Violation(`damage that nobody has done: ${message}`));
+  }
+
+  /** Only a power cut takes commits away, and only another machine has other ones. */
+  #goneBackTold(host: Host, message: string): void {
+    if (host.powerCuts === 0 && this.hosts.length === 1 && GONE_BACK.test(message))
+      this.#bugs.push(new Violation(`a database that only went on is said to have gone back: ${message}`));
   }
 
   /** Whoever could not read a log in this very moment knows nothing about what it holds. */
