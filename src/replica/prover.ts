@@ -8,17 +8,19 @@ import type { Clock } from '../base/clock.ts';
 import { isRivuletError, type RivuletError, systemCode } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
-import { readInventory } from '../generations/inventory.ts';
-import { comparePositions, formatIndex, type Position } from '../generations/names.ts';
+import { generationOf, readInventory } from '../generations/inventory.ts';
+import { comparePositions, formatIndex, formatPosition, type Position } from '../generations/names.ts';
 import { formatTime } from '../generations/restore-target.ts';
+import { findUnlisted } from '../generations/unlisted.ts';
 import { positionOf } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import { removeLeftovers } from '../restore/output.ts';
+import { listingBehind } from '../storage/listing-behind.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { choosePoint } from '../verify/choose-point.ts';
 import type { Damage, Inconclusive, Proof, Proven } from '../verify/proof.ts';
 import { assertRoomFor, provePoint } from '../verify/prove-point.ts';
-import { reachOf, withIntact } from '../verify/proven-chain.ts';
+import { type ProvenChain, reachOf, withIntact } from '../verify/proven-chain.ts';
 import { proveQuickly } from '../verify/quick-proof.ts';
 import { decideHeal } from './heal-policy.ts';
 import {
@@ -39,6 +41,11 @@ import { type Validated, validateReplica, validationPath } from './validation.ts
 const TOLD_MAX = 64;
 /** For so long it may be an outage. What cannot be proven after that does not become provable by itself. */
 const OPEN_MAX_MS = 24 * 3_600_000;
+/** Listings that lag are up to date by then, wherever they are of any use. */
+const UNLISTED_MS_MAX = 15 * 60_000;
+/** For a full proof the newest objects have to be listed. */
+const LISTING_LOOKS_MAX = 10;
+const LISTING_PAUSE_MS = 1_000;
 
 export interface VerifySettings {
   /** Between full proofs, if something was stored since; 0: none. */
@@ -89,6 +96,8 @@ export class Prover {
   #saidTooLarge = false;
   /** Since when proofs have come to nothing, and what was said of it; by the monotonic clock. */
   #open: { readonly sinceMs: number; readonly toldMs: number; readonly code: string } | undefined;
+  /** How far proofs get, and since when, while a listing lacks what is there. */
+  #unlisted: { readonly reach: string; readonly sinceMs: number } | undefined;
   #saidProven = false;
   #isTidy = false;
 
@@ -215,13 +224,14 @@ export class Prover {
     // What comes meanwhile is news for the next one.
     this.#note = { ...this.#note, newsSinceMs: undefined };
     try {
-      const { proof, chain } = await proveQuickly({
+      const { proof, chain, unlistedKey } = await proveQuickly({
         store,
         generation: session.generation,
         // The way into what is known to be damaged leads nowhere.
         known: broken === undefined ? before : undefined,
         stored: positionOf(session.cursor),
         storedSnapshotIndex: session.snapshotIndex,
+        storedSegment: session.lastSegment,
         retentionMs,
         latestMs: storeClock.latestMs,
         snapshotBytesMax: verify.maxSizeBytes,
@@ -233,13 +243,28 @@ export class Prover {
       if (proof.outcome === 'proven') {
         const whole =
           broken === undefined || chain === undefined ? chain : withIntact(chain, before, broken.index ?? 0);
-        this.#note = { ...this.#note, chain: whole };
+        // What is not listed yet is for the next proof.
+        const news = unlistedKey === undefined ? this.#note.newsSinceMs : clock.now();
+        this.#note = { ...this.#note, chain: whole, newsSinceMs: news };
       }
-      return await this.#conclude('quick', proof, session, signal);
+      const isStuck = this.#isStuck(unlistedKey, chain);
+      if (!isStuck || proof.outcome === 'broken' || unlistedKey === undefined)
+        return await this.#conclude('quick', proof, session, signal);
+      const error = listingBehind(store.location, unlistedKey);
+      return await this.#conclude('quick', { outcome: 'inconclusive', error }, session, signal);
     } catch (error) {
       this.#note = { ...this.#note, newsSinceMs: newsSinceMs ?? this.#note.newsSinceMs };
       throw error;
     }
+  }
+
+  /** Whether a listing has lacked what is there for long, without a proof getting any further meanwhile. */
+  #isStuck(unlistedKey: string | undefined, chain: ProvenChain | undefined): boolean {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const reach = chain === undefined ? '' : formatPosition(reachOf(chain));
+    if (unlistedKey === undefined) this.#unlisted = undefined;
+    else if (this.#unlisted?.reach !== reach) this.#unlisted = { reach, sinceMs: nowMs };
+    return this.#unlisted !== undefined && nowMs - this.#unlisted.sinceMs >= UNLISTED_MS_MAX;
   }
 
   /**
@@ -310,10 +335,28 @@ export class Prover {
   ): Promise<Validated> {
     const { primary, store, logger, observer, clock } = this.#parts;
     const { generation } = session;
-    const parts = { primary, store, generation, temporaryPath, logger, clock, signal, shipped };
+    const listed = async (position: Position): Promise<Position> => {
+      const reached = await shipped(position);
+      await this.#requireListed(session, signal);
+      return reached;
+    };
+    const parts = { primary, store, generation, temporaryPath, logger, clock, signal, shipped: listed };
     const validated = await validateReplica(parts);
     observer.onValidation(validated.outcome === 'equal');
     return validated;
+  }
+
+  /** A copy that is restored from a listing which lacks the newest objects would prove nothing. */
+  async #requireListed(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { generation } = session;
+    for (let looks = 1; ; looks += 1) {
+      const held = generationOf(await readInventory(store, { generation, signal }), generation);
+      const key = await findUnlisted(store, held, session, { signal });
+      if (key === undefined) return;
+      if (looks === LISTING_LOOKS_MAX) throw listingBehind(store.location, key);
+      await clock.sleep(LISTING_PAUSE_MS, signal);
+    }
   }
 
   async #proveOlder(temporaryPath: string, signal: AbortSignal | undefined): Promise<Proof | undefined> {

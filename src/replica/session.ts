@@ -10,13 +10,13 @@ import {
   type SnapshotEntry,
 } from '../generations/inventory.ts';
 import {
-  comparePositions,
   formatPosition,
   type Generation,
   type Position,
   segmentKey,
   snapshotKey,
 } from '../generations/names.ts';
+import { findUnlisted } from '../generations/unlisted.ts';
 import { type Cursor, positionOf, startOfLog } from '../primary/cursor.ts';
 import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
@@ -117,23 +117,8 @@ async function assertListed(
   held: GenerationInventory | undefined,
   before: Session,
 ): Promise<void> {
-  for (const key of unlisted(held, before))
-    if (await isThere(store, key, { signal })) throw listingBehind(store.location, key);
-}
-
-/** Keys of the newest objects of a session that a listing lacks. */
-export function unlisted(
-  held: GenerationInventory | undefined,
-  { generation, snapshotIndex, lastSegment }: Pick<Session, 'generation' | 'snapshotIndex' | 'lastSegment'>,
-): readonly string[] {
-  const hasSnapshot = held?.snapshots.some(({ index }) => index === snapshotIndex) === true;
-  const hasSegment =
-    lastSegment === undefined ||
-    held?.segments.findLast((one) => comparePositions(one, lastSegment) === 0) !== undefined;
-  return [
-    ...(hasSnapshot ? [] : [snapshotKey(generation, snapshotIndex)]),
-    ...(hasSegment ? [] : [segmentKey(generation, lastSegment)]),
-  ];
+  const key = await findUnlisted(store, held, before, { signal });
+  if (key !== undefined) throw listingBehind(store.location, key);
 }
 
 function continueSession(parts: SessionParts, generation: Generation, found: FoundPosition): Session {

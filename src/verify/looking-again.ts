@@ -23,7 +23,7 @@ export interface LookingParts {
 }
 
 /**
- * Looks until the outcome can be trusted.
+ * Looks until the outcome can be trusted. What a look leaves open, the next one may tell.
  *
  * @param look - lists anew and proves
  */
@@ -32,19 +32,24 @@ export async function untilCertain<T extends Proof>(
   { clock, signal }: LookingParts,
 ): Promise<Proof> {
   let before: Look<T> | undefined;
+  let open: T | undefined;
   for (let looks = 1; looks <= LOOKS_MAX; looks += 1) {
     const now = await look();
-    if (now.proof.outcome !== 'broken') return now.proof;
+    open = undefined;
+    if (now.proof.outcome === 'inconclusive') open = now.proof;
+    else if (now.proof.outcome !== 'broken') return now.proof;
     if (before !== undefined && isSameDamage(before, now) && !hasLost(before.inventory, now.inventory)) {
       return now.proof;
     }
     before = now;
     await clock.sleep(PAUSE_MS, signal);
   }
-  return {
-    outcome: 'inconclusive',
-    error: new RivuletError('STORAGE_FAILED', 'objects keep disappearing while they are looked at'),
-  };
+  return (
+    open ?? {
+      outcome: 'inconclusive',
+      error: new RivuletError('STORAGE_FAILED', 'objects keep disappearing while they are looked at'),
+    }
+  );
 }
 
 function isSameDamage<T extends Proof>(a: Look<T>, b: Look<T>): boolean {

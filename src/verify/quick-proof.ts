@@ -30,14 +30,17 @@ import { ChainApplier, type ChainPlace } from '../restore/chain-applier.ts';
 import { ChainFault, SnapshotFault } from '../restore/faults.ts';
 import { type LoadedSnapshot, loadSnapshot, peekSnapshot } from '../restore/load-snapshot.ts';
 import { NoPages } from '../restore/page-sink.ts';
+import { isThere } from '../storage/is-there.ts';
+import { listingBehind } from '../storage/listing-behind.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { damageOf, emptied, type Fault, faultOf } from './damage.ts';
 import { extendDigests, type LogDigest } from './log-digest.ts';
 import { type Look, untilCertain } from './looking-again.ts';
 import { planQuick, type QuickPlan, type Run } from './plan-quick.ts';
-import { type Broken, leavesOpen, type Proof, type Proven } from './proof.ts';
+import { type Broken, type Inconclusive, leavesOpen, type Proof, type Proven } from './proof.ts';
 import { knownOf, type ProvenChain, reachOf } from './proven-chain.ts';
 import { sizedStore } from './sized-store.ts';
+import { findUnlisted } from '../generations/unlisted.ts';
 
 /** Objects fetched at a time: a proof has time, and what is shipped meanwhile goes first. */
 const PARALLELISM = 4;
@@ -51,6 +54,8 @@ export interface QuickParts {
   readonly stored: Position | undefined;
   /** The newest snapshot that the destination is known to hold. */
   readonly storedSnapshotIndex: number | undefined;
+  /** Where the last segment begins that the destination is known to hold. */
+  readonly storedSegment: Position | undefined;
   /** Length of the window that stays; 0 keeps everything. */
   readonly retentionMs: number;
   /** The latest that it may be by the times of objects, in milliseconds since 1970: what is older than the window then may be gone. */
@@ -68,6 +73,8 @@ export interface QuickProof {
   readonly proof: Proof;
   /** What is proven now; what was proven before, when nothing could be added. */
   readonly chain: ProvenChain | undefined;
+  /** An object that was stored and is there, and that the listing lacks: the proof ends before it. */
+  readonly unlistedKey: string | undefined;
 }
 
 /** @throws what is neither the replica's nor the destination's doing, `CANCELLED` among it */
@@ -75,10 +82,11 @@ export async function proveQuickly(parts: QuickParts): Promise<QuickProof> {
   const prover = new QuickProver(parts);
   try {
     const proof = await untilCertain(async () => prover.look(), parts);
-    return { proof, chain: prover.chain };
+    return { proof, chain: prover.chain, unlistedKey: prover.unlistedKey };
   } catch (error) {
     if (parts.signal?.aborted === true || !leavesOpen(error)) throw error;
-    return { proof: { outcome: 'inconclusive', error }, chain: prover.chain };
+    const { chain, unlistedKey } = prover;
+    return { proof: { outcome: 'inconclusive', error }, chain, unlistedKey };
   }
 }
 
@@ -90,6 +98,7 @@ class QuickProver {
   /** Salts of the logs that were passed: what a snapshot says of its log must be the same. */
   readonly #salts = new Map<number, readonly [number, number]>();
   #chain: ProvenChain | undefined;
+  #unlistedKey: string | undefined;
   #objects = 0;
   #bytes = 0;
 
@@ -105,11 +114,18 @@ class QuickProver {
     return this.#chain;
   }
 
-  async look(): Promise<Look<Proven>> {
+  get unlistedKey(): string | undefined {
+    return this.#unlistedKey;
+  }
+
+  /** What a listing lacks is missing only when it is not there by its name either. */
+  async look(): Promise<Look<Proven | Inconclusive>> {
     const { generation, store, retentionMs, latestMs } = this.#parts;
     const inventory = await readInventory(store, { generation, signal: this.#signal });
     const held = generationOf(inventory, generation);
+    this.#unlistedKey = await this.#findUnlisted(held);
     if (held === undefined) {
+      if (this.#unlistedKey !== undefined) return { inventory, proof: this.#behind(this.#unlistedKey) };
       return { inventory, proof: { outcome: 'broken', damage: emptied(generation, store.location) } };
     }
     const { plan, missing } = planQuick(held, this.#chain, {
@@ -117,7 +133,11 @@ class QuickProver {
       nowMs: latestMs,
       snapshotIndex: this.#parts.storedSnapshotIndex,
     });
-    if (plan === undefined) return { inventory, proof: await this.#broken(missing) };
+    if (plan === undefined) return { inventory, proof: await this.#judged(held, missing) };
+    // What such a listing shows to have changed may be as it was: nothing is read again for it.
+    const isReadAgain = this.#chain !== undefined && plan.runs[0]?.base !== undefined;
+    if (this.#unlistedKey !== undefined && isReadAgain)
+      return { inventory, proof: this.#behind(this.#unlistedKey) };
     try {
       const chain = await this.#follow(held, plan);
       this.#chain = chain;
@@ -125,8 +145,28 @@ class QuickProver {
     } catch (error) {
       const fault = faultOf(error);
       if (fault === undefined) throw error;
-      return { inventory, proof: await this.#broken(fault) };
+      return { inventory, proof: await this.#judged(held, fault) };
     }
+  }
+
+  /** The first of the newest objects that were stored which is there, and which a listing lacks. */
+  async #findUnlisted(held: GenerationInventory | undefined): Promise<string | undefined> {
+    const { store, generation, storedSnapshotIndex, storedSegment } = this.#parts;
+    const stored = { generation, snapshotIndex: storedSnapshotIndex, lastSegment: storedSegment };
+    return findUnlisted(store, held, stored, { signal: this.#signal });
+  }
+
+  /** What is wrong with an object that is listed is damage; one that is not listed may be there all the same. */
+  async #judged(held: GenerationInventory, fault: Fault): Promise<Broken | Inconclusive> {
+    if (isListed(held, fault.key)) return this.#broken(fault);
+    if (this.#unlistedKey !== undefined) return this.#behind(this.#unlistedKey);
+    const { store } = this.#parts;
+    if (!(await isThere(store, fault.key, { signal: this.#signal }))) return this.#broken(fault);
+    return this.#behind(fault.key);
+  }
+
+  #behind(key: string): Inconclusive {
+    return { outcome: 'inconclusive', error: listingBehind(this.#parts.store.location, key) };
   }
 
   #proven(chain: ProvenChain): Proven {
@@ -283,6 +323,8 @@ class QuickProver {
   /** The chain must get as far as was stored, and as a promise says. */
   async #checkReach(held: GenerationInventory, chain: ProvenChain): Promise<void> {
     const reached = reachOf(chain);
+    // Beyond what is listed nothing can be proven yet.
+    if (this.#unlistedKey !== undefined) return;
     const { stored } = this.#parts;
     if (stored !== undefined && comparePositions(reached, stored) < 0) {
       throw tooShort(chain, stored, undefined);
@@ -322,6 +364,10 @@ function checkBaseReached(generation: Generation, base: LoadedSnapshot, place: C
   const stands = { index: entry.index, offsetBytes: annotation.offsetBytes };
   const reached = { index: place.index, offsetBytes: place.chain.offsetBytes };
   if (comparePositions(reached, stands) < 0) throw missingAt(generation, reached, stands, entry.key);
+}
+
+function isListed({ snapshots, segments, ends }: GenerationInventory, key: string): boolean {
+  return [snapshots, segments, ends].some((objects) => objects.some((one) => one.key === key));
 }
 
 function tooShort(chain: ProvenChain, wanted: Position, claimantKey: string | undefined): ChainFault {

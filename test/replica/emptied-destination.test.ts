@@ -86,6 +86,7 @@ describe('a destination that lost everything', () => {
     });
     await scene.refresh();
     await assert.rejects(scene.replica.syncOnce(), { code: 'CHAIN_BROKEN' });
+    memory.nowMs += 1_000;
     await scene.replica.syncOnce();
     assert.match(scene.logger.messages('error').join(), GONE);
     await scene.assertRestores();

@@ -6,13 +6,27 @@ import { silentLogger } from '../../src/base/log.ts';
 import { readInventory } from '../../src/generations/inventory.ts';
 import type { Position } from '../../src/generations/names.ts';
 import { planRetention } from '../../src/generations/retention-plan.ts';
-import type { ObjectStore } from '../../src/storage/object-store.ts';
+import type { ObjectInfo, ObjectStore } from '../../src/storage/object-store.ts';
 import { decodeChain, encodeChain, type ProvenChain } from '../../src/verify/proven-chain.ts';
 import { proveQuickly, type QuickProof } from '../../src/verify/quick-proof.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
 import { fillSmallReplica, ReplicaMaker } from '../support/make-replica.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+
+/** Its listings do not show everything. */
+class HidingStore extends MemoryStore {
+  hides: (key: string) => boolean = () => false;
+
+  constructor({ objects }: MemoryStore) {
+    super();
+    Object.assign(this, { objects });
+  }
+
+  override async *list(...call: Parameters<MemoryStore['list']>): AsyncGenerator<ObjectInfo> {
+    for await (const info of super.list(...call)) if (!this.hides(info.key)) yield info;
+  }
+}
 
 interface Options {
   readonly known?: ProvenChain | undefined;
@@ -21,6 +35,7 @@ interface Options {
   readonly nowMs?: number;
   readonly snapshotBytesMax?: number;
   readonly snapshotIndex?: number;
+  readonly segment?: Position;
 }
 
 async function prove(maker: ReplicaMaker, options: Options = {}, store?: ObjectStore): Promise<QuickProof> {
@@ -32,6 +47,7 @@ async function prove(maker: ReplicaMaker, options: Options = {}, store?: ObjectS
       known: options.known,
       stored: options.stored,
       storedSnapshotIndex: options.snapshotIndex,
+      storedSegment: options.segment,
       retentionMs: options.retentionMs ?? 0,
       latestMs: clock.now(),
       snapshotBytesMax: options.snapshotBytesMax ?? 0,
@@ -156,6 +172,56 @@ describe('a quick proof', () => {
     assertBroken(await prove(maker, { known: chain, stored: end }), new RegExp(last));
     maker.promiseEnd(end);
     assertBroken(await prove(maker, { known: chain, stored }), new RegExp(last));
+  });
+
+  it('what a listing lacks and is there by its name is no damage, and nothing is read again for it', async () => {
+    using maker = new ReplicaMaker(new MemoryStore());
+    fillSmallReplica(maker, { promise: false });
+    const snapshotIndex = (await readInventory(maker.store)).generations[0]?.snapshots.at(-1)?.index ?? -1;
+    const { chain } = await prove(maker, { stored: maker.position });
+    const reach = maker.position;
+    const keys = [more(maker), more(maker)];
+    const segments = (await readInventory(maker.store)).generations[0]?.segments ?? [];
+    const about = { known: chain, stored: maker.position, segment: segments.at(-1)!, snapshotIndex };
+    const hiding = new HidingStore(maker.store);
+    const store = new FaultyStore(hiding);
+
+    hiding.hides = (key) => keys.includes(key);
+    const none = await prove(maker, about, store);
+    assert.equal(none.proof.outcome, 'proven');
+    assert.deepEqual(none.proof.outcome === 'proven' && none.proof.position, reach);
+    assert.equal(none.unlistedKey, keys[1]);
+
+    hiding.hides = (key) => key === keys[1];
+    const half = await prove(maker, about, store);
+    assert.equal(half.proof.outcome, 'proven');
+    const readAgain = readsOf(store).filter((key) => !keys.includes(key));
+    assert.deepEqual(readAgain, []);
+
+    for (const hides of [
+      () => true,
+      (key: string) => key.includes('/wal/'),
+      (key: string) => key.includes('/snapshots/'),
+      (key: string) => key === keys[0],
+      (key: string) => [segments.at(-3)?.key, ...keys].includes(key),
+    ]) {
+      hiding.hides = hides;
+      store.calls.length = 0;
+      const { proof, chain: after } = await prove(maker, about, store);
+      assert.equal(proof.outcome, 'inconclusive');
+      assert.match(
+        proof.outcome === 'inconclusive' ? proof.error.message : '',
+        /which is there: it is behind/,
+      );
+      assert.equal(after, chain);
+      assert.deepEqual(
+        store.keysOf('readBytes').filter((key) => !keys.includes(key)),
+        [],
+      );
+    }
+    for (const key of keys) maker.store.objects.delete(key);
+    hiding.hides = (key) => keys.includes(key);
+    assertBroken(await prove(maker, about, store));
   });
 
   it('objects that were copied to and fro are read again, and no damage', async () => {

@@ -246,3 +246,33 @@ describe('a running replica proves itself', () => {
     );
   });
 });
+
+describe('a running replica at a store whose listings lack what is there', () => {
+  it('raises no alarm, stores no snapshot, and is proven when they show it', async () => {
+    const { scene, store } = await proven({ ...VERIFY, intervalMs: 200 });
+    await using _scene = scene;
+    const snapshots = scene.facts.filter((fact) => fact === 'snapshot').length;
+    const list = store.list.bind(store);
+    for (const hidesAll of [true, false]) {
+      const listed = new Set(store.keys());
+      store.list = async function* (...call) {
+        for await (const info of list(...call)) if (!hidesAll && listed.has(info.key)) yield info;
+      };
+      for (let round = 0; round < 4; round += 1) {
+        scene.live.insert(3, 900);
+        await news(scene, store);
+      }
+      const outcome = hidesAll ? 'proof quick inconclusive' : 'proof quick proven';
+      const count = (): number => scene.facts.filter((fact) => fact === outcome).length;
+      const before = count();
+      await scene.until('it was looked at', () => count() > before);
+      assert.deepEqual(scene.logger.messages('error'), []);
+      store.list = list;
+      await news(scene, store);
+      await scene.until('it is proven', () => scene.replica.status.proof?.outcome === 'proven');
+    }
+    assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, snapshots);
+    assert.equal(scene.facts.includes('invalid'), false);
+    await scene.assertRestores();
+  });
+});
