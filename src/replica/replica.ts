@@ -55,6 +55,8 @@ const BEHIND_MS_MAX = 60_000;
 /** At the end a database that cannot be read is not waited for as a destination is: whoever ends this process may have little patience. */
 const READ_PATIENCE_MS = 2_000;
 const READ_RETRY_MS = 250;
+/** At the end a lease that somebody removes is taken again so often. */
+const LEASES_REMOVED_MAX = 3;
 /** What a database lacks is left alone by retention for so long: time for somebody to notice. */
 const KEPT_MS = 30 * 24 * 3_600_000;
 /** Longest wait before the times of duties are looked at again: clocks can be set. */
@@ -551,14 +553,16 @@ export class Replica {
     let wasBroken = false;
     let goal: Committed = {};
     let unreadSinceMs: number | undefined;
+    let leasesRemoved = 0;
     while (!late.aborted) {
       try {
         await primary.refresh();
         const { generation, position } = primary;
         if (goal.generation !== generation) goal = { generation, position };
         await this.#sync(false, late, goal.position);
-        isStored = this.#holds(goal);
+        isStored = false;
         await this.#requireStanding(late);
+        isStored = this.#holds(goal);
         await this.#promiseEnd(late);
         if (this.#holds(goal)) return;
       } catch (error) {
@@ -566,6 +570,7 @@ export class Replica {
         if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') return;
         if (isRivuletError(error, 'LEASE_HELD', 'LEASE_LOST')) {
           if (isStored) return;
+          if (isRemovedLease(error) && leasesRemoved++ < LEASES_REMOVED_MAX) continue;
           throw this.#finalSyncFailed(error);
         }
         // What the abort itself throws says less than what went wrong before.
@@ -667,6 +672,11 @@ export class Replica {
   async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#parts.clock.sleep(ms, signal).catch(() => undefined);
   }
+}
+
+/** Nobody else holds the lease: whoever removed it may have removed everything else with it. */
+function isRemovedLease(error: RivuletError): boolean {
+  return error.code === 'LEASE_LOST' && error.details['holder'] === undefined;
 }
 
 /** What was tried when the time was over, where that is known. */

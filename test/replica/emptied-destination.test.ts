@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Replica } from '../../src/replica/replica.ts';
+import { openLease } from '../../src/replica/lease/open-lease.ts';
 import { noReplicaObserver } from '../../src/replica/replica-observer.ts';
 import { restore } from '../../src/restore/restore.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
@@ -122,6 +123,27 @@ describe('a destination that lost everything', () => {
       await scene.assertRestores();
       if (what !== '/wal/') assert.match(scene.logger.messages('error').join(), GONE);
     }
+  });
+
+  it('is found by the end also where the lease went with it, which is taken again', async () => {
+    const memory = new MemoryStore();
+    Object.defineProperty(memory, 'nowMs', { get: () => Date.now() });
+    await using scene = new ReplicaScene({
+      store: memory,
+      lease: (parts) =>
+        openLease(
+          { mode: 'auto', durationMs: 60_000, whenHeld: 'wait', renew: 'active' },
+          { ...parts, clock: systemClock, name: 'memory', database: 'app', program: 'test', host: 'here' },
+        ),
+    });
+    scene.live.insert();
+    await scene.sync();
+    memory.objects.clear();
+    // The lease is valid by the clock: nobody asks for it.
+    scene.live.insert();
+    await scene.sync();
+    await scene.replica.finish(systemClock.monotonicMs() + 10_000);
+    await scene.assertRestores();
   });
 
   it('does not fail an end that cannot look', async () => {
