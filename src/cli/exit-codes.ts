@@ -5,7 +5,7 @@
  * |---------|-----------------------------------------------------------------------------------------------------|
  * | 0       | done; also: stopped by a signal after everything was stored                                         |
  * | 1       | failed, or the command line is not understood; also: another process writes, and `when-held` is `exit` |
- * | 3       | `replicate` ended, but the last changes could not be stored at every destination                    |
+ * | 3       | `replicate` ended, but the last changes could not be stored at every destination, or a database could not be read to its end |
  * | 4       | `replicate` ended because a destination refused its credentials, as `on-auth-failure: exit` asks    |
  * | 5       | `replicate` ended because a database or replica stood still, as `on-stall: exit` asks; `status`: something stands still or fails |
  * | 6       | `verify`: broken, an object of a replica is missing or wrong                                          |

@@ -67,7 +67,7 @@ export function unopenedReport({ name, destination }: ReplicaSettings, lagMs: nu
   };
 }
 
-export const HEALTH_REASONS = ['stalled', 'failing', 'lease-lost', 'broken'] as const;
+export const HEALTH_REASONS = ['stalled', 'failing', 'lease-lost', 'standby', 'broken'] as const;
 
 /** Why something is not well. */
 export interface HealthReason {
@@ -120,6 +120,7 @@ function shippingReasons(db: string, one: ReplicaReport): HealthReason[] {
   const about = { db, replica: one.name };
   if (one.state === 'lost')
     return [{ ...about, reason: 'lease-lost', message: 'another process has taken the replica over' }];
+  if (one.state === 'standby') return standbyReasons(about, one);
   if (one.state === 'stalled')
     return [
       { ...about, reason: 'stalled', message: `nothing was stored since ${at(one.stalledSinceMs)}${why}` },
@@ -130,6 +131,15 @@ function shippingReasons(db: string, one: ReplicaReport): HealthReason[] {
   if (one.stillMs < STILL_AFTER_MS) return [];
   const what = isCause ? 'the destination keeps failing' : 'nothing moves on the way to the destination';
   return [{ ...about, reason, message: `${what}${why}` }];
+}
+
+/** A standby is well as long as nothing is committed beside it. */
+function standbyReasons(about: Pick<HealthReason, 'db' | 'replica'>, one: ReplicaReport): HealthReason[] {
+  if (one.lagMs < UNHEALTHY_AFTER_MS && one.stalledSinceMs === undefined) return [];
+  const { holder } = one.lease ?? {};
+  const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
+  const message = `${who} holds the lease, and what is committed here meanwhile is stored nowhere`;
+  return [{ ...about, reason: 'standby', message }];
 }
 
 function at(ms: number | undefined): string {

@@ -22,7 +22,14 @@ import { RESTART_HINT } from './follow-failures.ts';
 import { leaseOf, writtenTo } from './leases.ts';
 import type { OpenedStore } from './replica-store.ts';
 import { StallAlarm } from './stall-alarm.ts';
-import { replicaStall, stalled, type StallTold } from './stall-told.ts';
+import {
+  replicaStall,
+  STANDBY_COMMITS,
+  STANDBY_HINT,
+  stalled,
+  standbyStall,
+  type StallTold,
+} from './stall-told.ts';
 import { sweepOnce, sweepTemporaries } from './sweep-temporaries.ts';
 
 /** Stores give a connection up that is slower than this, unless their configuration makes it slower. */
@@ -70,6 +77,7 @@ export class ReplicaRunner {
   #gapMsMax = 0;
   #isRefused = false;
   #isStopped = false;
+  #isStandbyTold = false;
 
   /**
    * Nothing is read or written at the destination yet.
@@ -299,8 +307,25 @@ export class ReplicaRunner {
     const { replica } = this;
     const { stored } = replica;
     this.#lag.saw(primary, clock.monotonicMs(), ageMs);
-    if (replica.isCaughtUp) this.#lag.storedAll();
+    const { isCaughtUp } = replica;
+    this.#tellStandby(isCaughtUp);
+    if (isCaughtUp) this.#lag.storedAll();
     else if (stored !== undefined) this.#lag.stored(primary, stored);
+  }
+
+  /** Once for each time as a standby. */
+  #tellStandby(isCaughtUp: boolean): void {
+    const isTold =
+      !isCaughtUp && this.replica.status.state === 'standby' && this.#parts.primary.status === 'following';
+    if (isTold && !this.#isStandbyTold)
+      this.#logger.warn(STANDBY_COMMITS, { ...this.#holder, hint: STANDBY_HINT });
+    this.#isStandbyTold = isTold;
+  }
+
+  /** Who has the lease, when that is another process. */
+  get #holder(): { readonly holder?: string } {
+    const { holder } = this.replica.status.lease ?? {};
+    return holder === undefined ? {} : { holder: `process ${holder.pid} on ${holder.host}` };
   }
 
   report(): ReplicaReport {
@@ -385,11 +410,7 @@ export class ReplicaRunner {
       nowMs,
       gapMsMax: this.#gapMsMax,
       // A database that cannot be opened stands still itself.
-      hasWork:
-        state !== 'lost' &&
-        state !== 'standby' &&
-        this.#parts.primary.status === 'following' &&
-        !this.replica.isCaughtUp,
+      hasWork: state !== 'lost' && this.#parts.primary.status === 'following' && !this.replica.isCaughtUp,
       // Not where the session stands: one that is opened and given up again and again does not move.
       progress: `${steps} ${this.#lag.storedBytes}`,
       outcome: String(storedCount),
@@ -414,6 +435,8 @@ export class ReplicaRunner {
     const isCause = lastError?.isOver === false && lastError.duty === undefined;
     const told = replicaStall(isCause ? lastError : undefined, this.#lacks().lagBytes);
     const { state } = this.replica.status;
+    if (state === 'standby' && !this.replica.isCaughtUp)
+      return standbyStall(this.#holder.holder, this.#lacks().lagBytes);
     return state === 'lost' || state === 'standby' ? { ...told, over: TAKEN_OVER } : told;
   }
 }

@@ -2,6 +2,12 @@
 import { RivuletError } from '../base/errors.ts';
 import type { NotedError } from '../replica/replica-status.ts';
 
+export const STANDBY_COMMITS: string =
+  'the application commits while another process holds the lease: these changes are stored nowhere';
+export const STANDBY_HINT: string =
+  'Stop the application on one of the two machines. Where the other process is dead, its lease is taken over by itself, and the ' +
+  'changes are stored then.';
+
 export interface StallTold {
   /** What stands still, as one sentence. */
   readonly message: string;
@@ -37,6 +43,15 @@ export function replicaStall(error: NotedError | undefined, lagBytes: number): S
     message: 'the replica stands still: later changes are on this machine only',
     over: 'the replica stores changes again',
     fields: { lagBytes, ...fieldsOf(error), hint: error?.hint ?? usual },
+  };
+}
+
+/** @param lagBytes - log bytes that were committed while another process had the lease */
+export function standbyStall(holder: string | undefined, lagBytes: number): StallTold {
+  return {
+    message: STANDBY_COMMITS,
+    over: 'the changes of the time as a standby are stored',
+    fields: { lagBytes, ...(holder === undefined ? {} : { holder }), hint: STANDBY_HINT },
   };
 }
 

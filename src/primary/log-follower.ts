@@ -63,6 +63,15 @@ function isAllInFile(tail: LogTail, index: WalIndex): boolean {
   return index.backfilledFrames >= index.frames && tail.hasAllOf(index);
 }
 
+/** A database as it was opened. */
+interface Begun {
+  readonly generation: Generation;
+  /** As `LogFollower.commits`. */
+  readonly commits: number;
+  /** Whether a destination has confirmed all of it, or there was nothing of which it could have lacked anything. */
+  readonly isStoredAt: (name: string) => boolean;
+}
+
 export class LogFollower {
   readonly #parts: LogFollowerParts;
   readonly #ways: ApplicationWays;
@@ -72,6 +81,8 @@ export class LogFollower {
   #saidWaiting = false;
   /** Whether the database that is followed has no name any more. */
   #isNameless = false;
+  /** What was there when the database was opened; undefined where nobody knows what was stored of it. */
+  #begun: Begun | undefined;
   /** Whether a database was found that could not be opened, or not be read to its end. */
   #hasUnread = false;
 
@@ -94,6 +105,16 @@ export class LogFollower {
   /** Transactions that were read since the start. */
   get commits(): number {
     return this.#earlierCommits + (this.#following?.tail.commits ?? 0);
+  }
+
+  /**
+   * Whether nothing is known to have been committed that destination `name` lacks, although it cannot be asked: nothing was committed since the
+   * database was opened, and all before that was confirmed, or the database had just been put there.
+   */
+  hasNothingNewFor(name: string): boolean {
+    const begun = this.#begun;
+    if (begun === undefined || begun.generation !== this.#following?.generation) return false;
+    return begun.commits === this.commits && begun.isStoredAt(name);
   }
 
   /** How often a race with the application was lost. */
@@ -370,9 +391,16 @@ export class LogFollower {
 
   async #begin(database: OpenDatabase): Promise<void> {
     const { state: store, destinations, machine, keeper, logger } = this.#parts;
-    const beginning = await compareWithState(database, store.read());
+    this.#begun = undefined;
+    const reading = store.read();
+    const beginning = await compareWithState(database, reading);
     if (beginning.kind === 'new') {
       await this.#beginGeneration(database, beginning.reason);
+      const { generation, tail } = this.requireFollowing();
+      const isOfAnother = reading.kind === 'state' && !isKnown(reading, database.file.identity);
+      const isNewHere = reading.kind === 'none' || isOfAnother;
+      if (isNewHere && tail.isEmpty && tail.after === undefined)
+        this.#begun = { generation, commits: this.commits, isStoredAt: () => true };
       return;
     }
     const { generation, tail, ends, state } = beginning;
@@ -382,6 +410,9 @@ export class LogFollower {
     keeper.resume(ends, new Map(confirmed));
     logger.info('continuing the generation', { generation, position: formatPosition(tail.position) });
     this.#setFollowing(database, generation, tail, state.beganBootId);
+    const stored = confirmed.filter(([, position]) => keeper.isNothingBetween(position, tail.position));
+    const names = new Set(stored.map(([name]) => name));
+    this.#begun = { generation, commits: this.commits, isStoredAt: (name) => names.has(name) };
   }
 
   async #beginGeneration(database: OpenDatabase, reason: string): Promise<void> {

@@ -164,6 +164,11 @@ export class Primary {
     return this.#follower.commits;
   }
 
+  /** As of the look before: nothing is known to have been committed that destination `name` lacks, although it cannot be asked. */
+  hasNothingNewFor(name: string): boolean {
+    return this.#follower.hasNothingNewFor(name);
+  }
+
   /** Whether a read transaction is held, and why it lasts; undefined while there is no database. */
   get readLock(): ReadLockStatus | undefined {
     const following = this.#following;

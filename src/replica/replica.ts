@@ -222,11 +222,18 @@ export class Replica {
     return this.#holds(this.#parts.primary);
   }
 
-  #holds({ generation, position }: Committed): boolean {
-    const { primary, lease } = this.#parts;
+  /** Whether nothing is known to be there that the destination lacks, although it does not hold what is followed. */
+  get #isNothingNew(): boolean {
+    const { primary } = this.#parts;
     // What is there, and could not be opened, nobody has read.
     if (primary.status === 'waiting') return !primary.hasUnseen();
-    if (lease?.status.phase === 'standby') return true;
+    // Another process stores its own changes, and not those of this database.
+    return primary.hasNothingNewFor(this.settings.name);
+  }
+
+  #holds({ generation, position }: Committed): boolean {
+    const { primary, lease } = this.#parts;
+    if (primary.status === 'waiting' || lease?.status.phase === 'standby') return this.#isNothingNew;
     const session = this.#session;
     if (session === undefined || session.generation !== generation || generation !== primary.generation)
       return false;
@@ -566,8 +573,11 @@ export class Replica {
         await this.#promiseEnd(late);
         if (this.#holds(goal)) return;
       } catch (error) {
-        // A standby has nothing to send: nobody was told that its changes are stored there.
-        if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') return;
+        // A standby may send nothing, which is well as long as it has nothing to send.
+        if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') {
+          if (this.#isNothingNew) return;
+          throw this.#finalSyncFailed(error);
+        }
         if (isRivuletError(error, 'LEASE_HELD', 'LEASE_LOST')) {
           if (isStored) return;
           if (isRemovedLease(error) && leasesRemoved++ < LEASES_REMOVED_MAX) continue;

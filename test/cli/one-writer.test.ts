@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { EXIT_FAILED, EXIT_OK } from '../../src/cli/exit-codes.ts';
+import { EXIT_FAILED, EXIT_FINAL_SYNC_FAILED, EXIT_OK } from '../../src/cli/exit-codes.ts';
 import { runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
@@ -73,6 +73,22 @@ describe('one writer at a time', () => {
     b.process.kill('SIGTERM');
     assert.equal((await b.ended).code, EXIT_OK);
     assert.equal(readdirSync(scratch.file('replica/generations')).length, 2);
+  });
+
+  test('what is committed beside a standby: a warning, a lag, and status 3 unless it takes over', async () => {
+    const a = replicate('a', { renew: 'always' });
+    await a.said('snapshot written');
+    const b = replicate('b');
+    await b.said(STANDBY);
+    write('b', 'beside');
+    await b.said('the application commits while another process holds the lease');
+    const { out } = await runRivulet(['status', scratch.file('b.db')]);
+    assert.match(out, /standby/);
+    assert.match(out, /lag +1 commit/);
+    b.process.kill('SIGTERM');
+    assert.equal((await b.ended).code, EXIT_FINAL_SYNC_FAILED);
+    a.process.kill('SIGTERM');
+    assert.equal((await a.ended).code, EXIT_OK);
   });
 
   test('-once and `when-held: exit` end with LEASE_HELD while another one writes', async () => {

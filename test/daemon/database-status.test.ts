@@ -22,6 +22,12 @@ test('a destination that fails is bad health only when it lacks changes for some
   assert.deepEqual(reasonsOf({ state: 'stalled' }), [['r', 'stalled']]);
 });
 
+test('a standby is bad health when something is committed beside it for some time, or for longer than it may', () => {
+  assert.deepEqual(reasonsOf({ state: 'standby', lagMs: 29_999 }), []);
+  assert.deepEqual(reasonsOf({ state: 'standby', lagMs: 30_000 }), [['r', 'standby']]);
+  assert.deepEqual(reasonsOf({ state: 'standby', lagMs: 5_000, stalledSinceMs: 1 }), [['r', 'standby']]);
+});
+
 test('so is one that does not answer and has given up nothing yet; one that is slow is not', () => {
   for (const state of ['starting', 'snapshotting', 'streaming'] as const) {
     assert.deepEqual(reasonsOf({ state, lagMs: 30_000, stillMs: 25_000 }), [['r', 'failing']]);

@@ -99,7 +99,7 @@ for (const kind of ['memory', 'directory'] as const) {
       b.run();
       await b.until('b stands by', () => b.replica.status.state === 'standby');
       assert.equal(b.replica.status.lease?.holder?.database, 'a');
-      assert.deepEqual([b.replica.isCaughtUp, b.facts.includes('failure')], [true, false]);
+      assert.deepEqual([b.replica.isCaughtUp, b.facts.includes('failure')], [false, false]);
       await a.stop();
       await a.replica.finish(performance.now() + PATIENCE_MS);
       await b.until(
@@ -111,21 +111,69 @@ for (const kind of ['memory', 'directory'] as const) {
       assert.deepEqual(await restoredRows(store, a.primary.generation), ['from a']);
     });
 
-    it('a standby that ends has nothing to report', async () => {
+    it('a standby beside which nothing was committed has nothing to report when it ends', async () => {
       using scratch = new Scratch();
       const store = open(scratch);
       await using a = writer('a', store);
       await using b = writer('b', store);
       add(a, 'from a');
       await a.sync();
-      b.run();
-      add(b, 'from b');
+      b.live.checkpoint('TRUNCATE');
       await b.refresh();
+      b.run();
       await b.until('b stands by', () => b.replica.status.state === 'standby');
+      assert.equal(b.replica.isCaughtUp, true);
       await b.stop();
       await b.replica.finish(performance.now() + PATIENCE_MS);
       await a.replica.finish(performance.now() + PATIENCE_MS);
       assert.equal((await recordOf(store))?.state, 'released');
+    });
+
+    for (const [when, isBefore] of [
+      ['before it was opened', true],
+      ['since it was opened', false],
+    ] as const) {
+      it(`a standby beside which something was committed ${when} says at the end that it is stored nowhere`, async () => {
+        using scratch = new Scratch();
+        const store = open(scratch);
+        await using a = writer('a', store);
+        await using b = writer('b', store);
+        add(a, 'from a');
+        await a.sync();
+        b.live.checkpoint('TRUNCATE');
+        if (isBefore) add(b, 'from b');
+        await b.refresh();
+        b.run();
+        await b.until('b stands by', () => b.replica.status.state === 'standby');
+        if (!isBefore) {
+          add(b, 'from b');
+          await b.refresh();
+        }
+        assert.equal(b.replica.isCaughtUp, false);
+        await b.stop();
+        await assert.rejects(b.replica.finish(performance.now() + PATIENCE_MS), {
+          code: 'FINAL_SYNC_FAILED',
+          message: /is written to by process/,
+        });
+      });
+    }
+
+    it('a standby that had stored everything before it was started again has nothing to report', async () => {
+      using scratch = new Scratch();
+      const store = open(scratch);
+      await using a = writer('a', store);
+      await using b = writer('b', store);
+      add(b, 'from b');
+      await b.sync();
+      await b.replica.finish(performance.now() + PATIENCE_MS);
+      await b.restart();
+      add(a, 'from a');
+      await a.sync();
+      await b.refresh();
+      b.run();
+      await b.until('b stands by', () => b.replica.status.state === 'standby');
+      assert.equal(b.replica.isCaughtUp, true);
+      await b.stop();
     });
 
     it('a restart goes on in its generation at once', async () => {
