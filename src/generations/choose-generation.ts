@@ -4,6 +4,7 @@ import { generationOf } from './inventory.ts';
 import { snapshotKey } from './names.ts';
 import type { PlanFailure } from './plan-outcome.ts';
 import { type RestoreTarget, formatTime } from './restore-target.ts';
+import { describeStep, lastMomentMs } from './time-step.ts';
 
 type Choice =
   | { readonly chosen: GenerationInventory; readonly failure?: never }
@@ -12,15 +13,17 @@ type Choice =
 /** Of a place that holds nothing. The first words are Litestream's, which entry points look for to know a first start. */
 export const EMPTY_REPLICA = 'no matching backups found: the replica holds nothing that could be restored';
 
-/** Oldest snapshot to newest object, as an error shows it. */
-export function formatRange(generations: readonly GenerationInventory[]): string {
+/** The moments that can be asked for, from the oldest snapshot to the newest object, as an error shows them. */
+function formatRange(generations: readonly GenerationInventory[], timeStepMs: number | undefined): string {
   const snapshots = generations.flatMap((generation) => generation.snapshots);
   if (snapshots.length === 0) return 'no snapshot at all';
   let from = Number.POSITIVE_INFINITY;
   for (const { createdAt } of snapshots) from = Math.min(from, createdAt);
   let to = from;
   for (const { updatedAt } of generations) to = Math.max(to, updatedAt);
-  return `${formatTime(from)} to ${formatTime(to)}`;
+  const [first, last] = [lastMomentMs(from, timeStepMs), lastMomentMs(to, timeStepMs)];
+  const step = describeStep(timeStepMs);
+  return `${formatTime(first)} to ${formatTime(last)}${step === undefined ? '' : ` (${step})`}`;
 }
 
 /**
@@ -69,20 +72,27 @@ export function missingSnapshot(chosen: GenerationInventory): PlanFailure {
   };
 }
 
-function tooEarly(generations: readonly GenerationInventory[], timeMs: number): PlanFailure {
+/** What was asked for, by the times of the listing. */
+interface Asked {
+  readonly timeMs: number;
+  readonly timeStepMs: number | undefined;
+}
+
+function tooEarly(generations: readonly GenerationInventory[], { timeMs, timeStepMs }: Asked): PlanFailure {
+  const asked = formatTime(lastMomentMs(timeMs, timeStepMs));
   return {
     code: 'TARGET_UNAVAILABLE',
-    message: `nothing can be restored as of ${formatTime(timeMs)}: the replica reaches from ${formatRange(generations)}`,
+    message: `nothing can be restored as of ${asked}: the replica reaches from ${formatRange(generations, timeStepMs)}`,
   };
 }
 
 /** Explains a generation that had data at `timeMs` but no snapshot. */
-function noSnapshotYet(chosen: GenerationInventory, timeMs: number): PlanFailure {
+function noSnapshotYet(chosen: GenerationInventory, asked: Asked): PlanFailure {
   const first = chosen.segments[0];
   const startsAtSnapshot = chosen.snapshots.some(
     (snapshot) => first === undefined || snapshot.index <= first.index,
   );
-  return startsAtSnapshot ? tooEarly([chosen], timeMs) : missingSnapshot(chosen);
+  return startsAtSnapshot ? tooEarly([chosen], asked) : missingSnapshot(chosen);
 }
 
 /**
@@ -110,6 +120,8 @@ function unknownGeneration(inventory: Inventory, name: string): PlanFailure {
 /**
  * The generation that was live at the target's moment, or that was written last when no moment is given. Its data
  * decides, not its snapshots: one that has lost its snapshot is an error, never a reason to take an older one.
+ *
+ * @param target - by the times of the listing; see `byListedTimes`
  */
 export function chooseGeneration(inventory: Inventory, target: RestoreTarget): Choice {
   if (inventory.generations.length === 0) {
@@ -125,9 +137,10 @@ export function chooseGeneration(inventory: Inventory, target: RestoreTarget): C
   const open = timeMs === Number.POSITIVE_INFINITY ? notSuperseded(inventory) : inventory.generations;
   const candidates = named === undefined ? open : [named];
   const chosen = liveAt(candidates, timeMs, inventory.endings) ?? liveAt(candidates, timeMs, undefined);
-  if (chosen === undefined) return { failure: tooEarly(candidates, timeMs) };
+  const asked = { timeMs, timeStepMs: inventory.timeStepMs };
+  if (chosen === undefined) return { failure: tooEarly(candidates, asked) };
   if (chosen.snapshots.some(({ createdAt }) => createdAt <= timeMs)) return { chosen };
   return {
-    failure: chosen.snapshots.length === 0 ? missingSnapshot(chosen) : noSnapshotYet(chosen, timeMs),
+    failure: chosen.snapshots.length === 0 ? missingSnapshot(chosen) : noSnapshotYet(chosen, asked),
   };
 }

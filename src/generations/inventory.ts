@@ -5,6 +5,7 @@
 import type { CallOptions, ObjectInfo, ObjectStore } from '../storage/object-store.ts';
 import { endKey, parseEndName } from './ends.ts';
 import { parseKeptName } from './kept.ts';
+import { TimeStep } from './time-step.ts';
 import {
   GENERATIONS_PREFIX,
   type Generation,
@@ -66,6 +67,8 @@ export interface Inventory {
   readonly endings?: ReadonlyMap<Generation, number>;
   /** What the present holder of the lease writes, if the lease was asked. */
   readonly written?: ReadonlySet<Generation>;
+  /** The steps of all times here, in milliseconds; 1 when absent. See `time-step.ts`. */
+  readonly timeStepMs?: number;
 }
 
 /** A generation while its listing comes in. */
@@ -202,6 +205,11 @@ function file(draft: Draft, folder: string, name: string, object: ObjectInfo): b
 class InventoryBuilder {
   readonly #drafts = new Map<Generation, Draft>();
   readonly #strangers: string[] = [];
+  readonly #timeStep: TimeStep;
+
+  constructor(timeStep: TimeStep) {
+    this.#timeStep = timeStep;
+  }
 
   add(object: ObjectInfo): void {
     const { key } = object;
@@ -215,6 +223,7 @@ class InventoryBuilder {
         kept: [],
       };
       if (file(draft, folder, name, object)) {
+        this.#timeStep.saw(object.modifiedAt);
         this.#drafts.set(draft.generation, draft);
         return;
       }
@@ -226,13 +235,15 @@ class InventoryBuilder {
     const generations = [...this.#drafts.values()].map((draft) =>
       assembleGeneration(draft.generation, draft),
     );
-    return assembleInventory(generations, this.#strangers);
+    const inventory = assembleInventory(generations, this.#strangers);
+    const timeStepMs = this.#timeStep.ms;
+    return timeStepMs === 1 ? inventory : { ...inventory, timeStepMs };
   }
 }
 
-/** Sorts a listing into generations; pure. */
-export function inventoryOf(objects: Iterable<ObjectInfo>): Inventory {
-  const builder = new InventoryBuilder();
+/** Sorts a listing into generations; pure. @param timeStepMs - as of a store; 1 when absent */
+export function inventoryOf(objects: Iterable<ObjectInfo>, timeStepMs: number = 1): Inventory {
+  const builder = new InventoryBuilder(new TimeStep(timeStepMs));
   for (const object of objects) builder.add(object);
   return builder.build();
 }
@@ -243,12 +254,12 @@ export function inventoryOf(objects: Iterable<ObjectInfo>): Inventory {
  * @throws RivuletError `STORAGE_FAILED` when the place cannot be read
  */
 export async function readInventory(
-  store: Pick<ObjectStore, 'list'>,
+  store: Pick<ObjectStore, 'list' | 'timeStepMs'>,
   options: CallOptions & { generation?: Generation | undefined } = {},
 ): Promise<Inventory> {
   const { generation, signal } = options;
   const prefix = generation === undefined ? GENERATIONS_PREFIX : generationPrefix(generation);
-  const builder = new InventoryBuilder();
+  const builder = new InventoryBuilder(new TimeStep(store.timeStepMs));
   for await (const object of store.list(prefix, { signal })) builder.add(object);
   return builder.build();
 }

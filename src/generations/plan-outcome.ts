@@ -21,6 +21,8 @@ export interface RestorePlan {
   readonly bytes: number;
   /** When the newest object of the plan was stored: the moment that the result stands for. */
   readonly resultingTimeMs: number;
+  /** The steps of all times, in milliseconds; 1 when absent. See `time-step.ts`. */
+  readonly timeStepMs?: number;
 }
 
 export interface PlanFailure {

@@ -5,6 +5,7 @@ import { type Generation, type Position, comparePositions } from './names.ts';
 import type { RestorePlan } from './plan-outcome.ts';
 import { tryPlanRestore } from './restore-plan.ts';
 import { type RestoreTarget, formatTargetFlags, formatTime } from './restore-target.ts';
+import { lastMomentMs } from './time-step.ts';
 
 export interface RestorePoint {
   readonly target: RestoreTarget;
@@ -51,10 +52,14 @@ export function withoutSnapshots(inventory: Inventory, keys: ReadonlySet<string>
 }
 
 /** Targets that end with segment `at`: its index when it is the last of it, and its moment. */
-function targetsEndingAt(from: GenerationInventory, at: number): RestoreTarget[] {
+function targetsEndingAt(
+  from: GenerationInventory,
+  at: number,
+  timeStepMs: number | undefined,
+): RestoreTarget[] {
   const { generation, segments } = from;
   const segment = segments[at] as SegmentEntry;
-  const byTime = { generation, timestampMs: segment.createdAt };
+  const byTime = { generation, timestampMs: lastMomentMs(segment.createdAt, timeStepMs) };
   return segments[at + 1]?.index === segment.index
     ? [byTime]
     : [{ generation, index: segment.index }, byTime];
@@ -109,11 +114,13 @@ function newestOf(
   if ('point' in latest) return latest.point;
   let at = segments.length - 1;
   for (let attempts = 0; at >= 0 && attempts < ATTEMPTS_MAX; attempts += 1) {
-    const outcome = firstPoint(inventory, targetsEndingAt(from, at), breakage);
+    const outcome = firstPoint(inventory, targetsEndingAt(from, at, inventory.timeStepMs), breakage);
     if ('point' in outcome) return outcome.point;
     at = nextEnd(segments, at, outcome.blocked);
   }
-  const moments = snapshots.map(({ createdAt }) => ({ generation, timestampMs: createdAt })).toReversed();
+  const moments = snapshots
+    .map(({ createdAt }) => ({ generation, timestampMs: lastMomentMs(createdAt, inventory.timeStepMs) }))
+    .toReversed();
   const outcome = firstPoint(inventory, moments.slice(0, ATTEMPTS_MAX), breakage);
   return 'point' in outcome ? outcome.point : undefined;
 }

@@ -7,6 +7,7 @@ import type { EndEntry, GenerationInventory, Inventory, SegmentEntry, SnapshotEn
 import { type Position, formatIndex, segmentKey } from './names.ts';
 import type { PlanFailure, PlanOutcome, RestorePlan } from './plan-outcome.ts';
 import { type RestoreTarget, formatTime, normalizeTarget } from './restore-target.ts';
+import { byListedTimes } from './time-step.ts';
 
 interface Limits {
   readonly indexMax: number;
@@ -193,9 +194,13 @@ function assemble(
   };
 }
 
+function stepOf({ timeStepMs }: Inventory): Pick<RestorePlan, 'timeStepMs'> {
+  return timeStepMs === undefined ? {} : { timeStepMs };
+}
+
 /** Plans a restore, or says why there is none; pure. `planRestore` is the same with errors. */
 export function tryPlanRestore(inventory: Inventory, wanted: RestoreTarget): PlanOutcome {
-  const target = normalizeTarget(wanted);
+  const target = byListedTimes(normalizeTarget(wanted), inventory.timeStepMs);
   if (target.offsetBytes !== undefined && target.index === undefined) {
     return { failure: { code: 'USAGE', message: 'an offset can only be asked for together with its index' } };
   }
@@ -219,5 +224,5 @@ export function tryPlanRestore(inventory: Inventory, wanted: RestoreTarget): Pla
   const found = walk(chosen, snapshot, limits);
   const missing = missingForTarget(found, snapshot, target) ?? gapAtMoment(chosen, snapshot, found, target);
   if (missing !== undefined) return { failure: missingSegment(chosen, missing, found.next) };
-  return { plan: assemble(chosen, snapshot, found, target) };
+  return { plan: { ...assemble(chosen, snapshot, found, target), ...stepOf(inventory) } };
 }

@@ -100,7 +100,9 @@ export function planRetention(
   nowMs: number,
   present?: Generation,
 ): RetentionPlan {
-  const windowStartMs = retentionMs > 0 ? nowMs - retentionMs : Number.NEGATIVE_INFINITY;
+  // What a moment needs may be listed a step before it.
+  const startMs = retentionMs > 0 ? nowMs - retentionMs : Number.NEGATIVE_INFINITY;
+  const windowStartMs = startMs - (inventory.timeStepMs ?? 1) + 1;
   const isKept = ({ kept }: GenerationInventory): boolean => (kept?.at(-1)?.untilMs ?? 0) > nowMs;
   return planWhen(inventory, { windowStartMs, isKept, present });
 }

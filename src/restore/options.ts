@@ -49,6 +49,8 @@ export interface RestoreSummary {
   readonly bytesFetched: number;
   readonly databaseBytes: number;
   readonly resultingTimeMs: number;
+  /** The steps in which the store tells times, in milliseconds: the result may be as late as the end of that step. */
+  readonly timeStepMs: number;
   /** Every link of the chain was checked: nothing that the replica ever held up to this point can be missing. */
   readonly proven: boolean;
   /** Why not, one sentence each. */

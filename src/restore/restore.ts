@@ -200,6 +200,7 @@ async function run(options: RestoreOptions, signal: AbortSignal): Promise<Restor
     bytesFetched: meter.bytesDone,
     databaseBytes: built.databaseBytes,
     resultingTimeMs: built.plan.resultingTimeMs,
+    timeStepMs: built.plan.timeStepMs ?? 1,
     proven: built.unprovenReasons.length === 0,
     unprovenReasons: built.unprovenReasons,
     damagedSnapshots: passedOver,

@@ -16,6 +16,9 @@ export function forwardingStore(store: ObjectStore, differences: Partial<ObjectS
     get conditions() {
       return store.conditions;
     },
+    get timeStepMs() {
+      return store.timeStepMs;
+    },
     list: (prefix, options) => store.list(prefix, options),
     listFolders: async (prefix, options) => store.listFolders(prefix, options),
     read: (key, options) => store.read(key, options),

@@ -76,6 +76,11 @@ export interface ObjectStore {
   /** Where this is, for people: a URL or path without secrets. */
   readonly location: string;
   readonly conditions: Conditions;
+  /**
+   * The steps in which listings tell times, in milliseconds: a service with whole seconds cuts off the rest. Absent where it depends on the
+   * server or the file system; then the listing shows it.
+   */
+  readonly timeStepMs?: number | undefined;
 
   /**
    * Every object whose key begins with `prefix` (a folder path ending in `/`, or empty for all), in no

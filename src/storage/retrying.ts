@@ -63,6 +63,10 @@ class RetryingStore implements ObjectStore {
     return this.#store.conditions;
   }
 
+  get timeStepMs(): number | undefined {
+    return this.#store.timeStepMs;
+  }
+
   /**
    * Begun again after a failure. To know which objects were given already would take the memory of all their names; so they
    * come again, and only what comes further than before counts as progress.

@@ -3,6 +3,7 @@
  * end of a former generation, the oldest moment of the window. Pure.
  */
 import type { Inventory } from '../generations/inventory.ts';
+import { lastMomentMs } from '../generations/time-step.ts';
 import type { RestoreTarget } from '../generations/restore-target.ts';
 
 export interface ChosenPoint {
@@ -43,21 +44,27 @@ function pick<T>(from: readonly T[], random: () => number): T | undefined {
   return from[Math.min(from.length - 1, Math.floor(random() * from.length))];
 }
 
-function afterSnapshot({ generations }: Inventory, random: () => number): ChosenPoint | undefined {
+function afterSnapshot(
+  { generations, timeStepMs }: Inventory,
+  random: () => number,
+): ChosenPoint | undefined {
   const all = generations.flatMap(({ generation, snapshots }) =>
-    snapshots.map(({ createdAt }) => ({ generation, timestampMs: createdAt })),
+    snapshots.map(({ createdAt }) => ({ generation, timestampMs: lastMomentMs(createdAt, timeStepMs) })),
   );
   const target = pick(all, random);
   return target && { target, what: 'just after a snapshot' };
 }
 
 /** Without a generation: which one was the live one then is part of what is proven. */
-function oldestMoment({ generations }: Inventory, windowStartMs: number): ChosenPoint | undefined {
+function oldestMoment(
+  { generations, timeStepMs }: Inventory,
+  windowStartMs: number,
+): ChosenPoint | undefined {
   const snapshots = generations.flatMap((one) => one.snapshots.map(({ createdAt }) => createdAt));
   if (snapshots.length === 0) return undefined;
   let oldestMs = Number.POSITIVE_INFINITY;
   for (const createdAt of snapshots) oldestMs = Math.min(oldestMs, createdAt);
-  const timestampMs = Math.max(oldestMs, windowStartMs);
+  const timestampMs = Math.max(lastMomentMs(oldestMs, timeStepMs), windowStartMs);
   return { target: { timestampMs }, what: 'the oldest moment that is kept' };
 }
 
@@ -68,7 +75,7 @@ function formerGeneration({ generations }: Inventory, random: () => number): Cho
 }
 
 function anyMoment(
-  { generations }: Inventory,
+  { generations, timeStepMs }: Inventory,
   windowStartMs: number,
   random: () => number,
 ): ChosenPoint | undefined {
@@ -79,5 +86,6 @@ function anyMoment(
     segments.filter(({ createdAt }) => createdAt >= fromMs),
   );
   const segment = pick(within, random);
-  return segment && { target: { timestampMs: segment.createdAt }, what: 'a moment at random' };
+  const timestampMs = lastMomentMs(segment?.createdAt ?? 0, timeStepMs);
+  return segment && { target: { timestampMs }, what: 'a moment at random' };
 }

@@ -307,6 +307,11 @@ export function conformance(
         const shown = listing.get(info.key);
         assert.equal(shown?.sizeBytes, info.sizeBytes);
         assertSameTime(info.modifiedAt, shown.modifiedAt, expected.writeTimeToleranceMs);
+        assert.equal(
+          shown.modifiedAt.getTime() % (store.timeStepMs ?? 1),
+          0,
+          'times are not in the steps that it says',
+        );
         assert.ok(info.modifiedAt.getTime() >= before - clockToleranceMs, 'too early');
         assert.ok(info.modifiedAt.getTime() <= after + clockToleranceMs, 'too late');
       }

@@ -30,10 +30,12 @@ export class FaultyStore implements ObjectStore {
   closed = 0;
   readonly #inner: ObjectStore;
   readonly conditions: Conditions;
+  readonly timeStepMs: number | undefined;
 
   constructor(inner: ObjectStore) {
     this.#inner = inner;
     this.conditions = inner.conditions;
+    this.timeStepMs = inner.timeStepMs;
   }
 
   /** The next `count` calls fail, then all is well. */

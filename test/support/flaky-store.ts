@@ -29,6 +29,7 @@ export class FlakyStore implements ObjectStore {
   readonly type = 'flaky';
   readonly location = 'flaky:';
   readonly conditions: Conditions;
+  readonly timeStepMs: number | undefined;
   calls = 0;
   readonly #inner: ObjectStore;
   readonly #trouble: (call: string) => Trouble | undefined;
@@ -38,6 +39,7 @@ export class FlakyStore implements ObjectStore {
     this.#inner = inner;
     this.#trouble = trouble;
     this.conditions = inner.conditions;
+    this.timeStepMs = inner.timeStepMs;
   }
 
   list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo> {

@@ -23,6 +23,8 @@ export class MemoryStore implements ObjectStore {
   readonly type = 'memory';
   readonly location = 'memory:';
   readonly conditions = 'compare-and-swap';
+  /** A test may give it whole seconds. */
+  timeStepMs: number | undefined = 1;
   /** The time that the next write gets. */
   nowMs: number = Date.parse('2026-01-01T00:00:00Z');
   readonly objects: Map<string, Held>;

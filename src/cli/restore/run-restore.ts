@@ -11,6 +11,7 @@ import type { RestorePlan } from '../../generations/plan-outcome.ts';
 import { planRestore } from '../../generations/plan-restore.ts';
 import { formatIndex, formatPosition } from '../../generations/names.ts';
 import { formatTime } from '../../generations/restore-target.ts';
+import { describeStep } from '../../generations/time-step.ts';
 import type { IntegrityCheck, RestoreSummary } from '../../restore/options.ts';
 import { tidyOutput } from '../../restore/output.ts';
 import { restore } from '../../restore/restore.ts';
@@ -137,7 +138,7 @@ function showPlan(
     key,
     size: sizeBytes,
   }));
-  const { generation, bytes, resultingTimeMs } = plan;
+  const { generation, bytes, resultingTimeMs, timeStepMs = 1 } = plan;
   const resultingTime = formatTime(resultingTimeMs);
   if (flags.boolean('json')) {
     const source = { replica: from.name, location: from.store.location, generation };
@@ -147,6 +148,7 @@ function showPlan(
       ...source,
       bytes,
       resultingTime,
+      timeStepMs,
       objects: [...objects],
     });
     return;
@@ -155,10 +157,16 @@ function showPlan(
     `${visibleText(`would restore ${outputPath} from ${from.store.location} (replica ${from.name})`)}\n` +
       `  generation ${generation}, snapshot ${formatIndex(plan.snapshot.index)}, ${count(plan.segments.length, 'segment')}\n` +
       `  ${count(plan.objects, 'object')}, ${formatBytes(bytes)} to fetch\n` +
-      `  the state of ${resultingTime}\n`,
+      `  the state of ${resultingTime}${inStep(timeStepMs)}\n`,
   );
   if (flags.boolean('v'))
     for (const { key, size } of objects) stdout.write(`  ${visibleText(key)}  ${size}\n`);
+}
+
+/** How exact a time is, in brackets; nothing where it is exact. */
+function inStep(timeStepMs: number): string {
+  const step = describeStep(timeStepMs);
+  return step === undefined ? '' : ` (${step})`;
 }
 
 function showSummary(
@@ -185,7 +193,7 @@ function showSummary(
     done.position === undefined ? formatIndex(done.snapshotIndex) : formatPosition(done.position);
   const proof = done.proven ? 'every byte was checked' : `integrity check: ${done.integrityCheck}`;
   const line =
-    `restored ${outputPath} (${formatBytes(done.databaseBytes)}) as of ${resultingTime} from ${from.store.location}: ` +
+    `restored ${outputPath} (${formatBytes(done.databaseBytes)}) as of ${resultingTime}${inStep(done.timeStepMs)} from ${from.store.location}: ` +
     `generation ${done.generation} at ${position}, ${count(done.segments, 'segment')}, ` +
     `${formatBytes(done.bytesFetched)} in ${(done.elapsedMs / 1000).toFixed(1)} s; ${proof}`;
   context.stdout.write(`${visibleText(line)}\n`);

@@ -39,6 +39,8 @@ const REMOVALS_AT_ONCE = 16;
 export class AbsObjectStore implements ObjectStore {
   readonly type = 'abs';
   readonly conditions = 'compare-and-swap';
+  /** Listings tell times as HTTP headers do. */
+  readonly timeStepMs = 1000;
   readonly location: string;
   readonly #requests: AbsRequests;
 

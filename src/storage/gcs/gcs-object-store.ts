@@ -53,6 +53,7 @@ interface Page {
 export class GcsObjectStore implements ObjectStore {
   readonly type = 'gcs';
   readonly conditions = 'compare-and-swap';
+  readonly timeStepMs = 1;
   readonly location: string;
   readonly #prefix: string;
   readonly #api: GcsApi;

@@ -47,6 +47,8 @@ const LEFTOVERS_MAX = 1_000;
 export class SftpObjectStore implements ObjectStore {
   readonly type = 'sftp';
   readonly conditions = 'create-only';
+  /** The protocol has seconds. */
+  readonly timeStepMs = 1000;
   readonly location: string;
   readonly #root: string;
   readonly #tools: BackendTools;

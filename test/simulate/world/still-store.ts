@@ -19,6 +19,7 @@ export class StillStore implements ObjectStore {
   readonly type = 'still';
   readonly location = 'still:';
   readonly conditions: Conditions;
+  readonly timeStepMs = 1;
   readonly #objects: ReadonlyMap<string, Held>;
 
   constructor(objects: ReadonlyMap<string, Held>, conditions: Conditions) {

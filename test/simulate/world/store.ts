@@ -197,6 +197,7 @@ class SimClient implements ObjectStore {
   readonly type = 'sim';
   readonly location = 'sim:';
   readonly conditions: Conditions;
+  readonly timeStepMs = 1;
   readonly #server: SimServer;
   readonly #process: SimProcess;
   readonly #random: Random;
