@@ -1,3 +1,5 @@
+import { placeOf } from '../base/place-of.ts';
+import { identityOf } from './destination-identity.ts';
 import { formatReplicaUrl } from './replica-url.ts';
 import type { ResolvedDatabase, ResolvedReplica } from './resolved.ts';
 import type { Destination } from './settings.ts';
@@ -12,10 +14,16 @@ export function reportClashes(databases: readonly ResolvedDatabase[], settling: 
   const metaPaths = new FirstUses(settling);
   const destinations = new FirstUses(settling);
   for (const { given, settings, replicas } of databases) {
-    paths.add(settings.path, given, 'path', (first) => `the same database as ${first}`);
+    const place = placeOf(settings.path);
+    paths.add(place, given, 'path', (first) => `the same database as ${first}`);
     // Without a `meta-path` of its own it follows from the path, which was just reported.
-    if (given.metaPath !== undefined || !paths.has(settings.path, given)) {
-      metaPaths.add(settings.metaPath, given, 'metaPath', (first) => `the same local state as ${first}`);
+    if (given.metaPath !== undefined || !paths.has(place, given)) {
+      metaPaths.add(
+        placeOf(settings.metaPath),
+        given,
+        'metaPath',
+        (first) => `the same local state as ${first}`,
+      );
     }
     reportNames(replicas, settling);
     for (const { given: replica, settings: replicaSettings } of replicas) {
@@ -43,12 +51,6 @@ function reportNames(replicas: readonly ResolvedReplica[], settling: Settling): 
       (first) => `the name \`${settings.name}\` is taken by ${first}${hint}`,
     );
   }
-}
-
-/** Two destinations of the same identity hold the same objects. */
-function identityOf(destination: Destination): string {
-  const endpoint = 'endpoint' in destination ? destination.endpoint : undefined;
-  return `${endpoint ?? ''} ${formatReplicaUrl(destination).replace(/\/+$/, '')}`;
 }
 
 /** Remembers who had a value first, and reports everybody after. */

@@ -95,6 +95,11 @@ const HOST_FORMS: readonly HostForm[] = [
 const AWS_HOST =
   /^(?:(?<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?(?<region>[a-z0-9-]+))?\.amazonaws\.com(?:\.cn)?$/;
 
+/** @param host - without a port, in lower case */
+export function isAwsHost(host: string): boolean {
+  return AWS_HOST.test(host);
+}
+
 const IP_ADDRESS = /^(?:(?<bucket>.+)\.)?(?<server>\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])$/;
 
 /**

@@ -50,9 +50,21 @@ function systemRoot(platform: NodeJS.Platform): string {
 /** Where it is kept without a `meta-path`. */
 export function defaultStatePath(databasePath: string, world: StateWorld = systemStateWorld): string {
   const isRoot = world.uid === 0;
-  return isRoot && mayOthersExchange(dirname(databasePath), world)
-    ? systemStatePath(databasePath, world)
-    : defaultMetaPath(databasePath);
+  const path = behindLink(databasePath, world);
+  return isRoot && mayOthersExchange(dirname(path), world)
+    ? systemStatePath(path, world)
+    : defaultMetaPath(path);
+}
+
+/** Beside a file, not beside a link to it, SQLite keeps the WAL, and whoever comes by another link finds the state. */
+function behindLink(databasePath: string, world: StateWorld): string {
+  try {
+    const real = world.realPath(databasePath);
+    const isLink = real !== join(world.realPath(dirname(databasePath)), basename(databasePath));
+    return isLink ? real : databasePath;
+  } catch {
+    return databasePath;
+  }
 }
 
 /** Where it is kept with a `meta-path`: in a folder of our own when that holds the files of others. */
@@ -72,7 +84,7 @@ export function possibleStatePaths(
   metaPath: string,
   world: StateWorld = systemStateWorld,
 ): readonly string[] {
-  const usual = [defaultMetaPath(databasePath), systemStatePath(databasePath, world)];
+  const usual = [defaultMetaPath(behindLink(databasePath, world)), systemStatePath(databasePath, world)];
   return usual.includes(metaPath) ? [metaPath, ...usual.filter((path) => path !== metaPath)] : [metaPath];
 }
 
