@@ -26,6 +26,8 @@ export interface PrivateDirectory extends Disposable {
   readonly path: string;
   /** Paths in this directory lead to its entries; all others are as usual. */
   readonly files: Files;
+  /** Whether the path still leads to this directory. */
+  isCurrent(): boolean;
   close(): void;
 }
 
@@ -67,6 +69,7 @@ export function openPrivateDirectory(path: string, options: PrivateDirectoryOpti
   return {
     path: handle.path,
     files: filesIn(handle.path, use, revive),
+    isCurrent: () => leadsTo(handle),
     close,
     [Symbol.dispose]: close,
   };
@@ -165,6 +168,13 @@ function isMended(handle: DirectoryHandle, { mayTakeFromGroup }: PrivateDirector
   const { uid, mode } = factsOf(handle);
   if (uid !== process.geteuid?.() || (mode & OTHERS_WRITE) !== 0) return false;
   return mayTakeFromGroup?.(handle.path) ?? false;
+}
+
+function leadsTo(handle: DirectoryHandle): boolean {
+  const found = lstatSync(handle.path, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined || handle.descriptor === undefined) return found !== undefined;
+  const { dev, ino } = fstatSync(handle.descriptor, { bigint: true });
+  return found.dev === dev && found.ino === ino;
 }
 
 function isGone({ descriptor, path }: DirectoryHandle): boolean {

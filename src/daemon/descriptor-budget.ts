@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { RivuletError } from '../base/errors.ts';
 import { systemHint } from '../base/system-hint.ts';
 
-/** The live files, SQLite's connections with their journals, and the state directory with its lock: 16 were counted. */
+/** The live files, SQLite's connections with their journals, and the state directory with its lock, and the lock of the file: 16 were counted. */
 const DATABASE_DESCRIPTORS = 16;
 /** What one destination has open while it stores something: a file with its directories, or connections. */
 const TRANSFER_DESCRIPTORS = 4;

@@ -10,10 +10,19 @@ import { type Files, NotOwnFile } from '../base/files.ts';
 import { isBusy } from './connections.ts';
 
 export interface InstanceLock {
+  /** Whether its file is still the one of that name, where others look. */
+  isCurrent(): boolean;
   release(): void;
 }
 
+export interface LockOptions {
+  /** Whether the file goes when the lock is released. */
+  readonly isRemoved?: boolean;
+}
+
 const FILE_MODE = 0o600;
+/** Whoever removes the file while it is taken does so at the end of a process, not many times in a row. */
+const TAKE_ATTEMPTS = 5;
 
 /**
  * @param directory - the state directory
@@ -21,7 +30,34 @@ const FILE_MODE = 0o600;
  * @throws RivuletError `DB_IN_USE` when another process holds the lock, `STATE_INVALID`
  */
 export function takeInstanceLock(directory: string, files: Files, databasePath: string): InstanceLock {
-  const path = join(directory, 'lock');
+  try {
+    return takeLock(join(directory, 'lock'), files, databasePath);
+  } catch (error) {
+    throw isRivuletError(error) ? error : stateUnusable(directory, error);
+  }
+}
+
+/** @throws RivuletError `DB_IN_USE` when another process holds the lock; what the file system does */
+export function takeLock(
+  path: string,
+  files: Files,
+  databasePath: string,
+  options: LockOptions = {},
+): InstanceLock {
+  for (let attempt = 1; ; attempt++) {
+    const lock = tryLock(path, files, databasePath, options);
+    if (lock.isCurrent()) return lock;
+    lock.release();
+    if (attempt === TAKE_ATTEMPTS) throw new Error('its lock file was replaced meanwhile');
+  }
+}
+
+function tryLock(
+  path: string,
+  files: Files,
+  databasePath: string,
+  { isRemoved = false }: LockOptions,
+): InstanceLock {
   let connection: DatabaseSync | undefined;
   try {
     const inode = makeLockFile(path, files);
@@ -29,20 +65,24 @@ export function takeInstanceLock(directory: string, files: Files, databasePath: 
     const url = pathToFileURL(path);
     url.searchParams.set('mode', 'rw');
     connection = new DatabaseSync(url, { timeout: 0 });
-    connection.exec('BEGIN EXCLUSIVE');
-    if (files.lstat(path)?.inode !== inode) throw new Error('its lock file was replaced meanwhile');
+    // Nothing is ever written, so there is nothing for a journal to undo.
+    connection.exec('PRAGMA journal_mode=OFF; BEGIN EXCLUSIVE');
+    const held = connection;
+    const isCurrent = (): boolean => files.lstat(path)?.inode === inode;
+    const release = (): void => {
+      // While it is held: afterwards it may be another one's.
+      if (isRemoved && isCurrent()) files.remove(path);
+      held.close();
+    };
+    return { isCurrent, release };
   } catch (error) {
     connection?.close();
-    if (isBusy(error)) {
-      throw new RivuletError('DB_IN_USE', `${databasePath} is being replicated by another process already`, {
-        cause: error,
-        hint: 'Stop the other one first, or give this one its own meta-path if that is truly another database.',
-      });
-    }
-    throw isRivuletError(error) ? error : stateUnusable(directory, error);
+    if (!isBusy(error)) throw error;
+    throw new RivuletError('DB_IN_USE', `${databasePath} is being replicated by another process already`, {
+      cause: error,
+      hint: 'Stop the other one first, or give this one its own meta-path if that is truly another database.',
+    });
   }
-  const held = connection;
-  return { release: () => held.close() };
 }
 
 /**

@@ -13,6 +13,8 @@ import {
   checkpointWithin,
   isCheckpointerFree,
 } from './background-checkpoint.ts';
+import { claimDatabase, type DatabaseClaim } from './database-claim.ts';
+import type { FileIdentity } from './database-file.ts';
 import { SqliteConnections, type Connections } from './connections.ts';
 import { makeSidecars } from './sidecars.ts';
 import { openStateDirectory, type StateDirectory } from './state-directory.ts';
@@ -29,6 +31,8 @@ export interface Machine {
   isCheckpointerFree(): Promise<boolean>;
   /** The same while this thread stands still, for `ms` milliseconds at most; then it goes on in the background. */
   checkpointWithin(path: string, ms: number): CheckpointWithin;
+  /** Keeps others from replicating this very file under another name. @throws RivuletError `DB_IN_USE` */
+  claimDatabase(path: string, identity: FileIdentity): DatabaseClaim;
   /** @throws RivuletError `DB_IN_USE`, `STATE_INVALID` */
   openStateDirectory(path: string, databasePath: string): StateDirectory;
   /** Lets other work of this process run. */
@@ -49,6 +53,7 @@ export const systemMachine: Machine = {
   checkpointInBackground,
   isCheckpointerFree,
   checkpointWithin,
+  claimDatabase,
   openStateDirectory,
   pause: async () => yieldToOthers(),
   standStill,

@@ -2,6 +2,7 @@
 import { RivuletError } from '../base/errors.ts';
 import type { WalIndex } from '../wal/wal-index.ts';
 import { type Connections, explainSqliteError } from './connections.ts';
+import type { DatabaseClaim } from './database-claim.ts';
 import { DatabaseFile, realPathOf } from './database-file.ts';
 import { connectionsOpened } from './kept-descriptors.ts';
 import { LiveIndex } from './live-index.ts';
@@ -51,6 +52,7 @@ export function openDatabase(
   const wal = new LiveWal(`${realPath}-wal`, files);
   let connections: Connections | undefined;
   let index: LiveIndex | undefined;
+  let claim: DatabaseClaim | undefined;
   const isOver = connectionsOpened(files, file.identity);
   const close = (): void => {
     wal.close();
@@ -58,9 +60,11 @@ export function openDatabase(
     file.close();
     index?.close();
     isOver();
+    claim?.release();
   };
   try {
     assertSwitchable(path, file.header);
+    claim = machine.claimDatabase(path, file.identity);
     if (file.header.walMode) machine.makeSidecars(path);
     connections = machine.openConnections(path, busyTimeoutMs);
     connections.hold();

@@ -58,6 +58,7 @@ export function simMachine(parts: MachineParts): Machine {
         connection.close();
       }
     },
+    claimDatabase: () => ({ release: () => undefined }),
     openStateDirectory: (directory, databasePath) => {
       process.call('take the instance lock');
       if (locks.has(directory)) throw new RivuletError('DB_IN_USE', `${databasePath} is in use`);
