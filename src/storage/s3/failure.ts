@@ -1,15 +1,12 @@
-/** What an answer or a failure of an S3 request means. */
-import type { RivuletError } from '../../base/errors.ts';
+/** What is read from a failure of an S3 request, and what it means. */
 import { messageOf } from '../../base/errors.ts';
-import { networkFailureOf } from '../network-failure.ts';
-import { parseRetryAfter } from '../retry-after.ts';
-import { storageFailed } from '../storage-error.ts';
-import type { FailureFacts } from '../storage-error.ts';
 
 /** What is read from an error of the SDK, before anything is decided. */
 export interface S3Failure {
   /** Undefined when there was no answer. */
   readonly status: number | undefined;
+  /** The answer is not one of S3: something else answers in its place. */
+  readonly isForeign: boolean;
   /** The service's own error code; a word for the status where the answer had no body, as with HEAD. */
   readonly code: string;
   readonly requestId: string | undefined;
@@ -37,17 +34,42 @@ export function readFailure(error: unknown): S3Failure {
   const { $metadata: metadata = {}, $response: response } = fields;
   const headers = response?.headers ?? {};
   const status = metadata.httpStatusCode ?? response?.statusCode;
-  const name = error instanceof Error && !NAMELESS.has(error.name) ? error.name : '';
-  const code = text(fields.Code) ?? name;
+  const isForeign = response !== undefined && isNoErrorOfS3(error, headers);
+  const message = isForeign ? foreignAnswer(headers) : textOf(error);
   return {
     status,
-    code: /^\d*$/.test(code) ? '' : code,
+    code: isForeign ? '' : codeOf(error, fields),
+    isForeign,
     requestId: metadata.requestId ?? headers['x-amz-request-id'],
     headers,
-    region: regionName(headers['x-amz-bucket-region']) ?? regionName(fields.Region),
-    message: messageOf(error),
+    region:
+      regionName(headers['x-amz-bucket-region']) ?? regionName(text(fields.Region)) ?? regionIn(message),
+    message,
     cause: error,
   };
+}
+
+/** The SDK's own words for an answer that it could not read, and which it blames on its caller. */
+const UNREADABLE = /Deserialization error: to see the raw response/;
+
+/** Whether the answer is none of S3: a page, plain text, or XML with other elements than an error has. */
+function isNoErrorOfS3(error: unknown, headers: Readonly<Record<string, string>>): boolean {
+  return UNREADABLE.test(messageOf(error)) || /^text\/html\b/i.test(headers['content-type'] ?? '');
+}
+
+function foreignAnswer(headers: Readonly<Record<string, string>>): string {
+  const type = headers['content-type'];
+  return `the answer is not one of S3${type === undefined ? '' : `, its type is ${type}`}`;
+}
+
+function codeOf(error: unknown, fields: SdkError): string {
+  const name = error instanceof Error ? (text(error.name) ?? '') : '';
+  const code = text(fields.Code) ?? (NAMELESS.has(name) ? '' : name);
+  return /^\d*$/.test(code) ? '' : code;
+}
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? text(error.message) : undefined) ?? messageOf(error);
 }
 
 /** As services name regions. What an endpoint sends becomes part of a host name, so anything else is no region. */
@@ -57,12 +79,20 @@ function regionName(value: unknown): string | undefined {
   return typeof value === 'string' && REGION.test(value) ? value : undefined;
 }
 
+/** Some services say in words only which region they want. */
+function regionIn(message: string): string | undefined {
+  if (!/region/i.test(message)) return undefined;
+  return regionName(/\bexpect(?:ing|ed|s)?:?\s+(?:region:?\s+)?['"`]?([a-z0-9-]+)/i.exec(message)?.[1]);
+}
+
+/** Of elements that an answer repeats, which come as a list, the first one with a text. */
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+  const first: unknown = Array.isArray(value) ? value.find((one) => text(one) !== undefined) : value;
+  return typeof first === 'string' && first !== '' ? first : undefined;
 }
 
 /** Codes that say something about the keys rather than about what was asked for. */
-const KEY_CODES = new Set([
+export const KEY_CODES: ReadonlySet<string> = new Set([
   'ExpiredToken',
   'ExpiredTokenException',
   'RequestExpired',
@@ -75,7 +105,7 @@ const KEY_CODES = new Set([
   'InvalidSecurity',
   'AuthFailure',
 ]);
-const EXPIRED_CODES = new Set([
+export const EXPIRED_CODES: ReadonlySet<string> = new Set([
   'ExpiredToken',
   'ExpiredTokenException',
   'RequestExpired',
@@ -83,9 +113,14 @@ const EXPIRED_CODES = new Set([
 ]);
 
 /** Whether other keys might be let through. A 400 without a body is how HEAD says that a token has expired. */
-export function mayBeKeys({ status, code }: S3Failure): boolean {
+export function mayBeKeys({ status, code, isForeign }: S3Failure): boolean {
   if (code === 'RequestTimeTooSkewed') return false;
-  return status === 401 || status === 403 || KEY_CODES.has(code) || (status === 400 && isNameless(code));
+  return (
+    status === 401 ||
+    status === 403 ||
+    KEY_CODES.has(code) ||
+    (status === 400 && isNameless(code) && !isForeign)
+  );
 }
 
 function isNameless(code: string): boolean {
@@ -98,10 +133,11 @@ export function otherRegion(failure: S3Failure, used: string): string | undefine
   const isMisplaced =
     status === 301 ||
     status === 307 ||
+    status === 403 ||
     code === 'PermanentRedirect' ||
     code === 'AuthorizationHeaderMalformed' ||
     code === 'IllegalLocationConstraintException' ||
-    (status === 400 && isNameless(code));
+    (status === 400 && (isNameless(code) || /region/i.test(failure.message)));
   return isMisplaced && region !== undefined && region !== used ? region : undefined;
 }
 
@@ -134,160 +170,4 @@ export function isMissingUpload({ code }: S3Failure): boolean {
 
 export function isNotImplemented({ status, code }: S3Failure): boolean {
   return status === 501 || code === 'NotImplemented' || code === 'MethodNotAllowed' || status === 405;
-}
-
-const THROTTLED = new Set([
-  'SlowDown',
-  'SlowDownRead',
-  'SlowDownWrite',
-  'Throttling',
-  'ThrottlingException',
-  'TooManyRequests',
-  'TooManyRequestsException',
-  'RequestLimitExceeded',
-  'BandwidthLimitExceeded',
-  'ServiceUnavailable',
-]);
-
-/** What passes although the status says otherwise. Damage on the way is among it. */
-const PASSING = new Set([
-  'InternalError',
-  'RequestTimeout',
-  'RequestTimeoutException',
-  'OperationAborted',
-  'ConditionalRequestConflict',
-  'BadDigest',
-  'InvalidDigest',
-  'XAmzContentSHA256Mismatch',
-  'IncompleteBody',
-]);
-
-const LASTING = new Set(['NotImplemented', 'InsufficientStorage', 'QuotaExceeded', 'XMinioStorageFull']);
-
-const HINTS: Readonly<Record<string, string>> = {
-  NoSuchBucket: 'Make the bucket first, or correct its name; Rivulet does not make buckets.',
-  InvalidBucketName: 'Correct the name of the bucket.',
-  AccessDenied:
-    'Are these the right keys, and still valid (some services say no more)? Their policy must allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects.',
-  AllAccessDisabled: 'The service has disabled this bucket: look at the account.',
-  AccountProblem: 'The service has disabled this account: look at it in the console.',
-  InvalidAccessKeyId: 'The access key does not exist there (any more): correct or replace it.',
-  SignatureDoesNotMatch:
-    'The secret key does not belong to the access key, or the endpoint changes requests on the way.',
-  ExpiredToken: 'The temporary keys have expired, and their source has no newer ones.',
-  InvalidToken: 'The session token does not belong to these keys.',
-  SlowDown: 'The service asks for fewer requests; Rivulet slows down.',
-  QuotaExceeded: 'The quota is used up: raise it, or shorten the retention.',
-  XMinioStorageFull: 'The disks of the service are full: add space, or shorten the retention.',
-  InsufficientStorage: 'The service is full: add space, or shorten the retention.',
-  InvalidStorageClass: 'The service does not know this storage class.',
-  EntityTooLarge: 'The service does not take objects or parts this large: choose another part size.',
-  InvalidObjectState: 'The object lies in an archive class: restore it there first.',
-};
-
-const KMS_HINT =
-  'The keys need kms:GenerateDataKey and kms:Decrypt on the KMS key, which must exist and be enabled.';
-
-/** The failure as people see it. `action` as in "cannot write a/b to". */
-export function failed(
-  action: string,
-  location: string,
-  failure: S3Failure,
-  more: FailureMore,
-): RivuletError {
-  const facts = factsOf(failure, more);
-  return storageFailed(`${action} ${location}: ${reasonOf(failure, more)}`, {
-    ...facts,
-    cause: failure.cause,
-    details: detailsOf(failure),
-  });
-}
-
-/** What else is known of a request that failed. */
-export interface FailureMore {
-  /** Wall-clock time. */
-  readonly nowMs: number;
-  /** Whether the keys that were used are past their expiry. */
-  readonly areKeysExpired: boolean;
-  /** The region that was asked. */
-  readonly region: string;
-}
-
-function factsOf(failure: S3Failure, more: FailureMore): FailureFacts {
-  const { status, code, headers } = failure;
-  const retryAfterMs = parseRetryAfter(headers['retry-after'], more.nowMs);
-  const hint = hintOf(failure, more);
-  if (mayBeKeys(failure)) return { ...keyFacts(failure, more), retryAfterMs, hint };
-  // As other services have it: somebody has to make the bucket, or to correct its name.
-  if (code === 'NoSuchBucket') return { code: 'STORAGE_DENIED', retry: false, hint };
-  if (status === undefined) return { retry: networkFailureOf(failure.cause)?.retry ?? true, hint };
-  const throttled = status === 429 || THROTTLED.has(code);
-  const retry = throttled || PASSING.has(code) || (isPassingStatus(status) && !LASTING.has(code));
-  return { retry, throttled, retryAfterMs, hint };
-}
-
-function isPassingStatus(status: number): boolean {
-  // An answer of 200 that could not be read was cut off, or came from something in between.
-  return status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507);
-}
-
-/** Keys that expired may be followed by others a moment later; refused ones need somebody to look at them. */
-function keyFacts({ code, status }: S3Failure, { areKeysExpired }: FailureMore): FailureFacts {
-  if (areKeysExpired || EXPIRED_CODES.has(code)) return { code: 'CREDENTIALS_FAILED', retry: true };
-  const isAboutKeys = KEY_CODES.has(code) || status === 401 || status === 400;
-  return { code: isAboutKeys ? 'CREDENTIALS_FAILED' : 'STORAGE_DENIED', retry: false };
-}
-
-function hintOf(failure: S3Failure, more: FailureMore): string | undefined {
-  const { code, status } = failure;
-  const right = otherRegion(failure, more.region);
-  // Whoever answers names a region; whether it is the right one, the user knows.
-  if (right !== undefined)
-    return `The endpoint claims that the bucket is in the region "${right}", and was asked for "${more.region}": compare with the region of your bucket, and correct \`region\` or the endpoint.`;
-  if (code === 'RequestTimeTooSkewed') return skewHint(failure, more.nowMs);
-  if (code.startsWith('KMS')) return KMS_HINT;
-  if (more.areKeysExpired && mayBeKeys(failure)) return HINTS['ExpiredToken'];
-  if (status === 301) return 'The bucket is in another region, or behind another endpoint.';
-  if (status === 404 && code !== 'NoSuchBucket')
-    return 'Does this endpoint speak S3, and is the bucket right?';
-  const network = networkFailureOf(failure.cause);
-  const isUntrusted = network !== undefined && !network.retry;
-  if (isUntrusted) return `${network.hint} "skip-verify: true" takes any certificate, for tests.`;
-  if (/before secure TLS/.test(failure.message))
-    return 'Does the endpoint speak https on this port, or http?';
-  // The service chose the code.
-  const own = Object.hasOwn(HINTS, code) ? HINTS[code] : undefined;
-  return own ?? network?.hint ?? (status === 403 ? HINTS['AccessDenied'] : undefined);
-}
-
-function skewHint({ headers }: S3Failure, nowMs: number): string {
-  const serverMs = Date.parse(headers['date'] ?? '');
-  if (Number.isNaN(serverMs))
-    return "Correct this machine's clock: the service refuses requests with another time.";
-  const seconds = Math.round((nowMs - serverMs) / 1000);
-  const way = seconds > 0 ? 'ahead of' : 'behind';
-  return `Correct this machine's clock: it is ${Math.abs(seconds)} s ${way} the service's.`;
-}
-
-function reasonOf({ status, code, message }: S3Failure, { areKeysExpired }: FailureMore): string {
-  if (status === undefined) return message.trim() === '' ? 'no answer' : withoutOpenSsl(message.trim());
-  const words = message === '' || message === 'UnknownError' || message === code ? '' : `: ${message.trim()}`;
-  const expired = areKeysExpired && code === 'AccessDenied' ? ', with keys that have expired' : '';
-  return `${code === '' ? 'HTTP' : code} (${status})${expired}${words}`;
-}
-
-/** OpenSSL tells where in its sources it noticed; nobody here can do anything with that. */
-function withoutOpenSsl(message: string): string {
-  const reason = /(?:^|:)error:[0-9A-F]{6,}:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
-  return reason === undefined ? message : `the connection cannot be encrypted: ${reason}`;
-}
-
-function detailsOf({ status, code, requestId, cause }: S3Failure): Record<string, unknown> {
-  const system = status === undefined ? networkFailureOf(cause)?.systemCode : undefined;
-  return {
-    ...(status === undefined ? {} : { status }),
-    ...(code === '' || status === undefined ? {} : { serviceCode: code }),
-    ...(requestId === undefined ? {} : { requestId }),
-    ...(system === undefined ? {} : { systemCode: system }),
-  };
 }

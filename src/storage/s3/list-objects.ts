@@ -100,8 +100,13 @@ function nextToken(
   return token;
 }
 
-/** Some services ignore that the keys were to be encoded, and say so. */
-function decoded(requests: S3Requests, { EncodingType }: ListObjectsV2CommandOutput, text = ''): string {
+/** Some services ignore that the keys were to be encoded, and say so. An element that is repeated comes as a list. */
+function decoded(requests: S3Requests, { EncodingType }: ListObjectsV2CommandOutput, value: unknown): string {
+  const text = value ?? '';
+  if (typeof text !== 'string') {
+    const problem = 'an element of the answer is not one text';
+    throw storageFailed(`cannot list objects of ${requests.profile.location}: ${problem}`, { retry: true });
+  }
   if (EncodingType !== 'url') return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));

@@ -2,8 +2,10 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { BackendTools, RequestKind } from '../backend.ts';
 import { S3Clients } from './clients.ts';
-import { failed, mayBeKeys, otherRegion, readFailure } from './failure.ts';
+import { failed } from './failed.ts';
+import { mayBeKeys, otherRegion, readFailure } from './failure.ts';
 import type { S3Failure } from './failure.ts';
+import { assertPrintable } from './key-text.ts';
 import type { AwsKeys, AwsKeySource } from '../aws-keys.ts';
 import type { S3Profile } from './options.ts';
 
@@ -52,6 +54,7 @@ export class S3Requests {
     for (let corrections = 0; ; corrections++) {
       signal?.throwIfAborted();
       const keys = await this.#keys.current(signal);
+      assertPrintable(keys, this.profile.location);
       const region = this.#region;
       this.tools.onRequest(call.kind);
       try {
@@ -72,7 +75,7 @@ export class S3Requests {
   failed(action: string, failure: S3Failure, keys?: AwsKeys, region: string = this.#region): Error {
     const nowMs = this.tools.clock.now();
     const areKeysExpired = keys?.expiresAtMs !== undefined && keys.expiresAtMs <= nowMs;
-    return failed(action, this.profile.location, failure, { nowMs, areKeysExpired, region });
+    return failed(action, failure, { nowMs, areKeysExpired, region, keys, profile: this.profile });
   }
 
   close(): void {
