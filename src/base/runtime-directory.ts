@@ -1,6 +1,9 @@
 /** Where a user's programs keep what belongs to running processes: sockets, locks, notes. Never in a directory that others archive. */
+import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
+import { UntrustedPath } from './directory-handle.ts';
+import { openPrivateDirectory, type PrivateDirectory } from './private-directory.ts';
 
 /** What the places depend on; a test brings its own. */
 export interface RuntimeWorld {
@@ -31,4 +34,19 @@ export function runtimeDirectories(world: RuntimeWorld): readonly string[] {
     ...(platform === 'win32' ? [] : [join('/tmp', own)]),
   ];
   return [...new Set(all)];
+}
+
+/**
+ * Opens one of them, made when it is not there; what it is to be in must be there already, and belong to this user or root.
+ *
+ * @throws UntrustedPath; what the file system does
+ */
+export function openRuntimeDirectory(path: string): PrivateDirectory {
+  const parent = dirname(path);
+  const uid = process.geteuid?.();
+  const { uid: owner } = statSync(parent);
+  // The directory of another user's session, as after `sudo -E`.
+  if (uid !== undefined && owner !== uid && owner !== 0)
+    throw new UntrustedPath(parent, `belongs to another user (uid ${owner})`, 'Unset XDG_RUNTIME_DIR.');
+  return openPrivateDirectory(path, { neverMade: parent });
 }

@@ -110,7 +110,7 @@ export const SOCKET_KEYS = {
     key: 'path',
     kind: 'text',
     help: 'The socket’s file; on Windows the name of a pipe.',
-    defaultNote: '`control.sock` in the local state of the first database',
+    defaultNote: 'in `$XDG_RUNTIME_DIR/rivulet`, else in `rivulet-UID` of the temporary directory',
     compat: 'Litestream: `/var/run/litestream.sock`.',
   },
   permissions: {

@@ -113,6 +113,11 @@ function existing(directory: string, world: StateWorld): string {
   }
 }
 
+/** The path behind symbolic links, as it will be when something is there. */
+export function futureRealPath(path: string): string {
+  return realPathOf(path, systemStateWorld);
+}
+
 function realPathOf(path: string, world: Pick<StateWorld, 'realPath'>): string {
   try {
     return world.realPath(path);

@@ -1,45 +1,82 @@
 /** The control socket of a daemon: opened at a place that can be found again, noted for each database. */
+import { dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
+import { openRuntimeDirectory, runtimeWorld } from '../base/runtime-directory.ts';
 import type { SocketSettings } from '../config/settings.ts';
 import type { Routes } from '../server/answers.ts';
 import type { ControlSocket } from '../server/control-socket.ts';
-import { writeDaemonNote } from './daemon-note.ts';
+import { notePath, writeDaemonNote } from './daemon-note.ts';
+import { runtimeName, writeRuntimeNote } from './runtime-notes.ts';
 
-export interface ControlParts {
+export interface ControlDeps {
   readonly settings: SocketSettings;
-  /** The state directory in which the socket lies when no path is configured. */
-  readonly metaPath: string;
+  /** The first database, after which the socket is named when no path is configured. */
+  readonly databasePath: string;
   readonly routes: Routes;
   readonly logger: Logger;
 }
 
 /** Opens it. One that cannot be opened is a warning, for replication goes on without it. */
-export async function openControl(parts: ControlParts): Promise<ControlSocket | undefined> {
-  const { settings, metaPath, routes, logger } = parts;
+export async function openControl({
+  settings,
+  databasePath,
+  routes,
+  logger,
+}: ControlDeps): Promise<ControlSocket | undefined> {
   if (!settings.enabled) return undefined;
   const { startControlSocket } = await import('../server/control-socket.ts');
-  const { defaultSocketPath, makeSocketDirectory, socketWorld } = await import('../server/socket-path.ts');
-  const world = socketWorld();
-  const path = settings.path ?? defaultSocketPath(metaPath, world);
-  try {
-    const isElsewhere = world.platform !== 'win32' && !path.startsWith(metaPath);
-    if (settings.path === undefined && isElsewhere) makeSocketDirectory(path, world.uid);
-    const socket = await startControlSocket({ path, permissions: settings.permissions, routes });
-    logger.debug('answering on the control socket', { path });
-    return socket;
-  } catch (error) {
-    logger.warn('there is no control socket, so `rivulet status` cannot ask; all else goes on', { error });
-    return undefined;
+  const { socketPaths } = await import('../server/socket-path.ts');
+  const { permissions } = settings;
+  const places =
+    settings.path === undefined ? socketPaths(runtimeName(databasePath), runtimeWorld()) : [settings.path];
+  let failure: unknown;
+  for (const path of places) {
+    try {
+      if (settings.path === undefined && process.platform !== 'win32')
+        openRuntimeDirectory(dirname(path)).close();
+      const socket = await startControlSocket({ path, permissions, routes });
+      logger.debug('answering on the control socket', { path });
+      return socket;
+    } catch (error) {
+      failure ??= error;
+    }
   }
+  logger.warn('there is no control socket, so `rivulet status` cannot ask; all else goes on', {
+    error: failure,
+  });
+  return undefined;
 }
 
-/** Tells where the socket is. A database whose note cannot be written is not found by `rivulet status`, no more. */
-export function noteControl(files: Files, metaPath: string, socket: ControlSocket, logger: Logger): void {
+/** A database of which the process that replicates it is told. */
+export interface NotedDatabase {
+  readonly path: string;
+  readonly metaPath: string;
+  /** How the state directory is reached; undefined while the database does not belong to this process. */
+  readonly stateFiles: Files | undefined;
+}
+
+/** Tells where the socket is. A database whose notes cannot be written is not found by `rivulet status`, no more. */
+export function noteControl(database: NotedDatabase, socket: ControlSocket, logger: Logger): void {
+  const { path, metaPath, stateFiles } = database;
+  const note = { pid: process.pid, socket: socket.path };
+  writeRuntimeNote(path, note, stateFiles !== undefined);
+  if (stateFiles === undefined) return;
   try {
-    writeDaemonNote(files, metaPath, { pid: process.pid, socket: socket.path });
+    writeDaemonNote(stateFiles, notePath(metaPath), note);
   } catch (error) {
     logger.debug('cannot note where the control socket is', { metaPath, why: messageOf(error) });
   }
+}
+
+/** An earlier version had its socket in the state directory, where one of a killed process still is: nobody can archive it. */
+export async function removeFormerSocket(
+  metaPath: string,
+  present: ControlSocket | undefined,
+): Promise<void> {
+  const former = join(metaPath, 'control.sock');
+  if (former === present?.path) return;
+  const { removeDeadSocket } = await import('../server/control-socket.ts');
+  await removeDeadSocket(former).catch(() => undefined);
 }

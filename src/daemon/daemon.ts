@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { healthAnswer, jsonAnswer, type Routes } from '../server/answers.ts';
 import type { StatusServer } from '../server/http.ts';
 import type { ControlSocket } from '../server/control-socket.ts';
-import { noteControl, openControl } from './control.ts';
+import { noteControl, openControl, removeFormerSocket } from './control.ts';
 import { type AlteredDatabase, compareConfigs, type ConfigChanges } from './config-changes.ts';
 import { DatabaseRunner } from './database-runner.ts';
 import { DescriptorBudget } from './descriptor-budget.ts';
@@ -121,21 +121,24 @@ export class Daemon {
   }
 
   async #openControl(): Promise<void> {
-    // The state directory of a database that belongs to another process may hold the socket of that one.
+    // A database that belongs to another process may have given its name to the socket of that one.
     const runner = this.#runners.find(({ isOpen }) => isOpen) ?? this.#runners[0];
     if (runner === undefined) return;
     this.#control = await openControl({
       settings: this.#config.socket,
-      metaPath: runner.settings.metaPath,
+      databasePath: runner.settings.path,
       routes: this.#routes(),
       logger: this.#tools.logger,
     });
-    for (const one of this.#runners.filter(({ isOpen }) => isOpen)) this.#note(one);
+    for (const one of this.#runners) this.#note(one);
+    const open = this.#runners.filter(({ isOpen }) => isOpen);
+    await Promise.all(open.map(async (one) => removeFormerSocket(one.settings.metaPath, this.#control)));
   }
 
   #note({ settings, stateFiles }: DatabaseRunner): void {
-    if (this.#control === undefined || stateFiles === undefined) return;
-    noteControl(stateFiles, settings.metaPath, this.#control, this.#tools.logger);
+    if (this.#control === undefined) return;
+    const { path, metaPath } = settings;
+    noteControl({ path, metaPath, stateFiles }, this.#control, this.#tools.logger);
   }
 
   #routes(): Routes {

@@ -13,7 +13,8 @@ import type { PrimaryObserver } from '../primary/primary-observer.ts';
 import type { DatabaseMetrics, Metrics } from '../server/metrics.ts';
 import type { AlteredDatabase } from './config-changes.ts';
 import type { DescriptorBudget } from './descriptor-budget.ts';
-import { removeDaemonNote } from './daemon-note.ts';
+import { notePath, removeDaemonNote } from './daemon-note.ts';
+import { removeRuntimeNotes } from './runtime-notes.ts';
 import { type DatabaseStatus, unopenedReport } from './database-status.ts';
 import { FollowFailures } from './follow-failures.ts';
 import { type Refusal, ReplicaRunner } from './replica-runner.ts';
@@ -440,6 +441,7 @@ export class DatabaseRunner {
     await this.#looking?.catch(() => undefined);
     // While the database belongs to this process: a moment later the note may be that of the next one.
     if (this.stateFiles !== undefined) this.#removeNote(this.stateFiles);
+    removeRuntimeNotes(this.settings.path, process.pid);
     const replicas = this.#replicas;
     try {
       await this.#primary?.close();
@@ -454,7 +456,7 @@ export class DatabaseRunner {
   /** One that stays names a process that is gone, which whoever reads it finds out. */
   #removeNote(files: Files): void {
     try {
-      removeDaemonNote(files, this.settings.metaPath);
+      removeDaemonNote(files, notePath(this.settings.metaPath));
     } catch (error) {
       this.#tools.logger.warn('the note about this process stays in the state directory', { error });
     }

@@ -5,8 +5,8 @@
  */
 import { join } from 'node:path';
 import { isRivuletError, RivuletError } from '../base/errors.ts';
-import { openPrivateDirectory, type PrivateDirectory } from '../base/private-directory.ts';
-import { runtimeDirectories, runtimeWorld } from '../base/runtime-directory.ts';
+import type { PrivateDirectory } from '../base/private-directory.ts';
+import { openRuntimeDirectory, runtimeDirectories, runtimeWorld } from '../base/runtime-directory.ts';
 import type { FileIdentity } from './database-file.ts';
 import { type InstanceLock, takeLock } from './instance-lock.ts';
 
@@ -55,5 +55,5 @@ function present(place: string): PrivateDirectory {
   if (directory?.path === place && directory.isCurrent()) return directory;
   directory?.close();
   directory = undefined;
-  return openPrivateDirectory(place);
+  return openRuntimeDirectory(place);
 }

@@ -58,6 +58,12 @@ async function makeRoom(path: string): Promise<void> {
   unlinkSync(path);
 }
 
+/** Removes a socket that nobody listens on; any other kind of file, and none, stays as it is. */
+export async function removeDeadSocket(path: string): Promise<void> {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats?.isSocket() === true && !(await isListenedOn(path))) unlinkSync(path);
+}
+
 /** @throws RivuletError when it cannot be told */
 async function isListenedOn(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {

@@ -1,8 +1,9 @@
 /** `rivulet status` against real processes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 
@@ -216,6 +217,40 @@ test('a state directory with a long path, a socket of one’s own, and none', as
   const off = configure([path], { socket: { enabled: false }, replica: { path: scratch.file('own') } });
   await replicate(off, 'continuing');
   assert.equal((await runRivulet(['status', ...off])).code, 1);
+});
+
+test('an application can archive its directory, also after an earlier version was killed there', async () => {
+  const path = makeDatabase(scratch.file('data/app.db'));
+  const metaPath = scratch.file('data/.app.db-rivulet');
+  mkdirSync(metaPath, { mode: 0o700 });
+  const former = createServer().listen(scratch.file('former.sock'));
+  await once(former, 'listening');
+  renameSync(scratch.file('former.sock'), join(metaPath, 'control.sock'));
+  former.close();
+  const flags = configure([path]);
+  await replicate(flags);
+  await statusWith(0, flags);
+  const files = readdirSync(scratch.file('data'), { recursive: true, withFileTypes: true });
+  for (const one of files) assert.ok(one.isFile() || one.isDirectory(), one.name);
+  assert.ok(files.some(({ name }) => name === 'daemon.json'));
+});
+
+test('a process is found under another name of its database, and while the directory of that does not exist', async () => {
+  const path = scratch.file('data/app.db');
+  const daemon = await replicate(configure([path]), 'waiting for it');
+  assert.match((await runRivulet(['status', path])).out, /app\.db: waiting \(process \d+/);
+  makeDatabase(path);
+  await daemon.said('snapshot written');
+  symlinkSync('data', scratch.file('link'));
+  symlinkSync('data/app.db', scratch.file('other.db'));
+  for (const name of ['link/app.db', 'other.db'])
+    assert.match((await statusWith(0, [scratch.file(name)])).out, /data\/app\.db: following/);
+  // Another state directory in its place, with the note of a process that is gone.
+  writeFileSync(
+    scratch.file('data/.app.db-rivulet/daemon.json'),
+    '{"version":1,"pid":1,"socket":"/nowhere"}',
+  );
+  await statusWith(0, [path]);
 });
 
 test('a socket that cannot be had is a warning, no more', async () => {

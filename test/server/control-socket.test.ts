@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { jsonAnswer, type Routes } from '../../src/server/answers.ts';
 import { askSocket } from '../../src/server/ask-socket.ts';
-import { startControlSocket } from '../../src/server/control-socket.ts';
-import { defaultSocketPath, makeSocketDirectory } from '../../src/server/socket-path.ts';
+import { removeDeadSocket, startControlSocket } from '../../src/server/control-socket.ts';
+import { socketPaths } from '../../src/server/socket-path.ts';
 import { Scratch } from '../support/scratch.ts';
 
 let scratch = new Scratch();
@@ -80,27 +71,29 @@ test('a path that no socket can have is said to be too long', async () => {
   await assert.rejects(open(scratch.file('a'.repeat(120))), { message: /at most 103 bytes/ });
 });
 
-test('the default lies in the state directory, or where a short path is to be had', () => {
+test('the default is outside of the state directory, where a short path is available', () => {
   const world = { platform: 'linux', environment: {}, temporaryPath: '/tmp', uid: 7 } as const;
-  const long = `/data/${'x'.repeat(100)}`;
-  assert.equal(defaultSocketPath('/data/.a-rivulet', world), '/data/.a-rivulet/control.sock');
-  assert.match(defaultSocketPath(long, world), /^\/tmp\/rivulet-7\/[0-9a-f]{16}\.sock$/);
-  const runtime = { ...world, environment: { XDG_RUNTIME_DIR: '/run/user/7' } };
-  assert.match(defaultSocketPath(long, runtime), /^\/run\/user\/7\/rivulet\/[0-9a-f]{16}\.sock$/);
-  assert.notEqual(defaultSocketPath(long, world), defaultSocketPath(`${long}y`, world));
+  assert.deepEqual(socketPaths('x', world), ['/tmp/rivulet-7/x.sock']);
+  const runtime = { ...world, environment: { XDG_RUNTIME_DIR: '/run/user/7' }, temporaryPath: '/private' };
+  const all = ['/run/user/7/rivulet/x.sock', '/private/rivulet-7/x.sock', '/tmp/rivulet-7/x.sock'];
+  assert.deepEqual(socketPaths('x', runtime), all);
+  const long = { ...runtime, environment: { XDG_RUNTIME_DIR: `/${'x'.repeat(100)}` } };
+  assert.deepEqual(socketPaths('x', long), all.slice(1));
+  const none = { ...runtime, environment: { XDG_RUNTIME_DIR: 'here' } };
+  assert.deepEqual(socketPaths('x', none), all.slice(1), 'a relative one means nothing');
   const windows = { ...world, platform: 'win32', uid: undefined } as const;
-  assert.match(defaultSocketPath('C:\\data', windows), /^\\\\\.\\pipe\\rivulet-[0-9a-f]{16}$/);
+  assert.deepEqual(socketPaths('x', windows), ['\\\\.\\pipe\\rivulet-x']);
 });
 
-test('a directory in which others may write holds no socket', () => {
-  const directory = scratch.file('shared');
-  const path = join(directory, 'a.sock');
-  makeSocketDirectory(path, process.getuid?.());
-  assert.equal(lstatSync(directory).mode & 0o777, 0o700);
-  makeSocketDirectory(path, process.getuid?.());
-  assert.throws(() => makeSocketDirectory(path, 4_711), { code: 'CONFIG_INVALID' });
-  chmodSync(directory, 0o777);
-  assert.throws(() => makeSocketDirectory(path, process.getuid?.()), { code: 'CONFIG_INVALID' });
+test('a dead socket is removed, and nothing else', async () => {
+  const first = await open(scratch.file('b.sock'));
+  renameSync(scratch.file('b.sock'), scratch.file('a.sock'));
+  await removeDeadSocket(scratch.file('a.sock'));
+  assert.ok(existsSync(scratch.file('a.sock')), 'it is listened on');
+  await first.close();
+  writeFileSync(scratch.file('file'), 'mine');
+  for (const name of ['a.sock', 'file', 'none']) await removeDeadSocket(scratch.file(name));
+  assert.deepEqual(scratch.names(), ['file']);
 });
 
 test('who answers something else is not taken for Rivulet', async () => {

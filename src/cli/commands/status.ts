@@ -64,13 +64,13 @@ async function run(context: CommandContext): Promise<number> {
 }
 
 async function lookFor(context: CommandContext): Promise<() => Promise<FoundStatus[]>> {
-  const { findStatus, statusOfSocket } = await import('../status/find-status.ts');
+  const { findStatus, isSamePlace, statusOfSocket } = await import('../status/find-status.ts');
   const [path] = context.arguments;
   const socket = context.flags.text('socket');
   if (socket !== undefined) {
     return async () => {
       const all = await statusOfSocket(resolve(socket));
-      const found = all.filter((one) => path === undefined || one.path === resolve(path));
+      const found = all.filter((one) => path === undefined || isSamePlace(one.path, resolve(path)));
       if (found.length > 0 || path === undefined) return found;
       throw new RivuletError(
         'REPLICA_UNKNOWN',
@@ -86,7 +86,8 @@ async function askedFor(context: CommandContext, path: string | undefined): Prom
   const absolute = path === undefined ? undefined : resolve(path);
   const configured = await configuredDatabases(context, absolute !== undefined);
   if (absolute === undefined) return configured;
-  const found = configured.filter((one) => one.path === absolute);
+  const { isSamePlace } = await import('../status/find-status.ts');
+  const found = configured.filter((one) => isSamePlace(one.path, absolute));
   return found.length > 0 ? found : [{ path: absolute, metaPath: defaultStatePath(absolute) }];
 }
 

@@ -2,7 +2,9 @@
 import { dirname, join } from 'node:path';
 
 import { isRivuletError, messageOf, RivuletError, systemCode } from '../../base/errors.ts';
-import { type DaemonNote, readDaemonNote } from '../../daemon/daemon-note.ts';
+import { placeOf } from '../../base/place-of.ts';
+import { type DaemonNote, notePath, readDaemonNote } from '../../daemon/daemon-note.ts';
+import { readRuntimeNotes } from '../../daemon/runtime-notes.ts';
 import type { DatabaseStatus, HealthReason } from '../../daemon/database-status.ts';
 import { possibleStatePaths } from '../../config/state-place.ts';
 import type { Generation, Position } from '../../generations/names.ts';
@@ -76,32 +78,44 @@ async function findOne(
   answers: Map<string, Promise<DaemonAnswer | undefined>>,
 ): Promise<FoundStatus> {
   try {
-    const note = findNote(asked);
+    const notes = findNotes(asked);
+    for (const { socket } of notes) {
+      const asking = answers.get(socket) ?? ask(socket);
+      answers.set(socket, asking);
+      const answer = await asking;
+      const status = answer?.databases.find(({ path }) => isSamePlace(path, asked.path));
+      if (answer !== undefined && status !== undefined) return foundIn(answer, status);
+    }
+    const [note] = notes;
     if (note === undefined) return notRunning(asked, 'no process replicates it, or its socket is off');
-    const asking = answers.get(note.socket) ?? ask(note.socket);
-    answers.set(note.socket, asking);
-    const answer = await asking;
-    const status = answer?.databases.find(({ path }) => path === asked.path);
-    if (answer !== undefined && status !== undefined) return foundIn(answer, status);
     return notRunning(asked, `no process replicates it; the last one, ${note.pid}, ended without a word`);
   } catch (error) {
     return unknown(asked, error);
   }
 }
 
-/** The state is where this user would keep it, or where another one would: whoever runs the process decides. */
-function findNote({ path, metaPath }: Asked): DaemonNote | undefined {
+/** Whether two paths name the same database, however they are spelt. */
+export function isSamePlace(one: string, other: string): boolean {
+  return one === other || placeOf(one) === placeOf(other);
+}
+
+/**
+ * The state is where this user would keep it, or where another one would: whoever runs the process decides. A state directory that was put
+ * there from elsewhere may hold the note of a process that is gone, so all of them count.
+ */
+function findNotes({ path, metaPath }: Asked): readonly DaemonNote[] {
+  const notes = [...readRuntimeNotes(path)];
   let failure: unknown;
   for (const place of possibleStatePaths(path, metaPath)) {
     try {
-      const note = readDaemonNote(place);
-      if (note !== undefined) return note;
+      const note = readDaemonNote(notePath(place));
+      if (note !== undefined) notes.push(note);
     } catch (error) {
       failure ??= error;
     }
   }
-  if (failure !== undefined) throw failure;
-  return undefined;
+  if (failure !== undefined && notes.length === 0) throw failure;
+  return notes;
 }
 
 async function ask(socketPath: string): Promise<DaemonAnswer | undefined> {
