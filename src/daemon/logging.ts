@@ -73,7 +73,7 @@ function textSink(write: (line: string) => void, terminal: boolean): Sink {
 
 /** One JSON object a line, with `level`, `time` (RFC 3339, UTC), the fields and `msg`. */
 async function jsonSink(write: (line: string) => void): Promise<Sink> {
-  const { pino } = await import('pino');
+  const { default: pino } = await import('pino');
   const logger = pino(
     { level: 'debug', base: null, timestamp: false, formatters: { level: (level) => ({ level }) } },
     // Line by line the same JSON, without what a terminal or an editor acts upon.

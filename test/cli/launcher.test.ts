@@ -30,10 +30,10 @@ describe('bin/rivulet', { skip: process.platform === 'win32' ? 'a POSIX shell sc
   function install(): string {
     const root = scratch.file('some where/node_modules/rivulet');
     mkdirSync(join(root, 'bin'), { recursive: true });
-    mkdirSync(join(root, 'dist/cli'), { recursive: true });
+    mkdirSync(join(root, 'dist'), { recursive: true });
     copyFileSync(LAUNCHER, join(root, 'bin/rivulet'));
     writeFileSync(
-      join(root, 'dist/cli/main.js'),
+      join(root, 'dist/main.js'),
       `if (process.argv[3] === 'tell') console.log(JSON.stringify([process.execArgv, process.env]));
        else console.log(process.execPath, process.pid, ...process.argv.slice(2))`,
     );

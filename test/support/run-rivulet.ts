@@ -3,7 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { PATIENCE_MS } from './until.ts';
 
-export const EXECUTABLE: string = fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
+/** The checkout's; that of an installed package when `RIVULET_EXECUTABLE` names it. */
+export const EXECUTABLE: string =
+  process.env['RIVULET_EXECUTABLE'] ?? fileURLToPath(new URL('../../bin/rivulet', import.meta.url));
 
 export interface Ended {
   readonly code: number | null;

@@ -22,7 +22,7 @@ const ROOT = new URL('../../../', import.meta.url);
 const PACKAGE = `@flydotio/litestream-${process.platform}-${process.arch}`;
 /** The binary itself: npm's wrapper around it would not pass signals on. */
 const LITESTREAM = fileURLToPath(new URL(`node_modules/${PACKAGE}/litestream`, ROOT));
-const RIVULET = fileURLToPath(new URL('bin/rivulet', ROOT));
+const RIVULET = process.env['RIVULET_EXECUTABLE'] ?? fileURLToPath(new URL('bin/rivulet', ROOT));
 const POLL_MS = 5;
 const PATIENCE_MS = 30_000;
 const LITESTREAM_SETTLES_MS = 500;
