@@ -8,8 +8,10 @@ import { type Chain, endsFrame, frameBytes, hasSaltsOf, scanFrames } from '../wa
 import { WAL_HEADER_BYTES } from '../wal/wal-header.ts';
 import { chainAtTail, type ContinuityFacts, decideContinuity, type LogRemains } from './continuity.ts';
 import { positionOf, readVerified, startOfLog } from './cursor.ts';
+import { sameFile } from './database-file.ts';
 import type { LogTail } from './log-tail.ts';
 import { type OpenDatabase, readLog } from './open-database.ts';
+import { isOverwrittenSince } from './overwritten-since.ts';
 import type { LocalState, StateReading } from './state-file.ts';
 import { type LogEnd, logEndOf } from './resume-point.ts';
 import { liveBytes } from './take.ts';
@@ -80,6 +82,7 @@ async function gatherFacts(
     bootId: machine.bootId(),
     log,
     isDatabaseUntouched,
+    isOverwritten: await isOverwritten(database, tail, reading),
     frames: tail.frames,
   };
   if (reading.kind !== 'state' || reading.state.header.length === 0)
@@ -89,6 +92,18 @@ async function gatherFacts(
     chainAtStateTail: await chainAt(database, tail, reading.state.tailBytes),
     remains: readRemains(database, tail, reading.state),
   };
+}
+
+/** Asked only where the WAL is still the one of the state. */
+async function isOverwritten(database: OpenDatabase, tail: LogTail, reading: StateReading): Promise<boolean> {
+  if (tail.isEmpty || reading.kind !== 'state') return false;
+  if (!sameFile(reading.state.identity, database.file.identity)) return false;
+  const { header, after } = reading.state;
+  const isSame =
+    header.length === 0
+      ? after?.salt1 === tail.format.salt1 && after.salt2 === tail.format.salt2
+      : Buffer.compare(tail.headerBytes, header) === 0;
+  return isSame && isOverwrittenSince(database, tail, reading.state);
 }
 
 function readRemains(database: OpenDatabase, tail: LogTail, state: LocalState): LogRemains {

@@ -33,6 +33,8 @@ export interface ContinuityFacts {
   readonly chainAtStateTail: Chain | undefined;
   /** All of the state was in the database file, and nothing was checkpointed since: what was committed since is in the present log. */
   readonly isDatabaseUntouched: boolean;
+  /** Something else than a checkpoint has written to the database file since, where that can be told. */
+  readonly isOverwritten: boolean;
   /** What the bytes after the old log's tail show, when the present log is another one. */
   readonly remains: LogRemains | undefined;
 }
@@ -52,6 +54,9 @@ export interface LogRemains {
   /** Before the tail is still the last frame of the old log: the file has not been cut off before it and filled anew. */
   readonly isLastFrameThere: boolean;
 }
+
+/** What SQLite reads then may be a mixture of two databases. */
+export const OVERWRITTEN = 'the database file was overwritten while nobody was watching';
 
 function startAnew(reason: string): Verdict {
   return { kind: 'new-generation', reason };
@@ -73,7 +78,9 @@ export function decideContinuity(facts: ContinuityFacts): Verdict {
 }
 
 /** Nothing was in the log of the state. The file may still have had the one before, all of which was in the database. */
-function decideBegunLog({ log, frames }: ContinuityFacts, state: LocalState, isUntouched: boolean): Verdict {
+function decideBegunLog(facts: ContinuityFacts, state: LocalState, isUntouched: boolean): Verdict {
+  if (facts.isOverwritten) return startAnew(OVERWRITTEN);
+  const { log, frames } = facts;
   const { after, index } = state;
   const begun: Verdict = { kind: 'begun-log', index };
   if (log !== undefined && after?.salt1 === log.header.salt1 && after.salt2 === log.header.salt2)
@@ -89,6 +96,7 @@ function decideSameLog(facts: ContinuityFacts, state: LocalState): Verdict {
   if (chain === undefined) return startAnew('the write-ahead log is shorter than it was');
   if (!checksumsEqual(chain.checksum, state.tailChecksum))
     return startAnew('the write-ahead log was overwritten');
+  if (facts.isOverwritten) return startAnew(OVERWRITTEN);
   return { kind: 'same-log', index: state.index };
 }
 

@@ -7,6 +7,7 @@ import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatGeneration, formatPosition, type Generation, INDEX_MAX } from '../generations/names.ts';
 import { compareWithState } from './begin.ts';
+import { OVERWRITTEN } from './continuity.ts';
 import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type FileIdentity, identify, sameFile } from './database-file.ts';
@@ -28,6 +29,9 @@ export interface LogFollowerParts extends PrimaryParts {
   readonly destinations: ReadonlySet<string>;
 }
 
+const OVERWRITTEN_HINT =
+  'Its WAL is still that of the file before, so SQLite may read a mixture of both: run PRAGMA integrity_check. To put another file in its place, ' +
+  'stop everything, remove the -wal and -shm beside it, and copy then.';
 /** A WAL of this share of its limit is short: 1 MiB by default. */
 const SHORT_SHARE = 1 / 128;
 
@@ -395,6 +399,7 @@ export class LogFollower {
     const reading = store.read();
     const beginning = await compareWithState(database, reading);
     if (beginning.kind === 'new') {
+      if (beginning.reason === OVERWRITTEN) logger.warn(OVERWRITTEN, { hint: OVERWRITTEN_HINT });
       await this.#beginGeneration(database, beginning.reason);
       const { generation, tail } = this.requireFollowing();
       const isOfAnother = reading.kind === 'state' && !isKnown(reading, database.file.identity);

@@ -29,6 +29,8 @@ export interface LocalState {
    * as it is the same, nothing was checkpointed, so that whatever was committed since is in the present log, from its start.
    */
   readonly stamp?: string | undefined;
+  /** What tells page 1 of the database file from others, as it was; see `overwritten-since.ts`. */
+  readonly pageOne?: string | undefined;
   /** The log before, where the file still had it and nothing of log `index`. */
   readonly after?: EndedLog | undefined;
   /** End of what is known to be committed in log `index`, and the checksum there. */
@@ -53,6 +55,7 @@ export function encodeState(state: LocalState): string {
     bootId: state.bootId,
     beganBootId: state.beganBootId,
     stamp: state.stamp,
+    pageOne: state.pageOne,
     after: state.after,
     index: state.index,
     header: Buffer.from(state.header).toString('hex'),
@@ -95,7 +98,7 @@ function requirePart(condition: boolean, what: string): asserts condition {
 export function decodeState(text: string): LocalState {
   const raw = decodeCheckedJson(text);
   requirePart(raw['version'] === VERSION, 'version');
-  const { generation, identity, bootId, beganBootId, stamp, after, index, header } = raw;
+  const { generation, identity, bootId, beganBootId, stamp, pageOne, after, index, header } = raw;
   const { tailBytes, tailChecksum, ends, confirmed } = raw;
   requirePart(typeof generation === 'string' && isGeneration(generation), 'generation');
   const id = identity as Partial<FileIdentity> | null;
@@ -115,6 +118,7 @@ export function decodeState(text: string): LocalState {
     ...(typeof bootId === 'string' ? { bootId } : {}),
     ...(typeof beganBootId === 'string' ? { beganBootId } : {}),
     ...(typeof stamp === 'string' ? { stamp } : {}),
+    ...(typeof pageOne === 'string' ? { pageOne } : {}),
     ...(isEndedLog(after) ? { after } : {}),
     index,
     header: Buffer.from(header, 'hex'),

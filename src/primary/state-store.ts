@@ -1,6 +1,7 @@
 /** Keeps the local state of one database: what is followed, what destinations have confirmed, where earlier logs ended. */
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { isRivuletError } from '../base/errors.ts';
 import { CHECKSUM_START } from '../wal/checksum.ts';
 import type { Files } from '../base/files.ts';
 import type { Following } from './following.ts';
@@ -9,6 +10,7 @@ import type { LogTail } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { Machine } from './machine.ts';
+import { pageOneOf } from './overwritten-since.ts';
 import { readState, type StateReading, writeState } from './state-file.ts';
 
 export interface StateStoreParts {
@@ -51,6 +53,7 @@ export class StateStore {
         beganBootId,
         after: tail.after,
         stamp: this.#stampOf(database, tail),
+        pageOne: this.#pageOneOf(database),
         index: tail.index,
         header: tail.headerBytes,
         tailBytes: tail.position.offsetBytes,
@@ -60,6 +63,16 @@ export class StateStore {
       },
       { ...options, files },
     );
+  }
+
+  /** Where it cannot be read, the next start knows less. */
+  #pageOneOf({ file }: OpenDatabase): string | undefined {
+    try {
+      return pageOneOf(file);
+    } catch (error) {
+      if (!isRivuletError(error)) throw error;
+      return undefined;
+    }
   }
 
   /** Asked for before the index is: what was checkpointed after that is counted there. */

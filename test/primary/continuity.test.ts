@@ -45,6 +45,7 @@ const same: ContinuityFacts = {
   log: logOf(10),
   chainAtStateTail: { header: logOf(10).header, offsetBytes: TAIL, checksum: [3, 4] },
   isDatabaseUntouched: false,
+  isOverwritten: false,
   frames: 0,
   remains: undefined,
 };
