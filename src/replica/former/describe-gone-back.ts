@@ -14,11 +14,9 @@ export interface GoneBackPlace {
 function lacked({ transactions, sinceMs, untilMs }: GoneBack): string {
   if (transactions === undefined || sinceMs === undefined)
     return `it is not a later state of the one that was stored at ${formatTime(untilMs)}`;
-  const [what, when] =
-    transactions === 1
-      ? ['1 transaction', `stored at ${formatTime(untilMs)}`]
-      : [`${transactions} transactions`, `stored from ${formatTime(sinceMs)} to ${formatTime(untilMs)}`];
-  return `it lacks ${what}, ${when}`;
+  const what = transactions === 1 ? '1 transaction' : `${transactions} transactions`;
+  const from = sinceMs < untilMs ? `from ${formatTime(sinceMs)} to` : 'at';
+  return `it lacks ${what}, stored ${from} ${formatTime(untilMs)}`;
 }
 
 export function describeGoneBack(

@@ -74,9 +74,10 @@ export async function readFormerOf(
   } catch (error) {
     const isOfStored = isRivuletError(error) || error instanceof SnapshotFault;
     if (signal?.aborted === true || !isOfStored) throw error;
-    logger.info('what the destination held before could not be compared with the database', {
+    logger.warn('whether the database lacks something that the destination holds is not known', {
       former: plan.generation,
       error,
+      hint: 'If the database was put back or replaced, restore the former generation to another file and compare.',
     });
     return undefined;
   }
