@@ -28,7 +28,7 @@ export async function reloadConfig(context: CommandContext): Promise<ChosenConfi
     });
   }
   const config = configFromCommandLine(databasePath, urls, { exec, environment: { ...env } });
-  return { config, warnings: await trustWarningsOf(config, undefined) };
+  return { config, warnings: await warningsOf(config, undefined) };
 }
 
 async function fromFile(
@@ -44,15 +44,13 @@ async function fromFile(
   });
   return {
     config: exec === undefined ? config : { ...config, exec },
-    warnings: [
-      ...warnings.map((warning) => formatProblem(warning)),
-      ...(await trustWarningsOf(config, file)),
-    ],
+    warnings: [...warnings.map((warning) => formatProblem(warning)), ...(await warningsOf(config, file))],
   };
 }
 
 /** Also about credentials that come from the environment, and about what a URL says. */
-async function trustWarningsOf(config: Config, file: string | undefined): Promise<readonly string[]> {
+async function warningsOf(config: Config, file: string | undefined): Promise<readonly string[]> {
   const { warningsAtStart } = await import('../daemon/trust-warnings.ts');
-  return warningsAtStart(config, file);
+  const { placeWarningsAtStart } = await import('../daemon/place-warnings.ts');
+  return [...warningsAtStart(config, file), ...placeWarningsAtStart(config)];
 }

@@ -22,7 +22,11 @@ const BUILDERS: Readonly<Record<ReplicaType, (parts: DestinationParts) => Destin
 
 function buildFile(parts: DestinationParts): Destination | undefined {
   const path = need(parts, 'path', parts.given.path ?? parts.url.path);
-  return path === undefined ? undefined : { type: 'file', path: absolutePath(path, parts.settling) };
+  if (path === undefined) return undefined;
+  const { url } = parts.given;
+  const looksRelative = url !== undefined && /^file:\/\/[^/]/.test(url);
+  const writtenAs = looksRelative ? { writtenAs: url } : {};
+  return { type: 'file', path: absolutePath(path, parts.settling), ...writtenAs };
 }
 
 function buildGcs(parts: DestinationParts): Destination | undefined {

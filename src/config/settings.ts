@@ -67,6 +67,8 @@ export interface FileDestination {
   readonly type: 'file';
   /** Absolute directory. */
   readonly path: string;
+  /** A `file://` URL that looks like a relative one, which there are none of. */
+  readonly writtenAs?: string;
 }
 
 /** How the way to a destination behind a network is used. */

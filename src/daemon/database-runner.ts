@@ -19,6 +19,7 @@ import { type DatabaseStatus, unopenedReport } from './database-status.ts';
 import { FollowFailures } from './follow-failures.ts';
 import { type Refusal, ReplicaRunner } from './replica-runner.ts';
 import { type OpenedStore, openReplicaStore } from './replica-store.ts';
+import { lookalikeHint } from './place-warnings.ts';
 import { StallAlarm } from './stall-alarm.ts';
 import { databaseStall, stalled, type StallTold } from './stall-told.ts';
 
@@ -57,6 +58,10 @@ export class DatabaseRunner {
   readonly #metrics: DatabaseMetrics;
   readonly #failures: FollowFailures;
   readonly #alarm: StallAlarm;
+  /** From when on there has been no database, by the monotonic clock. */
+  #waitsFromMs: number | undefined;
+  /** The same in milliseconds since 1970, once that is longer than `stall-after`. */
+  #waitingSinceMs: number | undefined;
   #primary: Primary | undefined;
   #replicas: readonly ReplicaRunner[] = [];
   #looks = 0;
@@ -481,6 +486,7 @@ export class DatabaseRunner {
       readLock: primary?.readLock,
       lastError: this.#failures.last,
       stalledSinceMs,
+      waitingSinceMs: this.#waitingSinceMs,
       replicas:
         primary === undefined
           ? this.settings.replicas.map((one) => unopenedReport(one, this.#unreadMs()))
@@ -548,6 +554,7 @@ export class DatabaseRunner {
   watch(gapMsMax: number): void {
     const nowMs = this.#tools.clock.monotonicMs();
     this.#watchDatabase(nowMs, gapMsMax);
+    this.#watchWaiting(nowMs);
     for (const one of this.#replicas) one.watch(nowMs, gapMsMax);
   }
 
@@ -570,6 +577,21 @@ export class DatabaseRunner {
     const strict = this.settings.replicas.find(({ onStall }) => onStall === 'exit');
     if (strict === undefined) return;
     this.#tools.onRefused?.({ db: this.settings.path, replica: strict.name, error: stalled(this.#stall()) });
+  }
+
+  /** A database that does not come may have a misspelt path, and nobody would ever notice. */
+  #watchWaiting(nowMs: number): void {
+    if (this.#state() !== 'waiting') {
+      this.#waitsFromMs = undefined;
+      this.#waitingSinceMs = undefined;
+      return;
+    }
+    this.#waitsFromMs ??= nowMs;
+    const waitedMs = nowMs - this.#waitsFromMs;
+    if (this.#waitingSinceMs !== undefined || waitedMs < this.stallAfterMs) return;
+    this.#waitingSinceMs = Math.round(this.#tools.clock.now() - waitedMs);
+    const hint = lookalikeHint(this.settings.path) ?? 'Is its path right, and does the application run?';
+    this.#tools.logger.warn('the database still does not exist', { waitedMs: Math.round(waitedMs), hint });
   }
 
   #stall(): StallTold {

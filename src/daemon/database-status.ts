@@ -25,6 +25,8 @@ export interface DatabaseStatus {
   readonly readLock: ReadLockStatus | undefined;
   readonly lastError: NotedError | undefined;
   readonly stalledSinceMs: number | undefined;
+  /** Since when there has been no database, once that is longer than `stall-after`. */
+  readonly waitingSinceMs: number | undefined;
   readonly replicas: readonly ReplicaReport[];
 }
 
@@ -67,7 +69,7 @@ export function unopenedReport({ name, destination }: ReplicaSettings, lagMs: nu
   };
 }
 
-export const HEALTH_REASONS = ['stalled', 'failing', 'lease-lost', 'standby', 'broken'] as const;
+export const HEALTH_REASONS = ['stalled', 'failing', 'waiting', 'lease-lost', 'standby', 'broken'] as const;
 
 /** Why something is not well. */
 export interface HealthReason {
@@ -92,13 +94,18 @@ export function healthReasons(databases: readonly DatabaseStatus[]): HealthReaso
   ]);
 }
 
-function databaseReasons({ path, state, lastError, stalledSinceMs }: DatabaseStatus): HealthReason[] {
+function databaseReasons(database: DatabaseStatus): HealthReason[] {
+  const { path, state, lastError, stalledSinceMs, waitingSinceMs } = database;
   const why = lastError === undefined || lastError.isOver ? '' : `: ${lastError.message}`;
   const about = { db: path, replica: undefined };
   if (state === 'stalled')
     return [
       { ...about, reason: 'stalled', message: `it was not followed since ${at(stalledSinceMs)}${why}` },
     ];
+  if (waitingSinceMs !== undefined) {
+    const message = `there has been no database there since ${at(waitingSinceMs)}: is the path right?`;
+    return [{ ...about, reason: 'waiting', message }];
+  }
   return state === 'failing' ? [{ ...about, reason: 'failing', message: `it cannot be followed${why}` }] : [];
 }
 

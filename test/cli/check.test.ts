@@ -9,7 +9,7 @@ import { Scratch } from '../support/scratch.ts';
 test('advice that holds for several steps is given once', async () => {
   const { code, out } = await runRivulet(['check', 'sftp://u:hunter2@127.0.0.1:1/app']);
   assert.equal(code, EXIT_FAILED, out);
-  assert.equal(out.match(/FAILED {3}/g)?.length, 2, out);
+  assert.equal(out.match(/FAILED {3}/g)?.length, 3, out);
   assert.equal(out.match(/hint: Nothing listens there/g)?.length, 1, out);
 });
 

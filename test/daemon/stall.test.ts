@@ -1,6 +1,7 @@
 /** A daemon that notices what stands still: destinations that fail or hang, a database that cannot be read, itself. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, it, mock } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
@@ -339,5 +340,27 @@ describe('a database', () => {
     await until('it is over', () => logger.matching('is followed again').length > 0);
     assert.equal(daemon.health().ok, true);
     await daemon.stop();
+  });
+});
+
+describe('a database that does not come', () => {
+  it('is bad health after `stall-after`, with the name of what is there, and well again when it comes', async () => {
+    using live = new LiveDatabase();
+    const path = `${live.path}x`;
+    const config = configOf(live);
+    const { daemon, logger } = await started(live, {
+      ...config,
+      databases: config.databases.map((one) => ({ ...one, path, metaPath: `${path}-meta` })),
+    });
+    assert.deepEqual(daemon.health().reasons, []);
+    await until('it is told', () => daemon.health().reasons.length > 0);
+    const [reason] = daemon.health().reasons;
+    assert.deepEqual([reason?.db, reason?.replica, reason?.reason], [path, undefined, 'waiting']);
+    assert.equal(logger.matching('the database still does not exist').length, 1);
+    assert.match(JSON.stringify(logger.lines), new RegExp(`Did you mean ${live.path}\\?`));
+    const made = new DatabaseSync(path);
+    made.exec('PRAGMA journal_mode = wal; CREATE TABLE t(x)');
+    await until('it is followed', () => daemon.health().reasons.length === 0);
+    made.close();
   });
 });

@@ -163,5 +163,7 @@ function formatFinding({ step, verdict, detail, hint, code, elapsedMs }: Finding
 
 function summary(failed: number, warnings: number): string {
   if (failed > 0) return `${count(failed, 'check')} failed\n`;
-  return warnings > 0 ? `it will work; ${count(warnings, 'warning')}\n` : 'everything will work\n';
+  return warnings > 0
+    ? `nothing failed; ${count(warnings, 'warning')} to look at\n`
+    : 'everything will work\n';
 }

@@ -35,7 +35,8 @@ export const command: Command = {
     const { assertEncryption } = await import('../../daemon/encryption.ts');
     await assertEncryption(config);
     const { warningsAtStart } = await import('../../daemon/trust-warnings.ts');
-    for (const warning of warningsAtStart(config, file))
+    const { placeWarningsAtStart } = await import('../../daemon/place-warnings.ts');
+    for (const warning of [...warningsAtStart(config, file), ...placeWarningsAtStart(config)])
       context.stderr.write(`rivulet: warning: ${visibleText(warning)}\n`);
     if (context.flags.boolean('json')) writeJson(context.stdout, effectiveConfig(config));
     else context.stdout.write(effectiveConfigYaml(config));

@@ -9,6 +9,7 @@ import { assertUsable, headerOf, identify, realPathOf } from '../../primary/data
 import { assertSidecars } from '../../primary/sidecars.ts';
 import { assertStateDirectory } from '../../primary/state-directory.ts';
 import type { DatabaseSettings } from '../../config/settings.ts';
+import { lookalikeHint } from '../place-warnings.ts';
 import { failureOf, type Finding } from './finding.ts';
 
 export function* checkDatabase({ path, metaPath }: DatabaseSettings): Generator<Finding, void, undefined> {
@@ -37,7 +38,8 @@ const NO_DATABASE_YET: Outcome = {
 
 function checkFile(path: string): Outcome {
   assertUsable(path);
-  if (identify(path) === undefined) return { ...NO_DATABASE_YET, verdict: 'warning' };
+  if (identify(path) === undefined)
+    return { ...NO_DATABASE_YET, verdict: 'warning', hint: lookalikeHint(path) };
   return { verdict: 'ok', detail: 'it is a SQLite database' };
 }
 

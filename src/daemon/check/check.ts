@@ -6,6 +6,7 @@ import { formatReplicaUrl } from '../../config/replica-url.ts';
 import type { DatabaseSettings, ReplicaSettings } from '../../config/settings.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { ReloadableKeys } from '../network-backends.ts';
+import { placeWarnings } from '../place-warnings.ts';
 import { trustWarnings } from '../trust-warnings.ts';
 import { checkCredentials } from './check-credentials.ts';
 import { checkDatabase } from './check-database.ts';
@@ -30,7 +31,13 @@ export interface CheckOptions {
 
 /** Looks at everything in turn; nothing that exists is touched. @throws only the signal's reason */
 export async function* check(options: CheckOptions): AsyncGenerator<Finding, void, undefined> {
-  for (const database of options.databases) yield* checkDatabase(database);
+  for (const database of options.databases) {
+    yield* checkDatabase(database);
+    for (const { subject, step, message, hint } of placeWarnings(database)) {
+      const verdict = step === 'replicas' ? 'failed' : 'warning';
+      yield { subject, step, verdict, detail: message, hint };
+    }
+  }
   for (const { subject, message, hint } of trustWarnings(options.replicas, options.configFile))
     yield { subject, step: 'trust', verdict: 'warning', detail: message, hint };
   for (const replica of options.replicas) yield* checkReplica(replica, options);
