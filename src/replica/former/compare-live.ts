@@ -11,12 +11,18 @@ export interface LivePages {
 /**
  * - `has-all`: the last commit is in the database
  * - `behind`: it is not. `isCertain` is false where the database was written to since, so that its pages may have come to
- *   their earlier content by themselves. `lacked` commits are missing at least; undefined: nobody knows how many
+ *   their earlier content by themselves. `lacked` commits are missing; undefined: nobody knows how many
  * - `unknown`: the pages of the last commits were all written since, or are of another database
  */
 export type Standing =
   | { readonly kind: 'has-all' | 'unknown' }
-  | { readonly kind: 'behind'; readonly isCertain: boolean; readonly lacked: number | undefined };
+  | {
+      readonly kind: 'behind';
+      readonly isCertain: boolean;
+      readonly lacked: number | undefined;
+      /** It may lack more than that: the commits before were not looked at. */
+      readonly isLeast: boolean;
+    };
 
 interface Evidence {
   /** The last commit that changed anything. */
@@ -50,9 +56,15 @@ export function compareLive(former: FormerPages, live: LivePages): Standing {
   if (last > 0 && newest === last) return { kind: 'has-all' };
   if (earlier !== undefined) {
     const isCertain = counter === undefined || live.changeCounter <= counter;
-    return { kind: 'behind', isCertain, lacked: former.commits - Math.max(newest, earlier) };
+    const seen = Math.max(newest, earlier);
+    return {
+      kind: 'behind',
+      isCertain,
+      lacked: former.commits - seen,
+      isLeast: seen === 0 && !former.isWhole,
+    };
   }
   if (counter !== undefined && live.changeCounter < counter)
-    return { kind: 'behind', isCertain: true, lacked: undefined };
+    return { kind: 'behind', isCertain: true, lacked: undefined, isLeast: true };
   return { kind: 'unknown' };
 }

@@ -11,12 +11,12 @@ export interface GoneBackPlace {
   readonly keptUntilMs: number;
 }
 
-function lacked({ transactions, sinceMs, untilMs }: GoneBack): string {
+function lacked({ transactions, isLeast, sinceMs, untilMs }: GoneBack): string {
   if (transactions === undefined || sinceMs === undefined)
     return `it is not a later state of the one that was stored at ${formatTime(untilMs)}`;
   const what = transactions === 1 ? '1 transaction' : `${transactions} transactions`;
   const from = sinceMs < untilMs ? `from ${formatTime(sinceMs)} to` : 'at';
-  return `it lacks ${what}, stored ${from} ${formatTime(untilMs)}`;
+  return `it lacks ${isLeast ? 'at least ' : ''}${what}, stored ${from} ${formatTime(untilMs)}`;
 }
 
 export function describeGoneBack(

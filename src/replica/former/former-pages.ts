@@ -25,6 +25,8 @@ export function changeCounterOf(firstPage: Uint8Array): number {
 
 export class FormerPages {
   readonly pageSizeBytes: number;
+  /** Whether no commit is left out between the base and the first one. */
+  readonly isWhole: boolean;
   readonly #versions = new Map<number, PageVersion[]>();
   /** When the object was stored in which each commit ends, in milliseconds since 1970. */
   readonly #storedAtMs: number[] = [];
@@ -32,8 +34,9 @@ export class FormerPages {
   #open: { readonly page: number; readonly digest: string; readonly counter: number | undefined }[] = [];
   #changeCounter: number | undefined;
 
-  constructor(pageSizeBytes: number) {
+  constructor(pageSizeBytes: number, isWhole: boolean = true) {
     this.pageSizeBytes = pageSizeBytes;
+    this.isWhole = isWhole;
   }
 
   /** The number in the newest page 1 that was seen; undefined: none was. */
@@ -84,7 +87,7 @@ export class FormerPages {
     this.#open = [];
   }
 
-  /** A page as it was before all commits. Only after all segments. */
+  /** A page as it was before all commits, though maybe not just before them. Only after all segments. */
   addBase(page: number, bytes: Uint8Array): void {
     if (page === 1) this.#changeCounter ??= changeCounterOf(bytes);
     const versions = this.#versions.get(page);

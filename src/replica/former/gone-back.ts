@@ -21,7 +21,7 @@ import { readFormer } from './read-former.ts';
 import { watched } from './watch-live.ts';
 
 /** A slow destination does not hold up the first snapshot for longer. */
-const READING_MS_MAX = 60_000;
+const READING_MS_MAX = 30_000;
 
 /** The database lacks something that the destination holds. */
 export interface GoneBack {
@@ -32,6 +32,8 @@ export interface GoneBack {
   readonly sinceMs: number | undefined;
   /** How many it lacks; undefined when that is not known. */
   readonly transactions: number | undefined;
+  /** It may lack more. */
+  readonly isLeast: boolean;
   /** False where later writes may have brought pages back to what they were. */
   readonly isCertain: boolean;
 }
@@ -95,12 +97,13 @@ export function compared(snapshot: Snapshot, former: Former | undefined, parts: 
 function goneBack({ plan, pages }: Former, live: LivePages): GoneBack | undefined {
   const standing = compareLive(pages, live);
   if (standing.kind !== 'behind') return undefined;
-  const { lacked, isCertain } = standing;
+  const { lacked, isCertain, isLeast } = standing;
   return {
     generation: plan.generation,
     untilMs: plan.resultingTimeMs,
     sinceMs: lacked === undefined ? undefined : pages.storedAtMs(pages.commits - lacked + 1),
     transactions: lacked,
+    isLeast,
     isCertain,
   };
 }

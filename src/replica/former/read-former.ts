@@ -1,33 +1,44 @@
-/** Reads the last commits of a plan, no more than a few MiB of it: newest segments first, and the snapshot only where all fits. */
+/** Reads the last commits of a plan, no more than a few MiB and a few hundred objects of it: newest segments first, and the snapshot where it fits. */
 import { RivuletError } from '../../base/errors.ts';
 import { decodeFrameStream } from '../../codec/decode-frame-stream.ts';
 import { decodeFrame } from '../../codec/decode-frame.ts';
 import type { SegmentEntry } from '../../generations/inventory.ts';
 import type { RestorePlan } from '../../generations/plan-outcome.ts';
+import { fetchSegments } from '../../restore/fetch-segments.ts';
 import { peekSnapshot } from '../../restore/load-snapshot.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { FormerPages } from './former-pages.ts';
 
 /** Stored bytes that a first snapshot may wait for. */
 export const FORMER_BYTES_MAX: number = 16 * 1024 * 1024;
+/** And so many objects: each is a request. */
+const FORMER_OBJECTS_MAX = 256;
+const PARALLELISM = 8;
 /** One object is decoded to no more than this. */
 const DECODED_BYTES_MAX = 256 * 1024 * 1024;
 
 interface Part {
   readonly segments: readonly SegmentEntry[];
-  /** All of the plan, the snapshot too. */
+  /** No segment of the plan is left out. */
   readonly isWhole: boolean;
+  /** All pages of the snapshot, too; else its first one. */
+  readonly hasSnapshot: boolean;
 }
 
 /** The newest objects of a plan, up to so many stored bytes. */
 export function newestPart({ segments, snapshot }: RestorePlan, bytesMax: number): Part {
   let left = bytesMax;
   let first = segments.length;
-  while (first > 0 && (segments[first - 1]?.sizeBytes ?? 0) <= left) {
+  const least = Math.max(0, segments.length - FORMER_OBJECTS_MAX);
+  while (first > least && (segments[first - 1]?.sizeBytes ?? 0) <= left) {
     first -= 1;
     left -= segments[first]?.sizeBytes ?? 0;
   }
-  return { segments: segments.slice(first), isWhole: first === 0 && snapshot.sizeBytes <= left };
+  return {
+    segments: segments.slice(first),
+    isWhole: first === 0,
+    hasSnapshot: snapshot.sizeBytes <= left,
+  };
 }
 
 /** @throws RivuletError as the store does, and when an object is damaged; `SnapshotFault` */
@@ -38,14 +49,18 @@ export async function readFormer(
   bytesMax: number = FORMER_BYTES_MAX,
 ): Promise<FormerPages> {
   const { pageSizeBytes } = await peekSnapshot(store, plan.generation, plan.snapshot, signal);
-  const former = new FormerPages(pageSizeBytes);
-  const { segments, isWhole } = newestPart(plan, bytesMax);
-  for (const { key, sizeBytes, offsetBytes, createdAt } of segments) {
-    const bytes = await store.readBytes(key, { signal, sizeHintBytes: sizeBytes });
-    const { content } = decodeFrame(bytes, { maxBytes: DECODED_BYTES_MAX });
+  const { segments, isWhole, hasSnapshot } = newestPart(plan, bytesMax);
+  const former = new FormerPages(pageSizeBytes, isWhole);
+  for await (const { segment, bytes } of fetchSegments(store, segments, {
+    parallelism: PARALLELISM,
+    signal,
+  })) {
+    const { key, offsetBytes, createdAt } = segment;
+    const stored = bytes ?? (await store.readBytes(key, { signal, sizeHintBytes: segment.sizeBytes }));
+    const { content } = decodeFrame(stored, { maxBytes: DECODED_BYTES_MAX });
     former.addSegment(content, offsetBytes, createdAt);
   }
-  await readBase(store, plan, former, { isWhole, signal });
+  await readBase(store, plan, former, { hasSnapshot, signal });
   return former;
 }
 
@@ -54,7 +69,7 @@ async function readBase(
   store: ObjectStore,
   { snapshot }: RestorePlan,
   former: FormerPages,
-  { isWhole, signal }: { readonly isWhole: boolean; readonly signal: AbortSignal },
+  { hasSnapshot, signal }: { readonly hasSnapshot: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const { pageSizeBytes } = former;
   const page = new Uint8Array(pageSizeBytes);
@@ -69,7 +84,7 @@ async function readBase(
       at += piece.length;
       if (filled < pageSizeBytes) continue;
       former.addBase(number, page);
-      if (!isWhole) return;
+      if (!hasSnapshot) return;
       number += 1;
       filled = 0;
     }

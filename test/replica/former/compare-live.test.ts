@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { compareLive, type LivePages } from '../../../src/replica/former/compare-live.ts';
 import { digestOf, FormerPages } from '../../../src/replica/former/former-pages.ts';
+import type { RestorePlan } from '../../../src/generations/plan-outcome.ts';
+import { newestPart } from '../../../src/replica/former/read-former.ts';
 import { frameBytes, FRAME_HEADER_BYTES, viewOf } from '../../../src/wal/frames.ts';
 import { WAL_HEADER_BYTES } from '../../../src/wal/wal-header.ts';
 
@@ -130,7 +132,45 @@ describe('the live database and what a destination holds', () => {
   it('is another one or an older one where its change counter is lower, and nothing else is known', () => {
     const { former } = historyOf([[1], [1]]);
     const standing = compareLive(former, { digests: new Map(), changeCounter: 2 });
-    assert.deepEqual(standing, { kind: 'behind', isCertain: true, lacked: undefined });
+    assert.deepEqual(standing, { kind: 'behind', isCertain: true, lacked: undefined, isLeast: true });
     assert.equal(compareLive(former, { digests: new Map(), changeCounter: 9 }).kind, 'unknown');
+  });
+
+  it('lacks at least what was looked at where the commits before were not', () => {
+    const { states, former } = historyOf([[2], [3], [2]]);
+    const part = new FormerPages(PAGE_BYTES, false);
+    part.addSegment(segmentOf(states[2]!, [3]), WAL_HEADER_BYTES, 2);
+    part.addSegment(segmentOf(states[3]!, [2]), WAL_HEADER_BYTES, 3);
+    for (const [page, bytes] of states[0]!) part.addBase(page, bytes);
+    const behind = { kind: 'behind', isCertain: true };
+    assert.deepEqual(compareLive(part, liveOf(states[0]!)), { ...behind, lacked: 2, isLeast: true });
+    // Page 2 is as a commit left it that was not looked at: a later one may have done so, too.
+    assert.deepEqual(compareLive(part, liveOf(states[2]!)), { kind: 'unknown' });
+    assert.deepEqual(compareLive(former, liveOf(states[0]!)), { ...behind, lacked: 3, isLeast: false });
+  });
+});
+
+describe('what is read of a former generation', () => {
+  const plan = (sizes: readonly number[], snapshotBytes: number): RestorePlan =>
+    ({
+      snapshot: { sizeBytes: snapshotBytes },
+      segments: sizes.map((sizeBytes, i) => ({ sizeBytes, index: 0, offsetBytes: i })),
+    }) as unknown as RestorePlan;
+  const partOf = (sizes: readonly number[], snapshotBytes: number): unknown => {
+    const { segments, isWhole, hasSnapshot } = newestPart(plan(sizes, snapshotBytes), 100);
+    return [segments.map(({ offsetBytes }) => offsetBytes), isWhole, hasSnapshot];
+  };
+
+  it('is the newest of it, within bounds on bytes and objects', () => {
+    assert.deepEqual(partOf([40, 40], 20), [[0, 1], true, true]);
+    assert.deepEqual(partOf([40, 40], 21), [[0, 1], true, false]);
+    assert.deepEqual(partOf([40, 40, 40], 20), [[1, 2], false, true]);
+    assert.deepEqual(partOf([1, 101], 1), [[], false, true]);
+    assert.deepEqual(partOf([], 1), [[], true, true]);
+    const [offsets, isWhole] = partOf(
+      Array.from({ length: 300 }, () => 0),
+      1,
+    ) as [number[], boolean];
+    assert.deepEqual([offsets.length, offsets.at(-1), isWhole], [256, 299, false]);
   });
 });
