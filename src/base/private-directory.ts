@@ -28,6 +28,13 @@ export interface PrivateDirectory extends Disposable {
   readonly files: Files;
   /** Whether the path still leads to this directory. */
   isCurrent(): boolean;
+  /**
+   * Opens what the path leads to now, made when nothing is there, and goes on with that.
+   *
+   * @param takeOver - is given the files of the new one; when it throws, everything stays as it was
+   * @throws as opening does, and what `takeOver` throws
+   */
+  reopen<Result>(takeOver: (files: Files) => Result): Result;
   close(): void;
 }
 
@@ -70,10 +77,24 @@ export function openPrivateDirectory(path: string, options: PrivateDirectoryOpti
     path: handle.path,
     files: filesIn(handle.path, use, revive),
     isCurrent: () => leadsTo(handle),
+    reopen: (takeOver) => {
+      const next = openChecked(path, options);
+      try {
+        const result = takeOver(filesIn(next.path, (work) => work(next), NOTHING));
+        handle.close();
+        handle = next;
+        return result;
+      } catch (error) {
+        next.close();
+        throw error;
+      }
+    },
     close,
     [Symbol.dispose]: close,
   };
 }
+
+const NOTHING = (): void => undefined;
 
 /** A private directory of a new name. */
 export interface ScratchDirectory {

@@ -1,4 +1,6 @@
 /** All databases of one configuration, with the server that tells about them. */
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -38,6 +40,8 @@ const RESTART_BUDGET_MS = 10_000;
 const HUNG_GRACE_MS = 2_000;
 /** So long the addresses that are listened on may take to close. */
 const SERVER_CLOSE_MS = 1_000;
+/** Notes about this process are written again each so often: they are in directories that others may clean up. */
+const NOTE_MS = 60 * 60_000;
 /** What comes after that takes a moment, and longer on a busy machine. Then the process does not end because its main thread hangs. */
 const WATCHDOG_GRACE_MS = 7_000;
 
@@ -48,6 +52,11 @@ export interface DaemonTools {
   readonly onRefused?: (refusal: Refusal) => void;
   /** Ends the process when its main thread hangs. */
   readonly watchdog?: Pick<Watchdog, 'limitHang' | 'limitEnd'>;
+}
+
+/** Nothing is at its path any more, and something could be made there. */
+function isGone(control: ControlSocket): boolean {
+  return !control.isCurrent() && !control.isReplaced() && existsSync(dirname(control.path));
 }
 
 interface RunningDatabase {
@@ -69,6 +78,9 @@ export class Daemon {
   readonly #watching = new AbortController();
   readonly #startedAtMs: number;
   #control: ControlSocket | undefined;
+  #isReopening = false;
+  /** When all notes were written last. */
+  #notedMs: number;
   #isHung = false;
   /** Those that the end has taken on. */
   readonly #finished = new Set<RunningDatabase>();
@@ -77,6 +89,7 @@ export class Daemon {
     this.#config = config;
     this.#tools = tools;
     this.#startedAtMs = tools.clock.now();
+    this.#notedMs = tools.clock.monotonicMs();
     this.#databases = config.databases.map((settings) => this.#makeDatabase(settings));
   }
 
@@ -135,6 +148,26 @@ export class Daemon {
     await Promise.all(open.map(async (one) => removeFormerSocket(one.settings.metaPath, this.#control)));
   }
 
+  /** An application that exchanges its data directory, or whoever cleans up, may take socket and notes away. */
+  #keepControl(): void {
+    const control = this.#control;
+    const nowMs = this.#tools.clock.monotonicMs();
+    if (control === undefined || this.#isReopening) return;
+    if (isGone(control)) void this.#reopenGone(control);
+    else if (nowMs - this.#notedMs < NOTE_MS) return;
+    else for (const one of this.#runners) this.#note(one);
+    this.#notedMs = nowMs;
+  }
+
+  /** After whatever is being changed, which may take its time: the watch waits for nobody. */
+  async #reopenGone(control: ControlSocket): Promise<void> {
+    this.#isReopening = true;
+    await this.#changing.run(async () => {
+      this.#isReopening = false;
+      if (!this.#isStopping && this.#control === control) await this.#reopenControl();
+    });
+  }
+
   #note({ settings, stateFiles }: DatabaseRunner): void {
     if (this.#control === undefined) return;
     const { path, metaPath } = settings;
@@ -172,6 +205,7 @@ export class Daemon {
     while (!signal.aborted) {
       const lookMs = this.#lookMs();
       for (const runner of this.#runners) runner.watch(lookMs * STALL_GAP_FACTOR);
+      this.#keepControl();
       await this.#tools.clock.sleep(lookMs, signal).catch(() => undefined);
     }
   }

@@ -36,7 +36,7 @@ export interface RunnerTools {
    * configuration says to end then.
    */
   readonly onRefused?: (refusal: Refusal) => void;
-  /** Called when the database has been opened, and so belongs to this process. */
+  /** Called when the database has been opened, and so belongs to this process; again when its state directory was replaced. */
   readonly onOpened?: (runner: DatabaseRunner) => void;
 }
 
@@ -178,6 +178,9 @@ export class DatabaseRunner {
       onCheckpoint: (elapsedMs, error) =>
         metrics.addCheckpoint({ mode: 'PASSIVE', elapsedMs, failed: error !== undefined }),
       onGeneration: () => undefined,
+      onStateDirectory: () => {
+        if (this.isOpen) this.#tools.onOpened?.(this);
+      },
       onLostRace: () => metrics.addLostRace(),
       onWriteLock: (heldMs) => metrics.addWriteLock(heldMs),
     };

@@ -11,6 +11,8 @@ import type { FileIdentity } from './database-file.ts';
 import { type InstanceLock, takeLock } from './instance-lock.ts';
 
 export interface DatabaseClaim {
+  /** Takes the lock again where its file was removed. @throws RivuletError `DB_IN_USE` */
+  keep(): void;
   release(): void;
 }
 
@@ -27,14 +29,29 @@ export function claimDatabase(path: string, { device, inode }: FileIdentity): Da
     const message = `${path} is the same database as ${first}, which this process replicates already`;
     throw new RivuletError('DB_IN_USE', message, { hint: 'Remove one of the two from the configuration.' });
   }
-  const lock = lockOf(`${key}.lock`, path);
+  let lock = lockOf(`${key}.lock`, path);
   claimed.set(key, path);
   return {
+    keep: () => {
+      if (lock === undefined || isCurrent(lock)) return;
+      const former = lock;
+      lock = lockOf(`${key}.lock`, path);
+      former.release();
+    },
     release: () => {
       claimed.delete(key);
       lock?.release();
     },
   };
+}
+
+function isCurrent(lock: InstanceLock): boolean {
+  try {
+    return lock.isCurrent();
+  } catch {
+    // Its directory is gone, too.
+    return false;
+  }
 }
 
 /** Undefined where there is no place for it: then the lock of the state directory alone keeps others out. */

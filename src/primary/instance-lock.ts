@@ -70,9 +70,14 @@ function tryLock(
     const held = connection;
     const isCurrent = (): boolean => files.lstat(path)?.inode === inode;
     const release = (): void => {
-      // While it is held: afterwards it may be another one's.
-      if (isRemoved && isCurrent()) files.remove(path);
-      held.close();
+      try {
+        // While it is held: afterwards it may be another one's.
+        if (isRemoved && isCurrent()) files.remove(path);
+      } catch {
+        // One that stays is an empty file.
+      } finally {
+        held.close();
+      }
     };
     return { isCurrent, release };
   } catch (error) {

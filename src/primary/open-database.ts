@@ -33,6 +33,8 @@ export interface OpenDatabase {
    * does, also after `close`: closing them would drop its lock.
    */
   openReader(): { end(): void };
+  /** Takes the lock of the file again where somebody has removed it. @throws RivuletError `DB_IN_USE` */
+  keepClaim(): void;
   close(): void;
 }
 
@@ -86,7 +88,16 @@ export function openDatabase(
       },
     };
   };
-  return { file, wal, machine, ...parts, published: () => readPublished(path, parts), openReader, close };
+  return {
+    file,
+    wal,
+    machine,
+    ...parts,
+    keepClaim: () => claim?.keep(),
+    published: () => readPublished(path, parts),
+    openReader,
+    close,
+  };
 }
 
 function beginReader(connections: Connections, isOver: () => void): { end(): void } {

@@ -8,6 +8,8 @@ export interface PrimaryObserver {
   onGeneration(generation: string, reason: string): void;
   /** A transaction was committed and overwritten before it could be read; a fresh snapshot follows. */
   onLostRace(): void;
+  /** The state directory is another one than before, and belongs to this process again. */
+  onStateDirectory(): void;
   /** Writers of other processes had to wait for so long. */
   onWriteLock(heldMs: number): void;
 }
@@ -18,5 +20,6 @@ export const noObserver: PrimaryObserver = {
   onCheckpoint: () => undefined,
   onGeneration: () => undefined,
   onLostRace: () => undefined,
+  onStateDirectory: () => undefined,
   onWriteLock: () => undefined,
 };

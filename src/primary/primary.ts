@@ -39,6 +39,8 @@ import { type Taken, takeNext, type TakeParts } from './take.ts';
 
 /** Names that one warning lists. */
 const STRANGERS_TOLD_MAX = 5;
+/** The lock of the database file is in a directory that others may clean up, so it is looked at now and then. */
+const CLAIM_LOOK_MS = 60_000;
 
 export interface PrimarySettings {
   readonly path: string;
@@ -82,6 +84,8 @@ export class Primary {
   readonly #changed = new SignalEvent();
   #changes = 0;
   #stateDirectory: StateDirectory | undefined;
+  /** When the lock of the database file was looked at last. */
+  #claimedMs = Number.NEGATIVE_INFINITY;
   /** How the entries of the state directory are reached. */
   readonly stateFiles: Files;
 
@@ -269,6 +273,7 @@ export class Primary {
     return this.#exclusively(async () => {
       const { clock, observer } = this.#parts;
       const startedMs = clock.monotonicMs();
+      this.#keepOthersOut();
       const changed = await this.#follower.look();
       const following = this.#following;
       if (following !== undefined) {
@@ -278,6 +283,28 @@ export class Primary {
       }
       return changed;
     });
+  }
+
+  /**
+   * Other processes find this one by its locks in the state directory, and by the file's own. An application that exchanges its data
+   * directory, or whoever cleans up, takes them away under us.
+   */
+  #keepOthersOut(): void {
+    const { logger, observer, state, keeper, clock } = this.#parts;
+    const following = this.#following;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#claimedMs >= CLAIM_LOOK_MS) {
+      this.#claimedMs = nowMs;
+      following?.database.keepClaim();
+    }
+    if (this.#stateDirectory?.refresh() !== true) return;
+    logger.warn('the state directory was removed or replaced; it is taken again', {
+      directory: this.settings.metaPath,
+    });
+    keeper.forgetSpooled();
+    // What is in its place belongs to whatever database came with it.
+    if (following?.database.file.isCurrent() === true) state.saveIfPossible(following, { durable: false });
+    observer.onStateDirectory();
   }
 
   /**

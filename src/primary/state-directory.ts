@@ -8,7 +8,7 @@ import { UntrustedPath } from '../base/directory-handle.ts';
 import { RivuletError } from '../base/errors.ts';
 import { type Files, nameOfTemporary, replaceFile, systemFiles } from '../base/files.ts';
 import { assertPrivate, openPrivateDirectory, type PrivateDirectory } from '../base/private-directory.ts';
-import { stateUnusable, takeInstanceLock } from './instance-lock.ts';
+import { type InstanceLock, stateUnusable, takeInstanceLock } from './instance-lock.ts';
 import { readState } from './state-file.ts';
 
 const MARKER = 'rivulet-state.json';
@@ -34,6 +34,14 @@ const NAMES_OF_DESTINATIONS =
 export interface StateDirectory {
   /** How what is in it is reached; all other paths lead where they always do. */
   readonly files: Files;
+  /**
+   * Takes the directory again where somebody has removed it, or put another one in its place, together with the database or alone: what
+   * other processes find there must name this one. Nothing is made in the place of a missing directory of the database.
+   *
+   * @returns whether it is another one than before
+   * @throws RivuletError as opening does; then this process has the former one still
+   */
+  refresh(): boolean;
   /** Lets another process have it. */
   release(): void;
 }
@@ -73,16 +81,17 @@ export function openStateDirectory(path: string, databasePath: string): StateDir
   const directory = openPrivate(path, databasePath);
   try {
     const { files } = directory;
-    assertOurs(path, files);
-    const lock = takeInstanceLock(path, files, databasePath);
-    try {
-      mark(path, databasePath, files);
-      sweep(path, files);
-    } catch {
-      // A full or read-only disk: what else must be written tells so itself.
-    }
+    let lock = takeOver(path, files, databasePath);
     return {
       files,
+      refresh: () => {
+        if (directory.isCurrent() && lock.isCurrent()) return false;
+        if (systemFiles.stat(dirname(databasePath)) === undefined) return false;
+        const former = lock;
+        lock = takeAgain(directory, path, databasePath);
+        former.release();
+        return true;
+      },
       release: () => {
         lock.release();
         directory.close();
@@ -90,8 +99,33 @@ export function openStateDirectory(path: string, databasePath: string): StateDir
     };
   } catch (error) {
     directory.close();
-    throw error instanceof RivuletError ? error : stateUnusable(path, error);
+    throw explained(path, error);
   }
+}
+
+function takeOver(path: string, files: Files, databasePath: string): InstanceLock {
+  assertOurs(path, files);
+  const lock = takeInstanceLock(path, files, databasePath);
+  try {
+    mark(path, databasePath, files);
+    sweep(path, files);
+  } catch {
+    // A full or read-only disk: what else must be written tells so itself.
+  }
+  return lock;
+}
+
+function takeAgain(directory: PrivateDirectory, path: string, databasePath: string): InstanceLock {
+  try {
+    return directory.reopen((files) => takeOver(path, files, databasePath));
+  } catch (error) {
+    throw explained(path, error);
+  }
+}
+
+function explained(path: string, error: unknown): RivuletError {
+  if (error instanceof RivuletError) return error;
+  return stateUnusable(path, error, error instanceof UntrustedPath ? error.hint : undefined);
 }
 
 /**
@@ -112,7 +146,7 @@ function openPrivate(path: string, databasePath: string): PrivateDirectory {
   try {
     return openPrivateDirectory(path, { mayTakeFromGroup: isMarked, neverMade: dirname(databasePath) });
   } catch (error) {
-    throw stateUnusable(path, error, error instanceof UntrustedPath ? error.hint : undefined);
+    throw explained(path, error);
   }
 }
 

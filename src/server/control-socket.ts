@@ -11,7 +11,11 @@ import { isShortEnough, SOCKET_PATH_BYTES_MAX } from './socket-path.ts';
 
 export interface ControlSocket extends AsyncDisposable {
   readonly path: string;
-  /** Ends connections, stops listening and removes the file. */
+  /** Whether the path still leads to this socket. */
+  isCurrent(): boolean;
+  /** Whether something else has taken its path. */
+  isReplaced(): boolean;
+  /** Ends connections, stops listening and removes the file; another one in its place stays. */
   close(): Promise<void>;
 }
 
@@ -38,13 +42,28 @@ export async function startControlSocket({
   const server = createBoundedServer(routes);
   await listen(server, path);
   if (!isPipe) setModeOf(path, permissions, (stats) => stats.isSocket());
+  const own = isPipe ? undefined : placeOfEntry(path);
+  const isCurrent = (): boolean => isPipe || placeOfEntry(path) === own;
+  const isReplaced = (): boolean => !isCurrent() && placeOfEntry(path) !== undefined;
   const close = async (): Promise<void> => {
     if (!server.listening) return;
+    if (isReplaced()) {
+      // Node.js would remove what is there now.
+      server.unref();
+      server.closeAllConnections();
+      return;
+    }
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeAllConnections();
     await closed;
   };
-  return { path, close, [Symbol.asyncDispose]: close };
+  return { path, isCurrent, isReplaced, close, [Symbol.asyncDispose]: close };
+}
+
+/** What tells a socket from another one of its name. */
+function placeOfEntry(path: string): string | undefined {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats && `${stats.dev} ${stats.ino}`;
 }
 
 async function makeRoom(path: string): Promise<void> {

@@ -1,7 +1,9 @@
 /** One file under two names is replicated once, whatever names and state directories there are. */
 import assert from 'node:assert/strict';
-import { linkSync, mkdirSync, symlinkSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { runtimeDirectories, runtimeWorld } from '../../src/base/runtime-directory.ts';
 import { claimDatabase } from '../../src/primary/database-claim.ts';
 import { identify } from '../../src/primary/database-file.ts';
 import { ChildScript } from '../support/child-script.ts';
@@ -46,6 +48,23 @@ describe('a database under a second name', () => {
     // However it dies.
     await holder.kill('SIGKILL');
     claimDatabase(live.path, identity).release();
+  });
+
+  it('keeps others out also after its lock file was cleaned up', async () => {
+    using live = new LiveDatabase();
+    const identity = identify(live.path) ?? assert.fail();
+    const claim = claimDatabase(live.path, identity);
+    const name = `${identity.device}-${identity.inode}.lock`;
+    const place = runtimeDirectories(runtimeWorld())
+      .map((directory) => join(directory, name))
+      .find((path) => existsSync(path));
+    assert.ok(place !== undefined);
+    rmSync(place);
+    claim.keep();
+    await using other = new ChildScript('claim-script.ts', [live.path]);
+    assert.match(await other.line(), /^DB_IN_USE/);
+    claim.release();
+    assert.equal(existsSync(place), false, 'nothing is left behind');
   });
 
   it('where there is no place for its lock, it is known in this process', () => {

@@ -6,6 +6,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -55,6 +57,57 @@ describe('the state directory', () => {
     chmodSync(metaPath, 0o700);
     writeFileSync(join(metaPath, 'strange'), '');
     assert.ok(isForState(metaPath));
+  });
+
+  it('is taken again where it was removed or replaced, unless it is not ours or another process has it', () => {
+    using scratch = new Scratch();
+    const database = scratch.file('app.db');
+    const path = scratch.file('meta');
+    const directory = openStateDirectory(path, database);
+    const { files } = directory;
+    assert.equal(directory.refresh(), false);
+    rmSync(path, { recursive: true });
+    assert.equal(directory.refresh(), true);
+    assert.deepEqual(readdirSync(path).toSorted(), ['lock', MARKER]);
+    assert.throws(() => openStateDirectory(path, database), { code: 'DB_IN_USE' });
+
+    rmSync(join(path, 'lock'));
+    assert.equal(directory.refresh(), true, 'the lock alone is gone');
+    assert.throws(() => openStateDirectory(path, database), { code: 'DB_IN_USE' });
+
+    renameSync(path, scratch.file('former'));
+    const other = openStateDirectory(path, database);
+    assert.throws(() => directory.refresh(), { code: 'DB_IN_USE' });
+    files.close(files.createNew(join(path, 'state.json'), 0o600));
+    assert.ok(existsSync(scratch.file('former/state.json')), 'the former one is still what is used');
+    other.release();
+    assert.equal(directory.refresh(), true);
+
+    renameSync(path, scratch.file('again'));
+    mkdirSync(path);
+    chmodSync(path, 0o777);
+    assert.throws(() => directory.refresh(), { code: 'STATE_INVALID', message: /written by others/ });
+    chmodSync(path, 0o700);
+    writeFileSync(join(path, 'thesis.txt'), 'not ours');
+    assert.throws(() => directory.refresh(), { code: 'STATE_INVALID', message: /not Rivulet's/ });
+    rmSync(path, { recursive: true });
+    assert.equal(directory.refresh(), true);
+    directory.release();
+    openStateDirectory(path, database).release();
+  });
+
+  it('is not made again while the directory of the database is missing', () => {
+    using scratch = new Scratch();
+    mkdirSync(scratch.file('data'));
+    const path = scratch.file('data/.app.db-rivulet');
+    const directory = openStateDirectory(path, scratch.file('data/app.db'));
+    rmSync(scratch.file('data'), { recursive: true });
+    assert.equal(directory.refresh(), false);
+    assert.throws(() => directory.files.makeDirectory(path, 0o700), { code: 'ENOENT' });
+    assert.deepEqual(scratch.names(), []);
+    mkdirSync(scratch.file('data'));
+    assert.equal(directory.refresh(), true);
+    directory.release();
   });
 
   it('is not one that holds the files of others', () => {

@@ -59,6 +59,19 @@ test('a socket whose process is gone is replaced, one that is listened on never'
   assert.deepEqual(await askSocket(path, '/status'), { well: true });
 });
 
+test('one that has taken the place of another stays when that one ends', async () => {
+  const path = scratch.file('a.sock');
+  const first = await open(path);
+  assert.deepEqual([first.isCurrent(), first.isReplaced()], [true, false]);
+  renameSync(path, scratch.file('former.sock'));
+  assert.deepEqual([first.isCurrent(), first.isReplaced()], [false, false]);
+  await using second = await open(path);
+  assert.deepEqual([first.isCurrent(), first.isReplaced()], [false, true]);
+  await first.close();
+  assert.deepEqual(await askSocket(path, '/status'), { well: true });
+  assert.equal(second.isCurrent(), true);
+});
+
 test('another kind of file is never replaced', async () => {
   writeFileSync(scratch.file('a.sock'), 'mine');
   mkdirSync(scratch.file('b.sock'));

@@ -58,7 +58,7 @@ export function simMachine(parts: MachineParts): Machine {
         connection.close();
       }
     },
-    claimDatabase: () => ({ release: () => undefined }),
+    claimDatabase: () => ({ keep: () => undefined, release: () => undefined }),
     openStateDirectory: (directory, databasePath) => {
       process.call('take the instance lock');
       if (locks.has(directory)) throw new RivuletError('DB_IN_USE', `${databasePath} is in use`);
@@ -68,7 +68,7 @@ export function simMachine(parts: MachineParts): Machine {
       };
       process.onDeath(release);
       process.files.makeDirectory(directory, 0o700);
-      return { files: process.files, release };
+      return { files: process.files, refresh: () => false, release };
     },
     pause: async () => {
       await process.callOrNever('pause');

@@ -112,6 +112,7 @@ export class SimRivulet {
           onSync: () => undefined,
           onWalBytes: () => undefined,
           onCheckpoint: () => undefined,
+          onStateDirectory: () => undefined,
           onLostRace: () => this.#tell(onLostRace),
           onWriteLock: (ms) => this.#tell(() => onWriteLock(ms)),
           onGeneration: (generation, reason) =>
