@@ -3,6 +3,7 @@ import { formatPosition, type Generation, INDEX_MAX } from '../generations/names
 import { endsFrame, FRAME_HEADER_BYTES, frameBytes } from '../wal/frames.ts';
 import { isNextLog } from '../wal/wal-header.ts';
 import type { CheckpointTurn } from './checkpoint-turn.ts';
+import type { ForeignWrites } from './foreign-writes.ts';
 import type { LogTail, Remains } from './log-tail.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { ReadLock } from './read-lock.ts';
@@ -17,6 +18,7 @@ export interface Following {
   /** The start of the machine in which the generation began, where that is known. */
   readonly beganBootId: string | undefined;
   readonly tail: LogTail;
+  readonly writes: ForeignWrites;
 }
 
 /** Another text for every place that a reader could find itself before: a new generation, a new WAL, new bytes. */

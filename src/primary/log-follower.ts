@@ -12,6 +12,7 @@ import type { CheckpointSettings } from './checkpoint-policy.ts';
 import { CheckpointTurn } from './checkpoint-turn.ts';
 import { type FileIdentity, identify, sameFile } from './database-file.ts';
 import { handOver } from './handover.ts';
+import { ForeignWrites, noDoubts } from './foreign-writes.ts';
 import { doubtAboutNext, type Following, hasUnseen, isLogReplaced, isReadable } from './following.ts';
 import { isOfEnded, type LogTail, type Remains } from './log-tail.ts';
 import { type OpenDatabase, openDatabase, readLog, walUnreadable } from './open-database.ts';
@@ -83,6 +84,9 @@ export class LogFollower {
   /** Transactions that were read of WALs before the present one. */
   #earlierCommits = 0;
   #saidWaiting = false;
+  readonly #doubts = noDoubts();
+  /** Why the generation before must not be continued, whatever the WAL looks like. */
+  #distrusted: string | undefined;
   /** Whether the database that is followed has no name any more. */
   #isNameless = false;
   /** What was there when the database was opened; undefined where nobody knows what was stored of it. */
@@ -168,6 +172,7 @@ export class LogFollower {
     database.wal.refresh();
     // With it the database itself may be another one, which nobody has seen yet; and the read lock pins nothing any more.
     if (isLogReplaced(following)) return this.#openAnew(following, 'the file of the WAL was replaced');
+    if (following.writes.isOverwritten()) return this.#openOverwritten(following);
     return this.#follow(following);
   }
 
@@ -382,6 +387,13 @@ export class LogFollower {
     return this.#open();
   }
 
+  /** Its WAL may look as if nothing had happened. */
+  async #openOverwritten(following: Following): Promise<boolean> {
+    this.#distrusted = 'the database file was overwritten while it was followed';
+    this.#parts.state.forget();
+    return this.#openAnew(following, this.#distrusted);
+  }
+
   /** Writes the state and closes the database; the log stays for the next start. */
   close(): void {
     const following = this.#following;
@@ -397,10 +409,14 @@ export class LogFollower {
     const { state: store, destinations, machine, keeper, logger } = this.#parts;
     this.#begun = undefined;
     const reading = store.read();
-    const beginning = await compareWithState(database, reading);
+    const beginning =
+      this.#distrusted === undefined
+        ? await compareWithState(database, reading)
+        : ({ kind: 'new', reason: this.#distrusted } as const);
     if (beginning.kind === 'new') {
       if (beginning.reason === OVERWRITTEN) logger.warn(OVERWRITTEN, { hint: OVERWRITTEN_HINT });
       await this.#beginGeneration(database, beginning.reason);
+      this.#distrusted = undefined;
       const { generation, tail } = this.requireFollowing();
       const isOfAnother = reading.kind === 'state' && !isKnown(reading, database.file.identity);
       const isNewHere = reading.kind === 'none' || isOfAnother;
@@ -484,7 +500,9 @@ export class LogFollower {
     const walInode = database.wal.inode;
     this.#hasUnread = false;
     this.#isNameless = false;
-    this.#following = { database, generation, checkpoints, readLock, walInode, beganBootId, tail };
+    const { pageSizeBytes } = tail;
+    const writes = new ForeignWrites({ database, pageSizeBytes, clock, doubts: this.#doubts });
+    this.#following = { database, generation, checkpoints, readLock, walInode, beganBootId, tail, writes };
   }
 
   /**

@@ -75,6 +75,11 @@ export class StateStore {
     }
   }
 
+  /** What was followed is not to be continued. Where that cannot be written, whoever is alive must remember it. */
+  forget(): void {
+    this.#parts.trouble.attempt('state', () => this.#parts.files.remove(this.#path));
+  }
+
   /** Asked for before the index is: what was checkpointed after that is counted there. */
   #stampOf({ file, index }: OpenDatabase, tail: LogTail): string | undefined {
     const stamp = file.stamp(this.#parts.clock.now());

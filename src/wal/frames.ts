@@ -69,7 +69,11 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** Whether a frame with the salts of this log begins at `bytes[at]`. */
-export function hasSaltsOf({ salt1, salt2 }: WalHeader, bytes: Uint8Array, at: number): boolean {
+export function hasSaltsOf(
+  { salt1, salt2 }: Pick<WalHeader, 'salt1' | 'salt2'>,
+  bytes: Uint8Array,
+  at: number,
+): boolean {
   const view = viewOf(bytes);
   return view.getUint32(at + 8) === salt1 && view.getUint32(at + 12) === salt2;
 }

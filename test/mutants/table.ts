@@ -2477,6 +2477,84 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'unreadable-wal-passes',
+    breaks: 'a WAL that was overwritten or cut while nothing is committed counts as nothing new',
+    file: 'primary/following.ts',
+    edits: [
+      {
+        find: 'if (tail.isEmpty || chain === undefined) return true;',
+        replace: 'if (tail.isEmpty || chain !== undefined) return true;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/unreadable-wal.test.ts',
+        only: 'an error although nothing is new, and what is committed is read all the same',
+      },
+    ],
+  },
+  {
+    name: 'empty-wal-counts-as-itself',
+    breaks: 'a commit that came and was truncated between two looks at an empty WAL is missed',
+    file: 'primary/log-follower.ts',
+    edits: [
+      {
+        find: 'if (!tail.isLogOf(index) || !tail.isSameLog()) {',
+        replace: 'if (!tail.isLogOf(index) || (tail.chain !== undefined && !tail.isSameLog())) {',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/letting-go.test.ts',
+        only: 'a commit that came and was truncated is not taken for nothing',
+      },
+    ],
+  },
+  {
+    name: 'partial-checkpoint-taken-for-overwriting',
+    breaks: 'a page that a partial checkpoint has left out counts as overwritten',
+    file: 'primary/foreign-writes.ts',
+    edits: [
+      {
+        find: 'if (!isNewest || page > pagesMin || frame >= index.backfilledFrames) continue;',
+        replace: 'if (page > pagesMin || frame >= index.backfilledFrames) continue;',
+      },
+    ],
+    caughtBy: [{ kind: 'simulate', seed: 9000, runs: 600 }],
+  },
+  {
+    name: 'standby-lacks-nothing',
+    breaks: 'what is committed beside a standby counts as stored',
+    file: 'primary/log-follower.ts',
+    edits: [
+      {
+        find: 'return begun.commits === this.commits && begun.isStoredAt(name);',
+        replace: 'return begun.isStoredAt(name);',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/lease/replica-lease.test.ts',
+        only: 'a standby beside which something was committed',
+      },
+    ],
+  },
+  {
+    name: 'unopened-database-lacks-nothing',
+    breaks: 'a database that could not be opened counts as stored',
+    file: 'replica/replica.ts',
+    edits: [
+      {
+        find: "if (primary.status === 'waiting') return !primary.hasUnseen();",
+        replace: "if (primary.status === 'waiting') return true;",
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'replica/replica.test.ts', only: 'gets a snapshot and every commit' }],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {

@@ -294,6 +294,9 @@ export class World {
     const couldNotRead = host.disk.readFailedAtMs === this.time.wallMs && isWhole;
     if (couldNotRead && ABOUT_BYTES.some((one) => reason.startsWith(one)))
       this.#bugs.push(new Violation(`a generation is given up because of a read error: ${reason}`));
+    // Nobody copies over a database in this world.
+    if (reason.includes('overwritten while it was followed'))
+      this.#bugs.push(new Violation(`a checkpoint counts as somebody else's writing: ${reason}`));
   }
 
   /** What cannot be read at the moment is there later. */
