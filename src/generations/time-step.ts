@@ -5,12 +5,15 @@
 import type { RestoreTarget } from './restore-target.ts';
 
 const SECOND_MS = 1_000;
+/** FAT has steps of two seconds. So many times are all even by chance in one case of 65,536. */
+const EVEN_TIMES_MIN = 16;
 
 /** Finds out the steps of a listing whose store does not say them. */
 export class TimeStep {
   readonly #knownMs: number | undefined;
   #isWholeSeconds = true;
-  #hasSeenAny = false;
+  #isEven = true;
+  #seen = 0;
 
   /** @param knownMs - undefined when the listing shall show it */
   constructor(knownMs: number | undefined) {
@@ -18,12 +21,16 @@ export class TimeStep {
   }
 
   saw(modifiedAt: Date): void {
-    this.#hasSeenAny = true;
-    if (modifiedAt.getTime() % SECOND_MS !== 0) this.#isWholeSeconds = false;
+    this.#seen += 1;
+    const ms = modifiedAt.getTime();
+    if (ms % SECOND_MS !== 0) this.#isWholeSeconds = false;
+    if (ms % (2 * SECOND_MS) !== 0) this.#isEven = false;
   }
 
   get ms(): number {
-    return this.#knownMs ?? (this.#hasSeenAny && this.#isWholeSeconds ? SECOND_MS : 1);
+    if (this.#knownMs !== undefined) return this.#knownMs;
+    if (this.#seen === 0 || !this.#isWholeSeconds) return 1;
+    return this.#isEven && this.#seen >= EVEN_TIMES_MIN ? 2 * SECOND_MS : SECOND_MS;
   }
 }
 
@@ -44,5 +51,5 @@ export function describeStep(timeStepMs: number | undefined): string | undefined
   if (timeStepMs === undefined || timeStepMs === 1) return undefined;
   return timeStepMs === SECOND_MS
     ? 'the times of this store are whole seconds'
-    : `the times of this store have steps of ${timeStepMs} ms`;
+    : `the times of this store have steps of ${timeStepMs / SECOND_MS} seconds`;
 }

@@ -28,7 +28,7 @@ const NAMES: ReadonlySet<string> = new Set([
 ]);
 /** What is kept for each destination, whose name stands in the middle. */
 const NAMES_OF_DESTINATIONS =
-  /^(?:(?:behind|lease|proof|uploads)-.+\.json|validated-.+|validation-.+\.db(?:[.-].+)?)$/;
+  /^(?:(?:behind|lease|proof|stored|uploads)-.+\.json|validated-.+|validation-.+\.db(?:[.-].+)?)$/;
 
 /** The state directory of one database, held by this process. */
 export interface StateDirectory {

@@ -68,6 +68,16 @@ describe('check of a destination', () => {
     assert.deepEqual(store.keys(), before);
   });
 
+  it('names what is there instead of a replica, unless it is a lease', async () => {
+    const store = new PresentStore();
+    store.put('rivulet-lease.json', Buffer.from('x'));
+    assert.deepEqual(verdicts(await findingsOf(store)), ALL_WELL);
+    store.put('0000/0000000000000001-0000000000000001.ltx', Buffer.from('x'));
+    const findings = await findingsOf(store);
+    assert.deepEqual(verdicts(findings), { ...ALL_WELL, list: 'warning' });
+    assert.match(findings[0]?.detail ?? '', /a replica of Litestream v0\.5/);
+  });
+
   it('goes on after a listing that is refused', async () => {
     const store = new FaultyStore(new PresentStore());
     store.fault = ({ kind }) => (kind === 'listFolders' ? 'fail' : undefined);

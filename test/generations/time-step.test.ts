@@ -100,10 +100,21 @@ describe('how exact times are', () => {
     assert.equal(await stepOf(), undefined);
   });
 
+  it('is two seconds where many times are even, as on FAT', async () => {
+    const store = new MemoryStore();
+    store.timeStepMs = undefined;
+    const put = (i: number): void =>
+      store.put(segmentKey(G, { index: 0, offsetBytes: i * 4152 }), Buffer.from('x'), NOON + i * 2000);
+    for (let i = 0; i < 15; i++) put(i);
+    assert.equal((await readInventory(store)).timeStepMs, 1000);
+    put(15);
+    assert.equal((await readInventory(store)).timeStepMs, 2000);
+  });
+
   it('is told where it is not exact', () => {
     assert.equal(describeStep(undefined), undefined);
     assert.equal(describeStep(1), undefined);
     assert.equal(describeStep(1000), 'the times of this store are whole seconds');
-    assert.equal(describeStep(2000), 'the times of this store have steps of 2000 ms');
+    assert.equal(describeStep(2000), 'the times of this store have steps of 2 seconds');
   });
 });

@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { isRivuletError } from '../../base/errors.ts';
 import { GENERATIONS_PREFIX } from '../../generations/names.ts';
+import { lookForOther, type OtherContents } from '../../generations/other-contents.ts';
 import { saysUnknownCondition } from '../../replica/lease/lease-errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../storage/object-store.ts';
 import { openRegister } from '../../storage/open-register.ts';
@@ -76,9 +77,21 @@ class Probe {
 
   async list(signal: AbortSignal): Promise<Outcome> {
     const { length } = await this.#check.store.listFolders(GENERATIONS_PREFIX, { signal });
-    const detail =
-      length === 0 ? 'no replica there yet' : `${length} generation${length === 1 ? '' : 's'} there`;
-    return { verdict: 'ok', detail };
+    if (length > 0) return { verdict: 'ok', detail: `${length} generation${length === 1 ? '' : 's'} there` };
+    const other = await this.#other(signal);
+    if (other === undefined) return { verdict: 'ok', detail: 'no replica there yet' };
+    return { verdict: 'warning', detail: other.message, hint: other.hint };
+  }
+
+  /** What is there instead of a replica; a place that cannot be looked at keeps nothing from being replicated. */
+  async #other(signal: AbortSignal): Promise<OtherContents | undefined> {
+    try {
+      const other = await lookForOther(this.#check.store, { signal });
+      return other?.kind === 'lease' ? undefined : other;
+    } catch (error) {
+      if (signal.aborted || !isRivuletError(error)) throw error;
+      return undefined;
+    }
   }
 
   /** Replication begins with the lease, which may not be there: what is missing must not look forbidden. */
