@@ -182,7 +182,9 @@ const MAY_WRITE: Readonly<Record<string, readonly string[]>> = {
   // A socket that nobody listens on any more.
   'server/control-socket.ts': ['unlinkSync'],
   // The log goes to a descriptor that is open.
-  'daemon/sync-output.ts': ['writeSync'],
+  'daemon/blocking-writer.ts': ['writeSync'],
+  'daemon/blocking-writer-worker.ts': ['writeSync'],
+  'daemon/log-descriptor.ts': ['writeSync'],
   // For reading.
   'config/load.ts': ['open'],
   'config/secret-file.ts': ['openSync'],

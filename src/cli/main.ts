@@ -40,7 +40,10 @@ function cacheCompiledSources(): void {
 async function main(): Promise<number> {
   cacheCompiledSources();
   const { runCommandLine } = await import('./run.ts');
-  return runCommandLine(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  if (words[0] !== 'replicate') return runCommandLine(words);
+  const { boundedStderr } = await import('./bounded-stderr.ts');
+  return runCommandLine(words, { stdout: process.stdout, stderr: boundedStderr(), env: process.env });
 }
 
 /** A library of Google warns of a machine that is none of Google's; what is wrong then, the error says. */
@@ -56,6 +59,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(EXIT_READER_GONE);
 });
+// Made before any application inherits it, since making it can switch a pipe to non-blocking. Nobody reads it: nobody is told.
+process.stderr.on('error', () => undefined);
 const status = supported() ? await main() : 1;
 process.exitCode = status;
 // The command is done. A call that it has given up, and that does not return, would keep the process.

@@ -9,10 +9,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { constants } from 'node:os';
 
+import type { Clock } from '../base/clock.ts';
 import { messageOf, RivuletError, systemCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { planExec } from './exec-command.ts';
 import type { ExecCommand } from './exec-command.ts';
+import { isGroupAlive } from './process-group.ts';
 
 /** How a child ended: one of the two is null. */
 export interface ChildExit {
@@ -22,16 +24,24 @@ export interface ChildExit {
 
 export interface SupervisedChild {
   readonly pid: number;
-  /** Never rejects. */
+  /** How the command itself ended. Never rejects. */
   readonly exited: Promise<ChildExit>;
-  /** Sends a signal to the child and all it started in its session. One that has ended already is left alone. */
+  /** Sends a signal to the child and all it started in its group. What has ended already is left alone. */
   kill(signal: NodeJS.Signals): void;
+  /**
+   * Resolves when nothing is left of the group, which may be long after the command itself, as when that was a wrapper; or, with
+   * false, when `signal` aborts.
+   */
+  groupEnded(clock: Clock, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface ChildOptions {
   readonly logger: Logger;
   readonly stdio?: SpawnOptions['stdio'];
 }
+
+/** Between two looks at what a command has left of its group. */
+const LOOK_MS = 100;
 
 /** Windows has neither sessions nor process groups. */
 const HAS_PROCESS_GROUPS = process.platform !== 'win32';
@@ -49,15 +59,31 @@ export async function superviseChild(command: string, options: ChildOptions): Pr
   });
   const exited = watchExit(child);
   const pid = await spawned(child, plan);
+  let isOver = false;
+  const isAlive = (): boolean => {
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    // Once nobody is left, the number may be given to others.
+    isOver ||= hasEnded && !(HAS_PROCESS_GROUPS && isGroupAlive(pid));
+    return !isOver;
+  };
   const kill = (signal: NodeJS.Signals): void => {
-    if (child.exitCode === null && child.signalCode === null) sendSignal(pid, signal, options.logger);
+    if (isAlive()) sendSignal(pid, signal, options.logger);
   };
   const endWithUs = (): void => kill('SIGTERM');
   process.once('exit', endWithUs);
-  void exited.then(() => process.off('exit', endWithUs));
+  const groupEnded = async (clock: Clock, signal: AbortSignal): Promise<boolean> => {
+    await exited;
+    while (isAlive()) {
+      if (signal.aborted) return false;
+      await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+    }
+    process.off('exit', endWithUs);
+    return true;
+  };
+  void exited.then(() => (isAlive() ? undefined : process.off('exit', endWithUs)));
   // Arguments may hold a secret.
   options.logger.debug('started the child process', { pid, program: plan.file, shell: plan.shell });
-  return { pid, exited, kill };
+  return { pid, exited, kill, groupEnded };
 }
 
 /** The exit code to forward: the child's own, or 128 + n when signal n ended it, as a shell reports it. */

@@ -7,6 +7,7 @@ import type { LoggingSettings } from '../config/settings.ts';
 import { formatTextLine } from './log-text.ts';
 import type { LogLevel, LogRecord } from './log-text.ts';
 import { plainFields } from './log-value.ts';
+import { writerFor } from './log-descriptor.ts';
 import { SyncOutput } from './sync-output.ts';
 
 export interface LoggerOptions extends LoggingSettings {
@@ -50,14 +51,26 @@ export async function createAdjustableLogger(options: LoggerOptions): Promise<Ad
 }
 
 async function openOutput(options: LoggerOptions): Promise<Output> {
-  const write = options.write ?? descriptorWriter(options.stderr);
-  const sink = options.type === 'json' ? await jsonSink(write) : textSink(write, isTerminal(options));
   const now = options.now ?? ((): Date => new Date());
-  return { sink, now, lowest: LEVELS.indexOf(options.level) };
+  const open = async (write: (line: string) => void): Promise<Sink> =>
+    options.type === 'json' ? jsonSink(write) : textSink(write, isTerminal(options));
+  const write = options.write ?? (await descriptorWriter(options.stderr ? 2 : 1, open, now));
+  return { sink: await open(write), now, lowest: LEVELS.indexOf(options.level) };
 }
 
-function descriptorWriter(stderr: boolean): (line: string) => void {
-  const output = new SyncOutput(stderr ? 2 : 1);
+async function descriptorWriter(
+  descriptor: number,
+  open: (write: (line: string) => void) => Promise<Sink>,
+  now: () => Date,
+): Promise<(line: string) => void> {
+  let told = '';
+  const lostSink = await open((line) => void (told = line));
+  const lostLine = (lines: number): string => {
+    const message = 'lines of the log were lost: nobody read them, or there was no room for them';
+    lostSink({ level: 'warn', message, fields: { lines }, time: now() });
+    return told;
+  };
+  const output = new SyncOutput(descriptor, { write: writerFor(descriptor), lostLine });
   return (line) => output.write(line);
 }
 

@@ -1,4 +1,5 @@
 /** The life of `replicate`: start, run the application beside it if asked to, stop when told, tell the truth at the end. */
+import { abortAfter } from '../base/abort-after.ts';
 import type { Clock } from '../base/clock.ts';
 import { isRivuletError, messageOf, RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -12,6 +13,9 @@ import { Watchdog } from './watchdog.ts';
 import { Reloader, type ReloadSource } from './reloader.ts';
 import type { Refusal } from './replica-runner.ts';
 
+/** What a pipeline takes to end after its last command. */
+const GRACE_MS = 200;
+const NEVER = new AbortController().signal;
 /** The application has ended. */
 const NO_CHILD = 0;
 
@@ -183,9 +187,10 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 async function runChild(
   command: string,
-  { signals, logger, watchdog }: ReplicateOptions & { readonly watchdog: Watchdog },
+  options: ReplicateOptions & { readonly watchdog: Watchdog },
   refused: AbortSignal,
 ): Promise<number> {
+  const { signals, logger, watchdog } = options;
   const child: SupervisedChild = await superviseChild(command, { logger });
   watchdog.endsToo(child.pid);
   signals.onForce(() => child.kill('SIGKILL'));
@@ -194,8 +199,35 @@ async function runChild(
   refused.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
   if (refused.aborted) child.kill('SIGTERM');
   const exit = await child.exited;
-  watchdog.endsToo(NO_CHILD);
   const code = exitCodeOfChild(exit);
   logger.info('the application ended', { code, signal: exit.signal });
+  await waitForRest(child, options, signals.graceful.aborted || refused.aborted);
+  watchdog.endsToo(NO_CHILD);
   return code;
+}
+
+/**
+ * The command may be a wrapper, such as `npm start` or a shell, that ends at once of a signal while the application behind it is still
+ * finishing its work: what that one commits last is stored, too.
+ *
+ * @param wasTold - whether the group got a signal. It takes as long as it takes then. Where the command ended by itself, what it has left
+ *   behind is told to end, and must not keep this process for good.
+ */
+async function waitForRest(
+  child: SupervisedChild,
+  { clock, logger, config }: ReplicateOptions,
+  wasTold: boolean,
+): Promise<void> {
+  const waitMs = async (ms: number): Promise<boolean> =>
+    abortAfter(clock, ms, async (late) => child.groupEnded(clock, late));
+  if (await waitMs(GRACE_MS)) return;
+  if (wasTold) {
+    logger.info('the command of `exec` has ended; waiting for what it started');
+    await child.groupEnded(clock, NEVER);
+    return;
+  }
+  logger.warn('the command of `exec` has ended, and something that it started has not: that gets SIGTERM');
+  child.kill('SIGTERM');
+  if (await waitMs(config.shutdownTimeoutMs)) return;
+  logger.warn('what the command of `exec` started goes on; its last changes are sent at the next start');
 }

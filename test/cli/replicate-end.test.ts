@@ -177,6 +177,36 @@ describe('replicate -exec ends', () => {
     assert.equal(await restoredRows(), 4);
   });
 
+  test('when all that the command started has ended, also behind a wrapper that dies of the signal at once', async () => {
+    const exec = application(`
+      process.on('SIGTERM', () => setTimeout(() => { insert(3); process.exit(0); }, 500));
+      setInterval(() => undefined, 1000);
+      console.log('application is ready');`);
+    writeFileSync(scratch.file('start.sh'), `${exec}\necho over\n`);
+    const running = replicate(`sh ${scratch.file('start.sh')}`);
+    await running.said('application is ready');
+    running.process.kill('SIGTERM');
+    const { code, out } = await running.ended;
+    assert.equal(code, exitCodeOfSignal('SIGTERM'), out);
+    assert.match(out, /the command of `exec` has ended; waiting for what it started/);
+    assert.equal(await restoredRows(), 4);
+  });
+
+  test('when the command has ended by itself, with SIGTERM to what it left behind', async () => {
+    const exec = application(`
+      process.on('SIGTERM', () => { insert(3); process.exit(0); });
+      setInterval(() => undefined, 1000);
+      writeFileSync(${JSON.stringify(scratch.file('ready'))}, '');`);
+    writeFileSync(
+      scratch.file('start.sh'),
+      `${exec} &\nuntil [ -e '${scratch.file('ready')}' ]; do sleep 0.02; done\nexit 7\n`,
+    );
+    const { code, out } = await replicate(`sh ${scratch.file('start.sh')}`).ended;
+    assert.equal(code, 7, out);
+    assert.match(out, /something that it started has not: that gets SIGTERM/);
+    assert.equal(await restoredRows(), 4);
+  });
+
   test('with 3 rather than the exit code of the application, because data is at risk', async () => {
     const exec = application(`
       process.on('SIGTERM', () => { insert(3); process.exit(5); });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { createLogger } from '../../src/daemon/logging.ts';
 import { exitCodeOfChild, superviseChild } from '../../src/daemon/child.ts';
@@ -100,6 +101,20 @@ describe('a supervised child', () => {
     child.kill('SIGKILL');
     assert.equal((await child.exited).signal, 'SIGKILL');
     await untilGone(grandchild);
+  });
+
+  test('is over when nothing of its group lives, dead ones that nobody has waited for aside', async () => {
+    const [ready, ended] = [join(directory, 'ready'), join(directory, 'ended')];
+    const application = `trap 'sleep 0.3; echo x > "${ended}"; exit 0' TERM; echo up > "${ready}"; while :; do sleep 0.01; done`;
+    const child = await start(`(${application}); echo over`);
+    await contentOf(ready);
+    const enough = new AbortController();
+    child.kill('SIGTERM');
+    assert.equal((await child.exited).signal, 'SIGTERM');
+    enough.abort();
+    assert.equal(await child.groupEnded(systemClock, enough.signal), false);
+    assert.equal(await child.groupEnded(systemClock, new AbortController().signal), true);
+    assert.equal(readFileSync(ended, 'utf8'), 'x\n');
   });
 
   test('a signal after the end does nothing, and no listener stays behind', async () => {

@@ -13,27 +13,40 @@ describe('the command of -exec', () => {
     });
   });
 
-  const SHELL = [
+  for (const command of [
     'a && b',
     'a || b',
     'a | b',
     'a; b',
     'a > f',
+    'a 2>&1',
     'a < f',
     'a &',
-    'a $X',
-    'a "$X"',
-    'a `b`',
-    'a "`b`"',
-  ];
-  for (const command of [...SHELL, 'X=1 a', 'a *.txt', 'a\\ b', 'a "\\""', 'a ~/x', '(a)', 'a\nb']) {
+    'X=1 a',
+    '(a)',
+    'a;',
+  ]) {
     test(`the shell runs ${JSON.stringify(command)} whole`, () => {
       assert.deepEqual(planExec(command), { file: '/bin/sh', args: ['-c', command], shell: true });
     });
   }
 
-  for (const command of [`a '&& $X |'`, `a "&& | ;"`, `a --x=y`]) {
-    test(`${command} needs no shell`, () => assert.equal(planExec(command).shell, false));
+  for (const [tail, words] of [
+    ['--ips=* *.js a?[bc]{d,e}', ['--ips=*', '*.js', 'a?[bc]{d,e}']],
+    ['--color #fff next', ['--color', '#fff', 'next']],
+    ['pa$word "pa$word" $HOME ${X}', ['pa$word', 'pa$word', '$HOME', '${X}']],
+    ['~/data ~', ['~/data', '~']],
+    ['a!b ^a$ %', ['a!b', '^a$', '%']],
+    ['serve\n  --port\t3000\r\n', ['serve', '--port', '3000']],
+    [`'a;b' "c|d" e\\&f`, ['a;b', 'c|d', 'e&f']],
+    [`'it'\\''s' "say \\"x\\"" a\\ b "c\\d"`, [`it's`, 'say "x"', 'a b', 'cd']],
+    ['$(date +%s) `date +%s` x$(y z)', ['$(date +%s)', '`date +%s`', 'x$(y z)']],
+    [`'$(' "(" '\`'`, ['$(', '(', '`']],
+    ['--opt=a=b c', ['--opt=a=b', 'c']],
+  ] as const) {
+    test(`the program gets its words as they are: ${JSON.stringify(tail)}`, () => {
+      assert.deepEqual(planExec(`app ${tail}`), { file: 'app', args: [...words], shell: false });
+    });
   }
 
   test('direct words are what a shell would have made of them', () => {
@@ -55,7 +68,7 @@ describe('the command of -exec', () => {
   });
 
   test('an empty command and an open quote are refused', () => {
-    for (const command of ['', '  ', `a 'b`, 'a "b', `a "b\\"`]) {
+    for (const command of ['', '  ', `a 'b`, 'a "b', `a "b\\"`, 'a \\']) {
       assert.throws(() => planExec(command), { code: 'USAGE' });
     }
   });

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { RivuletError } from '../../src/base/errors.ts';
+import { RivuletError, systemCode } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { createLogger } from '../../src/daemon/logging.ts';
 import type { LoggerOptions } from '../../src/daemon/logging.ts';
-import { SyncOutput } from '../../src/daemon/sync-output.ts';
+import { SyncOutput, type WriteSync } from '../../src/daemon/sync-output.ts';
+import { makeFifo } from '../support/fifo.ts';
+import { Scratch } from '../support/scratch.ts';
 
 const TIME = new Date(2026, 0, 31, 9, 5, 7, 25);
 
@@ -209,64 +213,133 @@ function failing(code: string): Error {
 test('output: waits for a slow reader and puts partial writes together', () => {
   let written = '';
   let calls = 0;
-  const output = new SyncOutput(1, (_descriptor, bytes) => {
+  const write: WriteSync = (_descriptor, bytes) => {
     calls += 1;
     if (calls % 2 === 0) throw failing('EAGAIN');
     const part = bytes.subarray(0, 3);
     written += Buffer.from(part).toString();
     return part.length;
-  });
+  };
+  const output = new SyncOutput(1, { write });
   output.write('one line\n');
   output.write('two lines\n');
   assert.equal(written, 'one line\ntwo lines\n');
 });
 
-test('output: a reader that is stuck costs one wait, then whole lines are dropped', () => {
+const lostLine = (lines: number): string => `lost ${lines}\n`;
+
+test('output: a reader that is stuck costs one wait, then whole lines are dropped, and counted', () => {
   let written = '';
   let room = 4;
   let refusals = 0;
-  const output = new SyncOutput(
-    1,
-    (_descriptor, bytes) => {
-      if (room === 0) {
-        refusals += 1;
-        throw failing('EAGAIN');
-      }
-      const part = bytes.subarray(0, room);
-      room -= part.length;
-      written += Buffer.from(part).toString();
-      return part.length;
-    },
-    20,
-  );
+  const write: WriteSync = (_descriptor, bytes) => {
+    if (room === 0) {
+      refusals += 1;
+      throw failing('EAGAIN');
+    }
+    const part = bytes.subarray(0, room);
+    room -= part.length;
+    written += Buffer.from(part).toString();
+    return part.length;
+  };
+  const output = new SyncOutput(1, { write, waitMaxMs: 20, lostLine });
   output.write('first\n');
+  room = 2;
+  output.write('lost as well\n');
   for (let line = 0; line < 50; line += 1) output.write(`dropped ${line}\n`);
   assert.ok(refusals < 100, `waited again and again: ${refusals}`);
   room = 1_000;
   output.write('last\n');
-  assert.equal(written, 'first\nlast\n');
+  output.write('more\n');
+  assert.equal(written, 'first\nlost 51\nlast\nmore\n');
 });
 
-test('output: a reader that is gone and a full disk are survived', () => {
+test('output: a reader that is gone, and comes back, and a full disk are survived', () => {
+  for (const code of ['EPIPE', 'ENOSPC', 'EIO']) {
+    let written = '';
+    let room = Number.POSITIVE_INFINITY;
+    const write: WriteSync = (_descriptor, bytes) => {
+      if (room === 0) throw failing(code);
+      const part = bytes.subarray(0, room);
+      room -= part.length;
+      written += Buffer.from(part).toString();
+      return part.length;
+    };
+    const output = new SyncOutput(1, { write, lostLine });
+    output.write('kept\n');
+    room = 2;
+    output.write('half\n');
+    output.write('lost\n');
+    room = 9;
+    output.write('again\n');
+    room = Number.POSITIVE_INFINITY;
+    output.write('last\n');
+    output.write('more\n');
+    assert.equal(written, 'kept\nha\nlost 2\na\nlost 3\nlast\nmore\n', code);
+  }
+});
+
+test('output: a descriptor that is closed is left alone', () => {
   let calls = 0;
-  const gone = new SyncOutput(1, () => {
-    calls += 1;
-    throw failing('EPIPE');
+  const output = new SyncOutput(1, {
+    write: () => {
+      calls += 1;
+      throw failing('EBADF');
+    },
   });
-  gone.write('a\n');
-  gone.write('b\n');
+  output.write('a\n');
+  output.write('b\n');
   assert.equal(calls, 1);
-  let written = '';
-  let isFull = true;
-  const full = new SyncOutput(1, (_descriptor, bytes) => {
-    if (isFull) throw failing('ENOSPC');
-    written += Buffer.from(bytes).toString();
-    return bytes.length;
+});
+
+function nonNull<T>(value: T | null): T {
+  assert.ok(value !== null);
+  return value;
+}
+
+/** All that is in the pipe now. */
+function drained(descriptor: number): string {
+  const pieces: Buffer[] = [];
+  for (;;) {
+    const piece = Buffer.alloc(64 * 1024);
+    try {
+      pieces.push(piece.subarray(0, readSync(descriptor, piece)));
+    } catch (error) {
+      if (systemCode(error) === 'EAGAIN') return Buffer.concat(pieces).toString();
+      throw error;
+    }
+  }
+}
+
+test('a pipe that blocks, and that nobody reads, keeps neither the work nor the end; what was lost is told', async () => {
+  using scratch = new Scratch();
+  const pipe = makeFifo(scratch.file('pipe'));
+  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(pipe, constants.O_WRONLY);
+  const source = `import { createLogger } from ${JSON.stringify(import.meta.resolve('../../src/daemon/logging.ts'))};
+    import { readSync } from 'node:fs';
+    const log = await createLogger({ level: 'info', type: 'text', stderr: false, isTerminal: false });
+    for (const round of ['first', 'second']) {
+      for (let i = 0; i < 1000; i += 1) log.info(round, { i, fill: 'x'.repeat(200) });
+      process.stderr.write('ready\\n');
+      readSync(0, Buffer.alloc(3));
+    }
+    process.exit(3);`;
+  // As the application of -exec makes it for all who share it: spawning makes it block.
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['pipe', writer, 'pipe'],
   });
-  full.write('lost\n');
-  isFull = false;
-  full.write('kept\n');
-  assert.equal(written, 'kept\n');
+  const ended = once(child, 'exit');
+  await once(nonNull(child.stderr), 'data');
+  const first = drained(reader);
+  assert.match(first, /^\S+ INFO  first i=0 /);
+  nonNull(child.stdin).write('go\n');
+  await once(nonNull(child.stderr), 'data');
+  const second = drained(reader);
+  assert.match(second, /WARN  lines of the log were lost: .* lines=\d+\n\S+ INFO  second i=0 /);
+  nonNull(child.stdin).write('go\n');
+  assert.deepEqual(await ended, [3, null]);
+  for (const descriptor of [reader, writer]) closeSync(descriptor);
 });
 
 test('an error says what to do when it knows', async () => {
