@@ -153,7 +153,10 @@ export async function readLog(database: OpenDatabase, from: Omit<TailStart, 'rea
     const tail = new LogTail(source, { ...from, reading: isBegun ? wal.header() : undefined });
     if (tail.isLogOf(published)) {
       await tail.begin(machine.pause);
-      if (tail.isSameLog()) return tail;
+      if (tail.isSameLog()) {
+        if (tail.hasAtLeast(published)) return tail;
+        if (tail.isLogOf(database.published())) throw walUnreadable(database, published);
+      }
     } else if (attempt >= HEADER_ATTEMPTS) {
       throw walUnreadable(database, published);
     }

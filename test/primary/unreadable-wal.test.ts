@@ -13,9 +13,9 @@ import {
   truncateSync,
   writeSync,
 } from 'node:fs';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 import type { Primary } from '../../src/primary/primary.ts';
-import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { LiveDatabase, openPrimary, type PrimaryShape } from '../support/live-database.ts';
 import { Follower } from '../support/take-all.ts';
 
 const SUM = 'SELECT count(*) AS n, sum(id) AS ids FROM t';
@@ -29,11 +29,11 @@ function overwrite(path: string, bytes: Uint8Array, offsetBytes: number): void {
 const failure = { code: 'DB_UNREADABLE', message: /-wal cannot be read: \d+ committed frames are in it/ };
 
 /** Everything is read, and some of it is in the WAL alone. */
-async function opened(live: LiveDatabase): Promise<Primary> {
+async function opened(live: LiveDatabase, shape: PrimaryShape = {}): Promise<Primary> {
   live.insert(20, 3000);
   live.checkpoint('TRUNCATE');
   live.insert(20, 3000);
-  const primary = openPrimary(live.path);
+  const primary = openPrimary(live.path, shape);
   await primary.refresh();
   return primary;
 }
@@ -102,14 +102,21 @@ describe('a WAL whose frames are gone', () => {
     });
   }
 
-  it('emptied beside an application that stays: an error at each look', async () => {
-    using live = new LiveDatabase();
-    const primary = await opened(live);
-    truncateSync(`${live.path}-wal`, 0);
-    for (const _ of [1, 2, 3]) await assert.rejects(primary.refresh(), { code: 'DB_UNREADABLE' });
-    assert.equal(primary.hasUnseen(), true);
-    await primary.close();
-  });
+  for (const leftBytes of [0, 32, 9000]) {
+    it(`cut to ${leftBytes} bytes beside an application that goes on: an error at each look, and no generation`, async () => {
+      using live = new LiveDatabase();
+      const observer = { onGeneration: mock.fn() };
+      const primary = await opened(live, { observer });
+      truncateSync(`${live.path}-wal`, leftBytes);
+      for (const _ of [1, 2, 3]) {
+        await assert.rejects(primary.refresh(), { code: 'DB_UNREADABLE' });
+        live.exec('PRAGMA user_version = 3');
+      }
+      assert.equal(primary.hasUnseen(), true);
+      assert.equal(observer.onGeneration.mock.callCount(), 1);
+      await primary.close();
+    });
+  }
 });
 
 describe('a WAL that was removed', () => {
