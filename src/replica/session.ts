@@ -24,7 +24,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { isThere } from '../storage/is-there.ts';
 import { listingBehind } from '../storage/listing-behind.ts';
 import { type FoundPosition, findPosition } from './find-position.ts';
-import { compared, type GoneBack, readFormerOf } from './former/gone-back.ts';
+import { type Beginning, compared, type GoneBack, readFormerOf } from './former/gone-back.ts';
 import { lookAround } from './look-around.ts';
 import type { OtherContents } from '../generations/other-contents.ts';
 import type { HeldSnapshot } from './stored-note.ts';
@@ -98,7 +98,7 @@ export async function openSession(
 ): Promise<Session> {
   if (isNew) {
     const around = await lookAround({ ...parts, held: parts.lastHeld }, generation);
-    return beginSession(parts, generation, around);
+    return beginSession(parts, { own: generation, isFollowed: true }, around);
   }
   const { store, signal } = parts;
   const inventory = await readInventory(store, { generation, ...(signal === undefined ? {} : { signal }) });
@@ -108,7 +108,7 @@ export async function openSession(
   if (found !== undefined) return continueSession(parts, generation, found);
   await avoidOverlap(parts, generation, held);
   const around = await lookAround({ ...parts, held: parts.lastHeld }, generation);
-  return beginSession(parts, generation, around);
+  return beginSession(parts, { own: generation, isFollowed: false }, around);
 }
 
 /** Nothing is concluded from a listing that lacks what this process has stored last, unless that is really gone. */
@@ -181,11 +181,12 @@ async function assertNotThere(
 /** A snapshot first, then the log from its start. */
 async function beginSession(
   parts: SessionParts,
-  generation: Generation,
+  beginning: Beginning,
   around: Inventory | undefined,
 ): Promise<Session> {
   const { name, primary } = parts;
-  const former = around === undefined ? undefined : await readFormerOf(parts, around, generation);
+  const { own: generation } = beginning;
+  const former = around === undefined ? undefined : await readFormerOf(parts, around, beginning);
   try {
     const { onCopied, signal } = parts;
     const snapshot = await primary.openSnapshot({ wanted: generation, keepFor: name, onCopied, signal });

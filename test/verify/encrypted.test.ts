@@ -72,7 +72,10 @@ describe('proofs of encrypted replicas', () => {
       await news(scene);
       await new Promise((resolve) => setTimeout(resolve, 250));
       assert.equal(scene.replica.status.lastError, undefined);
-      assert.deepEqual([...scene.logger.messages('error'), ...scene.logger.messages('warn')], []);
+      assert.deepEqual(scene.logger.messages('error'), []);
+      // The second database is another one, and what the first one stored cannot be read.
+      const warned = scene.logger.messages('warn').filter((line) => !line.includes('is not known'));
+      assert.deepEqual(warned, []);
       assert.equal(scene.logger.matching('there is no identity to read it with').length, 1);
     }
   });

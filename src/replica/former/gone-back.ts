@@ -58,13 +58,19 @@ function formerPlan(inventory: Inventory, own: Generation): RestorePlan | undefi
   return tryPlanRestore({ ...inventory, generations }, {}).plan;
 }
 
+export interface Beginning {
+  readonly own: Generation;
+  /** This process followed the database until `own` began. */
+  readonly isFollowed: boolean;
+}
+
 /**
  * What the destination held before `own`; undefined where there is nothing, and where it cannot be read: that keeps nothing from being stored.
  */
 export async function readFormerOf(
   { store, clock, logger, signal }: GoneBackParts,
   inventory: Inventory,
-  own: Generation,
+  { own, isFollowed }: Beginning,
 ): Promise<Former | undefined> {
   const plan = formerPlan(inventory, own);
   if (plan === undefined) return undefined;
@@ -76,11 +82,13 @@ export async function readFormerOf(
   } catch (error) {
     const isOfStored = isRivuletError(error) || error instanceof SnapshotFault;
     if (signal?.aborted === true || !isOfStored) throw error;
-    logger.warn('whether the database lacks something that the destination holds is not known', {
-      former: plan.generation,
-      error,
-      hint: 'If the database was put back or replaced, restore the former generation to another file and compare.',
-    });
+    const message = 'whether the database lacks something that the destination holds is not known';
+    const hint =
+      'If the database was put back or replaced, restore the former generation to another file and compare.';
+    const fields = { former: plan.generation, error, hint };
+    // Without a key nobody can look, and what happened while this process followed the database is told already.
+    if (isFollowed && isRivuletError(error, 'AGE_KEY_MISSING')) logger.info(message, fields);
+    else logger.warn(message, fields);
     return undefined;
   }
 }
