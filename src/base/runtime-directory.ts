@@ -28,7 +28,10 @@ export function runtimeDirectories(world: RuntimeWorld): readonly string[] {
   const { platform, environment, temporaryPath, uid } = world;
   const own = `rivulet-${uid ?? 'user'}`;
   const runtime = environment['XDG_RUNTIME_DIR'] ?? '';
+  // What systemd makes for a service alone: others find it there also when the service has a /tmp of its own.
+  const [service = ''] = (environment['RUNTIME_DIRECTORY'] ?? '').split(':');
   const all = [
+    ...(isAbsolute(service) ? [service] : []),
     ...(isAbsolute(runtime) ? [join(runtime, 'rivulet')] : []),
     join(temporaryPath, own),
     ...(platform === 'win32' ? [] : [join('/tmp', own)]),

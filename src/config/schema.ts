@@ -110,7 +110,8 @@ export const SOCKET_KEYS = {
     key: 'path',
     kind: 'text',
     help: 'The socket’s file; on Windows the name of a pipe.',
-    defaultNote: 'in `$XDG_RUNTIME_DIR/rivulet`, else in `rivulet-UID` of the temporary directory',
+    defaultNote:
+      'in `$RUNTIME_DIRECTORY` (systemd), else `$XDG_RUNTIME_DIR/rivulet`, else in `rivulet-UID` of the temporary directory',
     compat: 'Litestream: `/var/run/litestream.sock`.',
   },
   permissions: {

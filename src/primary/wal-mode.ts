@@ -54,8 +54,12 @@ function useOnce(connection: DatabaseSync): void {
   connection.exec('BEGIN IMMEDIATE; ROLLBACK');
 }
 
-/** Tries it on a database of our own in the same directory. */
-function tryWalModeBeside(path: string): void {
+/**
+ * Tries it on a database of our own in the same directory; nothing of it stays.
+ *
+ * @throws RivuletError `DB_UNREADABLE` when WAL mode does not work there
+ */
+export function tryWalModeBeside(path: string): void {
   const scratch = makeTrialDirectory(path);
   // SQLite opens it by path. Nobody can have made a file of that name elsewhere.
   const trial = join(scratch.path, `${randomBytes(8).toString('hex')}.db`);

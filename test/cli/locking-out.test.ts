@@ -195,11 +195,16 @@ describe('a file system on which WAL mode does not work', () => {
       await runRivulet(['replicate', path, `file://${scratch.file('copies')}`], { fileKibMax: 16 }),
       /a\.db cannot be switched to WAL mode: .*\[DB_UNREADABLE\].*local disk/s,
     );
+    const config = scratch.file('c.yml');
+    writeFileSync(config, JSON.stringify({ dbs: [{ path, replicas: [{ path: scratch.file('copies') }] }] }));
+    const { code, out } = await runRivulet(['check', '-config', config], { fileKibMax: 16 });
+    assert.equal(code, 1);
+    assert.match(out, /FAILED +sqlite: .*cannot be switched to WAL mode/);
     app.exec('INSERT INTO t VALUES (1)');
     assert.equal(app.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'delete');
     assert.deepEqual(
-      scratch.names().filter((name) => !name.endsWith('-rivulet')),
-      ['a.db'],
+      scratch.names().filter((name) => name.includes('a.db') || name.includes('trial')),
+      ['.a.db-rivulet', 'a.db'],
     );
     app.close();
   });

@@ -1,5 +1,6 @@
 /** `rivulet status` against real processes. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -7,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { type Ended, runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
+import { EXECUTABLE, type Ended, runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
 
@@ -251,6 +252,36 @@ test('a process is found under another name of its database, and while the direc
     '{"version":1,"pid":1,"socket":"/nowhere"}',
   );
   await statusWith(0, [path]);
+});
+
+test('a process that has directories of its own is asked all the same, or named', async (t) => {
+  if (spawnSync('unshare', ['-m', 'true']).status !== 0) {
+    t.skip('needs the right to a mount namespace');
+    return;
+  }
+  const path = makeDatabase(scratch.file('app.db'));
+  const flags = configure([path]);
+  const run = scratch.file('run');
+  mkdirSync(run);
+  const inside = 'mount -t tmpfs none "$0" && exec "$@"';
+  const child = spawn('unshare', ['-m', 'sh', '-c', inside, run, EXECUTABLE, 'replicate', ...flags], {
+    env: { ...process.env, XDG_RUNTIME_DIR: run },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    await until('the process to be found', async () => {
+      const { out } = await runRivulet(['status', path]);
+      return out.includes(`app.db: following (process ${child.pid},`);
+    });
+    const note = scratch.file('.app.db-rivulet/daemon.json');
+    writeFileSync(note, JSON.stringify({ version: 1, pid: child.pid, socket: '/nowhere.sock' }));
+    const { code, out } = await runRivulet(['status', path]);
+    assert.equal(code, 1);
+    assert.match(out, new RegExp(`process ${child.pid} may replicate it, but nobody listens on its socket`));
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
 });
 
 test('a socket that cannot be had is a warning, no more', async () => {

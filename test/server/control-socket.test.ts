@@ -92,6 +92,8 @@ test('the default is outside of the state directory, where a short path is avail
   assert.deepEqual(socketPaths('x', runtime), all);
   const long = { ...runtime, environment: { XDG_RUNTIME_DIR: `/${'x'.repeat(100)}` } };
   assert.deepEqual(socketPaths('x', long), all.slice(1));
+  const service = { ...runtime, environment: { RUNTIME_DIRECTORY: '/run/app:/run/other' } };
+  assert.deepEqual(socketPaths('x', service), ['/run/app/x.sock', ...all.slice(1)]);
   const none = { ...runtime, environment: { XDG_RUNTIME_DIR: 'here' } };
   assert.deepEqual(socketPaths('x', none), all.slice(1), 'a relative one means nothing');
   const windows = { ...world, platform: 'win32', uid: undefined } as const;

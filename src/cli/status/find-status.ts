@@ -1,5 +1,5 @@
 /** Finds the daemon of each database and asks it; of a database without one, what its state directory tells. */
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 
 import { isRivuletError, messageOf, RivuletError, systemCode } from '../../base/errors.ts';
 import { placeOf } from '../../base/place-of.ts';
@@ -79,7 +79,7 @@ async function findOne(
 ): Promise<FoundStatus> {
   try {
     const notes = findNotes(asked);
-    for (const { socket } of notes) {
+    for (const socket of notes.flatMap((note) => socketsOf(note))) {
       const asking = answers.get(socket) ?? ask(socket);
       answers.set(socket, asking);
       const answer = await asking;
@@ -88,10 +88,37 @@ async function findOne(
     }
     const [note] = notes;
     if (note === undefined) return notRunning(asked, 'no process replicates it, or its socket is off');
+    if (isAlive(note.pid)) return unreachable(asked, note);
     return notRunning(asked, `no process replicates it; the last one, ${note.pid}, ended without a word`);
   } catch (error) {
     return unknown(asked, error);
   }
+}
+
+/** The socket, and where it is for a process that has a temporary directory of its own (systemd's PrivateTmp). */
+function socketsOf({ pid, socket }: DaemonNote): readonly string[] {
+  return process.platform === 'linux' && isAbsolute(socket)
+    ? [socket, `/proc/${pid}/root${socket}`]
+    : [socket];
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === 'EPERM';
+  }
+}
+
+function unreachable(asked: Asked, { pid, socket }: DaemonNote): AbsentStatus {
+  const absent = notRunning(
+    asked,
+    `process ${pid} may replicate it, but nobody listens on its socket ${socket} here`,
+  );
+  const hint =
+    'Does it have a temporary directory of its own? Ask as root, or set RuntimeDirectory= in its unit, or `socket.path`.';
+  return { ...absent, hint };
 }
 
 /** Whether two paths name the same database, however they are spelt. */

@@ -7,6 +7,7 @@ import { messageOf, RivuletError, systemCode } from '../../base/errors.ts';
 import { obstacleInSchema, openAnySchema, unparsableSchema } from '../../primary/any-schema.ts';
 import { assertUsable, headerOf, identify, realPathOf } from '../../primary/database-file.ts';
 import { assertSidecars } from '../../primary/sidecars.ts';
+import { tryWalModeBeside } from '../../primary/wal-mode.ts';
 import { assertStateDirectory } from '../../primary/state-directory.ts';
 import type { DatabaseSettings } from '../../config/settings.ts';
 import { lookalikeHint } from '../place-warnings.ts';
@@ -89,6 +90,7 @@ function checkSqlite(path: string): Outcome {
     const pageBytes = Number(database.prepare('PRAGMA page_size').get()?.['page_size']);
     const megabytes = ((pages * pageBytes) / 1e6).toFixed(1);
     if (walMode) return { verdict: 'ok', detail: `WAL mode, ${megabytes} MB` };
+    tryWalModeBeside(path);
     return {
       verdict: 'warning',
       detail: `journal_mode is ${String(mode)}, ${megabytes} MB; replication switches it to WAL`,
