@@ -2555,6 +2555,70 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     caughtBy: [{ kind: 'test', file: 'replica/replica.test.ts', only: 'gets a snapshot and every commit' }],
   },
+  {
+    name: 'write-lock-waits-for-the-disk',
+    breaks: 'the write lock is held until the checkpoint under it has ended',
+    file: 'primary/handover.ts',
+    edits: [
+      {
+        find: "if (outcome === 'late') return false;",
+        replace: "if (outcome === 'late') return machine.standStill(5_000) === undefined;",
+      },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'primary/handover.test.ts', only: 'the write lock is released in time although' },
+    ],
+  },
+  {
+    name: 'slow-disk-locked',
+    breaks: 'the write lock is taken although the disk takes too long for a few frames',
+    file: 'primary/handover.ts',
+    edits: [
+      { find: 'return tookMs * share >= SLOW_MS;', replace: 'return tookMs * share >= SLOW_MS * 1_000;' },
+    ],
+    caughtBy: [
+      { kind: 'test', file: 'primary/handover.test.ts', only: 'a disk that takes long for a few frames' },
+    ],
+  },
+  {
+    name: 'claim-by-name',
+    breaks: 'a database is claimed by its path, not by device and inode',
+    file: 'primary/database-claim.ts',
+    edits: [
+      {
+        find: 'const key = `${device}-${inode}`;',
+        replace: 'const key = `${path.length}-${device}-${inode}`;',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'primary/database-claim.test.ts', only: 'is refused in' }],
+  },
+  {
+    name: 'wal-mode-not-taken-back',
+    breaks: 'a database stays in WAL mode that could not be used then',
+    file: 'primary/wal-mode.ts',
+    edits: [{ find: '    takeBack(path);\n', replace: '' }],
+    caughtBy: [
+      { kind: 'test', file: 'primary/connections.test.ts', only: 'is switched back when it cannot be used' },
+    ],
+  },
+  {
+    name: 'state-directory-left-behind',
+    breaks: 'locks stay in a state directory that another one has taken the place of',
+    file: 'primary/state-directory.ts',
+    edits: [
+      {
+        find: 'if (directory.isCurrent() && lock.isCurrent()) return false;',
+        replace: 'if (lock.isCurrent()) return false;',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'primary/state-directory.test.ts',
+        only: 'is taken again where it was removed or replaced',
+      },
+    ],
+  },
 ];
 
 export function mutantOf(name: string): Mutant {
