@@ -258,7 +258,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/log-keeper.ts',
     edits: [
       {
-        find: '    while (this.#capturePiece(database, tail)) continue;\n    return this.#uncaptured(tail) === undefined;',
+        find: '    while (!isLate() && this.#capturePiece(database, tail)) continue;\n    return this.#uncaptured(tail) === undefined;',
         replace: '    return database !== undefined && tail !== undefined;',
       },
     ],
@@ -338,9 +338,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/checkpoint.ts',
     edits: [
       {
-        find: '  const isSafe = keeper.captureNow(following.database, following.tail);\n  state.saveIfPossible(following, { durable: false });\n  return isSafe;',
+        find: '  const isSafe = keeper.captureNow(following.database, following.tail, isLate);\n  state.saveIfPossible(following, { durable: false });\n  return isSafe;',
         replace:
-          '  state.saveIfPossible(following, { durable: false });\n  return keeper.captureNow(following.database, following.tail);',
+          '  state.saveIfPossible(following, { durable: false });\n  return keeper.captureNow(following.database, following.tail, isLate);',
       },
     ],
     caughtBy: [
