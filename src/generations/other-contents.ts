@@ -2,7 +2,7 @@
  * What lies at a place that has no generation in it. "Empty" is acted upon: an application starts with no data, a first snapshot
  * is stored. So it is said only of a place that holds nothing; everything else is named, with what reads it.
  */
-import { RivuletError } from '../base/errors.ts';
+import { isRivuletError, RivuletError } from '../base/errors.ts';
 import type { Inventory } from './inventory.ts';
 import { GENERATIONS_PREFIX, isGeneration } from './names.ts';
 import type { CallOptions, ObjectInfo, ObjectStore } from '../storage/object-store.ts';
@@ -193,9 +193,18 @@ export interface LtxBeside {
 /**
  * Looks for a replica of Litestream v0.5 beside the generations of `store`.
  *
- * @throws RivuletError as the store does
+ * @returns undefined also where that cannot be found out: a replica can be used where nothing but its own folder may be listed
  */
 export async function lookForLtx(store: Lists, options: CallOptions = {}): Promise<LtxBeside | undefined> {
+  try {
+    return await ltxBeside(store, options);
+  } catch (error) {
+    if (options.signal?.aborted === true || !isRivuletError(error)) throw error;
+    return undefined;
+  }
+}
+
+async function ltxBeside(store: Lists, options: CallOptions): Promise<LtxBeside | undefined> {
   let newest: ObjectInfo | undefined;
   for (const folder of await store.listFolders('', options)) {
     if (!LTX_FOLDER.test(folder)) continue;

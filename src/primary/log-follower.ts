@@ -31,7 +31,7 @@ export interface LogFollowerParts extends PrimaryParts {
 }
 
 const OVERWRITTEN_HINT =
-  'Its WAL is still that of the file before, so SQLite may read a mixture of both: run PRAGMA integrity_check. To put another file in its place, ' +
+  'Its WAL may be that of the file before, so that SQLite reads a mixture of both: run PRAGMA integrity_check. To put another file in its place, ' +
   'stop everything, remove the -wal and -shm beside it, and copy then.';
 /** A WAL of this share of its limit is short: 1 MiB by default. */
 const SHORT_SHARE = 1 / 128;
@@ -379,8 +379,8 @@ export class LogFollower {
   }
 
   /** @returns as `look` */
-  async #openAnew({ database }: Following, why: string): Promise<boolean> {
-    this.#parts.logger.warn(why);
+  async #openAnew({ database }: Following, why: string, hint?: string): Promise<boolean> {
+    this.#parts.logger.warn(why, hint === undefined ? {} : { hint });
     this.#earlierCommits = this.commits;
     this.#following = undefined;
     database.close();
@@ -391,7 +391,7 @@ export class LogFollower {
   async #openOverwritten(following: Following): Promise<boolean> {
     this.#distrusted = 'the database file was overwritten while it was followed';
     this.#parts.state.forget();
-    return this.#openAnew(following, this.#distrusted);
+    return this.#openAnew(following, this.#distrusted, OVERWRITTEN_HINT);
   }
 
   /** Writes the state and closes the database; the log stays for the next start. */

@@ -7,6 +7,7 @@ import {
   lookForOther,
   otherContentsOf,
 } from '../../src/generations/other-contents.ts';
+import { FaultyStore } from '../support/faulty-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
 const LTX_NAME = '0000000000000001-0000000000000002.ltx';
@@ -93,5 +94,9 @@ describe('a look at a store', () => {
     store.put(`0000/${LTX_NAME}`, Buffer.from('x'), 2_000);
     store.put('0009/0000000000000001-0000000000000001.ltx', Buffer.from('x'), 1_000);
     assert.equal((await lookForLtx(store))?.updatedAtMs, 2_000);
+    const refusing = new FaultyStore(store);
+    refusing.fault = ({ key }) => (key.startsWith('generations/') ? undefined : 'fail');
+    assert.equal(await lookForLtx(refusing), undefined);
+    await assert.rejects(lookForOther(refusing), { code: 'STORAGE_FAILED' });
   });
 });

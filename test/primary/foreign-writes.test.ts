@@ -69,7 +69,8 @@ describe('a database file that is overwritten', () => {
     overwrite(live.path, copy);
     assert.equal(await primary.refresh(), true);
     assert.notEqual(primary.generation, generation);
-    assert.equal(logger.messages('warn').includes(OVERWRITTEN), true);
+    const told = logger.lines.find(({ level, message }) => level === 'warn' && message === OVERWRITTEN);
+    assert.match(String(told?.fields['hint']), /integrity_check.* remove the -wal and -shm/);
     await assertFollowed(scene);
     await primary.close();
   });
