@@ -1,4 +1,12 @@
-import { need, networkSettings, bucketPathOf, problemOf, secretOf, holdsUser } from './destination-parts.ts';
+import {
+  authorityOf,
+  need,
+  networkSettings,
+  bucketPathOf,
+  problemOf,
+  secretOf,
+  holdsUser,
+} from './destination-parts.ts';
 import type { DestinationParts, Secret } from './destination-parts.ts';
 import type { AbsDestination } from './settings.ts';
 
@@ -22,6 +30,7 @@ export function buildAbs(parts: DestinationParts): AbsDestination | undefined {
     bucket,
     path: bucketPathOf(parts),
     endpoint,
+    caFile: authorityOf(parts),
     ...networkSettings(parts),
   };
 }

@@ -1,7 +1,15 @@
 import { buildAbs } from './build-abs.ts';
 import { buildS3 } from './build-s3.ts';
 import { buildSftp } from './build-sftp.ts';
-import { need, networkSettings, pathOf, bucketPathOf, problemOf, holdsUser } from './destination-parts.ts';
+import {
+  authorityOf,
+  need,
+  networkSettings,
+  pathOf,
+  bucketPathOf,
+  problemOf,
+  holdsUser,
+} from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import type { ReplicaType } from './key-spec.ts';
 import { absolutePath } from './paths.ts';
@@ -40,6 +48,7 @@ function buildGcs(parts: DestinationParts): Destination | undefined {
     path: bucketPathOf(parts),
     endpoint,
     credentialsFile: pathOf(parts, 'credentialsFile'),
+    caFile: authorityOf(parts),
     ...networkSettings(parts),
   };
 }

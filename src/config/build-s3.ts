@@ -1,4 +1,11 @@
-import { need, networkSettings, bucketPathOf, problemOf, holdsUser } from './destination-parts.ts';
+import {
+  authorityOf,
+  need,
+  networkSettings,
+  bucketPathOf,
+  problemOf,
+  holdsUser,
+} from './destination-parts.ts';
 import type { DestinationParts } from './destination-parts.ts';
 import { isUrl } from './replica-url.ts';
 import { regionOfAccessPoint } from './s3-access-point.ts';
@@ -23,6 +30,7 @@ export function buildS3(parts: DestinationParts): S3Destination | undefined {
     endpoint,
     region: settled.region ?? url.region ?? regionOfAccessPoint(bucket) ?? regionOfEndpoint(endpoint),
     forcePathStyle: forcePathStyle(parts, endpoint),
+    caFile: authorityOf(parts),
     skipVerify: settled.skipVerify,
     storageClass: settled.storageClass,
     sseKmsKeyId: settled.sseKmsKeyId,

@@ -11,7 +11,7 @@ import type { Settling } from './settle.ts';
 export type ReplicaProperty = keyof typeof REPLICA_KEYS;
 
 /** What s3 replicas that say nothing about their keys have: from the top level, or from the environment. */
-export type SharedKeys = Pick<Given<'root'>, StaticKeyName | 'credentials'>;
+export type SharedKeys = Pick<Given<'root'>, StaticKeyName | 'credentials' | 'caFile'>;
 
 export interface DestinationParts {
   /** As the file has it; says where problems are. */
@@ -66,6 +66,13 @@ export function bucketPathOf(parts: DestinationParts): string {
 export function pathOf(parts: DestinationParts, property: ReplicaProperty): string | undefined {
   const path = parts.settled[property] as string | undefined;
   return path === undefined ? undefined : absolutePath(path, parts.settling);
+}
+
+/** The file of a certificate authority of the replica's own, or else of the top level. */
+export function authorityOf(parts: DestinationParts): string | undefined {
+  const { shared, settling } = parts;
+  const own = pathOf(parts, 'caFile');
+  return own ?? (shared.caFile === undefined ? undefined : absolutePath(shared.caFile, settling));
 }
 
 /** How the way to a destination behind a network is used. */

@@ -18,7 +18,7 @@ import { isPattern } from './wildcards.ts';
  */
 export function resolveConfig(given: Given<'root'>, settling: Settling): Config {
   const { addr, exec, shutdownTimeoutMs, socket, logging } = settle('root', given);
-  const shared = resolveSharedKeys(given, settling);
+  const shared = { ...resolveSharedKeys(given, settling), caFile: given.caFile };
   const databases = (given.databases ?? [])
     .map((database) => resolveDatabase(database, shared, settling))
     .filter((database) => database !== undefined);

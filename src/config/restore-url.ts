@@ -49,9 +49,9 @@ export function restoreSource(
 
 /** What it takes to get at the objects; what only tunes the way there is left out. */
 const SHOWN: Readonly<Record<Exclude<ReplicaType, 'file'>, readonly Property[]>> = {
-  s3: ['endpoint', 'region', 'forcePathStyle', 'skipVerify', 'profile', 'sseCustomerKeyPath'],
-  gcs: ['endpoint', 'credentialsFile'],
-  abs: ['endpoint', 'accountKeyFile', 'sasTokenFile'],
+  s3: ['endpoint', 'region', 'forcePathStyle', 'caFile', 'skipVerify', 'profile', 'sseCustomerKeyPath'],
+  gcs: ['endpoint', 'credentialsFile', 'caFile'],
+  abs: ['endpoint', 'caFile', 'accountKeyFile', 'sasTokenFile'],
   sftp: [
     'keyPath',
     'keyPassphraseFile',

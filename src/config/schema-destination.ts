@@ -142,6 +142,15 @@ const S3_KEYS = {
     help: 'Name the bucket in the path of requests instead of in the host name.',
     defaultNote: 'true with an `endpoint`, except Tigris',
   },
+  caFile: {
+    key: 'ca-file',
+    kind: 'text',
+    types: ['s3', 'gcs', 'abs'],
+    inUrl: true,
+    help: 'PEM file of a certificate authority of your own; every TLS connection of the process trusts it, also those for credentials.',
+    defaultNote: 'the top-level one; the stores of the system and of Node.js count as well',
+    compat: 'Rivulet only.',
+  },
   skipVerify: {
     key: 'skip-verify',
     kind: 'boolean',

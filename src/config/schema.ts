@@ -88,6 +88,14 @@ export const ROOT_KEYS = {
     defaultNote: '`source: auto`',
     compat: 'Rivulet only.',
   },
+  caFile: {
+    key: 'ca-file',
+    kind: 'text',
+    types: ['s3', 'gcs', 'abs'],
+    help: 'PEM file of a certificate authority of your own, for every replica that has no `ca-file` itself.',
+    defaultNote: 'the stores of the system and of Node.js',
+    compat: 'Rivulet only.',
+  },
   socket: {
     key: 'socket',
     kind: 'section',

@@ -109,7 +109,13 @@ type S3Options = Pick<
   | 'requireContentMd5'
 >;
 
-export interface S3Destination extends NetworkSettings, S3Keys, S3Options {
+/** Of destinations with TLS. */
+interface Authority {
+  /** Absolute path of a file with certificates of authorities. */
+  readonly caFile: string | undefined;
+}
+
+export interface S3Destination extends NetworkSettings, Authority, S3Keys, S3Options {
   readonly type: 's3';
   /** Or the ARN of an access point. */
   readonly bucket: string;
@@ -125,7 +131,7 @@ export interface S3Destination extends NetworkSettings, S3Keys, S3Options {
   readonly sseCustomerKey: string | undefined;
 }
 
-export interface GcsDestination extends NetworkSettings {
+export interface GcsDestination extends NetworkSettings, Authority {
   readonly type: 'gcs';
   readonly bucket: string;
   readonly path: string;
@@ -135,7 +141,7 @@ export interface GcsDestination extends NetworkSettings {
 }
 
 /** Secrets are present also when they came from the file that the property beside them names. */
-export interface AbsDestination extends NetworkSettings {
+export interface AbsDestination extends NetworkSettings, Authority {
   readonly type: 'abs';
   readonly accountName: string | undefined;
   readonly accountKey: string | undefined;

@@ -1,4 +1,5 @@
 /** From the settings of a destination to what its backend is told. Pure; secrets in files become ways to read them again. */
+import type { AuthorityFile } from '../base/authorities.ts';
 import type {
   AbsDestination,
   GcsDestination,
@@ -32,6 +33,21 @@ export function networkLimits(settings: NetworkSettings): Limits {
     uploadBytesPerSecond: rate,
     downloadBytesPerSecond: rate,
   };
+}
+
+/** As the tools of AWS name the bundle. */
+const BUNDLE_VARIABLE = 'AWS_CA_BUNDLE';
+
+/** Whom a destination with TLS trusts beside the system's authorities. */
+export function authorityFiles(
+  { type, caFile }: S3Destination | GcsDestination | AbsDestination,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly AuthorityFile[] {
+  const bundle = type === 's3' ? environment[BUNDLE_VARIABLE] : undefined;
+  return [
+    ...(bundle ? [{ path: bundle, what: BUNDLE_VARIABLE }] : []),
+    ...(caFile === undefined ? [] : [{ path: caFile, what: 'ca-file' }]),
+  ];
 }
 
 export function s3Options(destination: S3Destination): Omit<S3StoreOptions, 'keys' | 'tools'> {

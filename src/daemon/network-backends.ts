@@ -1,5 +1,6 @@
 /** Each kind of destination behind a network, loaded when it is opened. */
 import type { Clock } from '../base/clock.ts';
+import { trustAuthorities } from '../base/authorities.ts';
 import { RivuletError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { credentialSettings } from '../config/credential-settings.ts';
@@ -14,7 +15,7 @@ import type { KeyStatus } from '../credentials/keeper.ts';
 import type { AwsKeys } from '../storage/aws-keys.ts';
 import type { BackendTools } from '../storage/backend.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { absOptions, gcsOptions, s3Options, sftpOptions } from './backend-options.ts';
+import { absOptions, authorityFiles, gcsOptions, s3Options, sftpOptions } from './backend-options.ts';
 
 /** Credentials of an open destination. */
 export interface ReloadableKeys {
@@ -38,11 +39,12 @@ export interface BackendParts {
   readonly logger: Logger;
 }
 
-/** @throws RivuletError `CONFIG_INVALID` for options that contradict the service */
+/** @throws RivuletError `CONFIG_INVALID` for options that contradict the service, and for a `ca-file` that is none */
 export async function networkBackend(
   destination: NetworkDestination,
   parts: BackendParts,
 ): Promise<NetworkBackend> {
+  if (destination.type !== 'sftp') trustAuthorities(authorityFiles(destination, process.env), process.env);
   if (destination.type === 's3') return s3Backend(destination, parts);
   if (destination.type === 'sftp') return sftpBackend(destination);
   return destination.type === 'abs' ? absBackend(destination) : gcsBackend(destination);

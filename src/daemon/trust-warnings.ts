@@ -83,7 +83,7 @@ function* serverWarnings(destination: NetworkDestination): Generator<TrustWarnin
   if (destination.type === 's3' && destination.skipVerify) {
     const message =
       '`skip-verify` takes any certificate: whoever is in between can read and change the backup, and use a session token';
-    yield { subject, message, hint: 'Trust its authority with NODE_EXTRA_CA_CERTS=FILE instead.' };
+    yield { subject, message, hint: 'Trust its authority with `ca-file` instead.' };
   }
   if (endpoint !== undefined && isPlain(endpoint)) yield plainHttp(destination, subject);
   if (destination.type === 's3') yield* credentialWarnings(destination.credentials);
@@ -175,6 +175,7 @@ const DESTINATION_FILES: Readonly<Record<string, FileUse>> = {
   keyPassphraseFile: 'secret',
   passwordFile: 'secret',
   knownHosts: 'trust',
+  caFile: 'trust',
 };
 
 const AGE_FILES: Readonly<Record<string, FileUse>> = {

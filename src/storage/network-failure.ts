@@ -13,7 +13,7 @@ const NAME_HINT = 'The name cannot be looked up: is it spelled right, and is DNS
 const UNREACHABLE_HINT =
   'Nothing answers there: are host and port right, is the network up, does a firewall let it through?';
 const CERTIFICATE_HINT =
-  'The certificate of the server is not trusted: name the authority that signed it in NODE_EXTRA_CA_CERTS, and look at the clock of this machine.';
+  'The certificate of the server is not trusted: name the file of the authority that signed it as `ca-file` or in SSL_CERT_FILE, and look at the clock of this machine.';
 
 /** What passes by itself, and what people can do when it does not. */
 const PASSING: Readonly<Record<string, string | undefined>> = {

@@ -1,9 +1,12 @@
 /** Every key of the schema reaches the backend of its type, or is used by something else that is named here. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/log.ts';
 import { credentialSettings } from '../../src/config/credential-settings.ts';
 import type { KeySpec, ReplicaType } from '../../src/config/key-spec.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
@@ -11,11 +14,13 @@ import { REPLICA_KEYS } from '../../src/config/schema.ts';
 import type { Destination } from '../../src/config/settings.ts';
 import {
   absOptions,
+  authorityFiles,
   gcsOptions,
   networkLimits,
   s3Options,
   sftpOptions,
 } from '../../src/daemon/backend-options.ts';
+import { networkBackend } from '../../src/daemon/network-backends.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /** Used where no backend sees it. */
@@ -78,7 +83,8 @@ async function told(destination: Destination): Promise<string> {
     sftp: (one: Destination) => one.type === 'sftp' && sftpOptions(one),
   };
   const options = await resolved(of[destination.type](destination));
-  return inspect([options, networkLimits(destination)], { depth: 9, breakLength: Infinity });
+  const files = destination.type === 'sftp' ? [] : authorityFiles(destination, {});
+  return inspect([options, files, networkLimits(destination)], { depth: 9, breakLength: Infinity });
 }
 
 /** Secrets in files are ways to read them. */
@@ -144,6 +150,27 @@ test('a secret in a file is read again whenever it is asked for', async () => {
   assert.equal(await password(), 'second');
   writeFileSync(path, '');
   await assert.rejects(password(), /is a file without content/);
+});
+
+test('authorities: the file of the replica, else of the top level, and for s3 the bundle of the tools of AWS', async () => {
+  const text = (more: string): string =>
+    `ca-file: top.pem\ndbs: [{path: /a, replicas: [{url: "s3://bkt/a"${more}}, {url: "abs://acc@bkt/a"}]}]`;
+  const filesOf = (more: string): unknown => {
+    const { config } = parseConfig(text(more), { file: 'f', environment: {} });
+    return config.databases[0]?.replicas.map(({ destination }) => {
+      assert.ok(destination.type === 's3' || destination.type === 'abs');
+      return authorityFiles(destination, { AWS_CA_BUNDLE: '/bundle' }).map(({ path }) => path);
+    });
+  };
+  assert.deepEqual(filesOf(''), [['/bundle', resolve('top.pem')], [resolve('top.pem')]]);
+  assert.deepEqual(filesOf(', ca-file: /own.pem'), [['/bundle', '/own.pem'], [resolve('top.pem')]]);
+  const missing = destinationOf('gcs', { bucket: 'bkt', 'ca-file': '/nowhere/ca.pem' });
+  assert.ok(missing.type === 'gcs');
+  const opened = networkBackend(missing, { clock: systemClock, logger: silentLogger });
+  await assert.rejects(opened, {
+    code: 'CONFIG_INVALID',
+    message: /`ca-file`, \/nowhere\/ca\.pem, cannot be read/,
+  });
 });
 
 test('limits: no cap unless there is one', () => {

@@ -114,7 +114,7 @@ describe('TLS', { concurrency: 2 }, () => {
     await scene.until('the failure', () => scene.said(FAILED) > 0);
     const failure = scene.lines.find(({ msg }) => msg === FAILED);
     assert.match(JSON.stringify(failure), /self-signed certificate/);
-    assert.match(String(failure?.['hint']), /NODE_EXTRA_CA_CERTS.*skip-verify/);
+    assert.match(String(failure?.['hint']), /`ca-file` or in SSL_CERT_FILE.*skip-verify/);
     await sleep(500);
     assert.equal(server.requests.length, 0, 'nothing went there');
     await scene.stopReplicator('kill');

@@ -15,7 +15,7 @@ it('tells what passes from what people must change', () => {
   for (const code of ['CERT_HAS_EXPIRED', 'SELF_SIGNED_CERT_IN_CHAIN', 'ERR_TLS_CERT_ALTNAME_INVALID']) {
     const failure = networkFailureOf(coded(code));
     assert.equal(failure?.retry, false, code);
-    assert.match(failure.hint ?? '', /NODE_EXTRA_CA_CERTS/);
+    assert.match(failure.hint ?? '', /`ca-file` or in SSL_CERT_FILE/);
   }
   assert.match(networkFailureOf(coded('ENOTFOUND'))?.hint ?? '', /DNS/);
 });
