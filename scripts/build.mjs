@@ -16,6 +16,7 @@ const { version, peerDependencies } = JSON.parse(readFileSync(join(root, 'packag
 const ENTRIES = [
   'cli/main.ts',
   'credentials/hsm-request.ts',
+  'daemon/blocking-writer-worker.ts',
   'daemon/watchdog-worker.ts',
   'primary/checkpoint-worker.ts',
   'restore/integrity-worker.ts',
@@ -85,7 +86,10 @@ function checkNames({ outputs }) {
 function licenses({ inputs }) {
   const folders = new Set(Object.keys(inputs).map(packageFolder));
   folders.delete(undefined);
-  return [...folders].sort((a, b) => (a < b ? -1 : 1)).map(licenseOf).join('\n');
+  return [...folders]
+    .sort((a, b) => (a < b ? -1 : 1))
+    .map(licenseOf)
+    .join('\n');
 }
 
 function packageFolder(input) {

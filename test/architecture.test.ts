@@ -240,3 +240,13 @@ test('SQLite opens files in these places only: it follows links, and may make fi
     'restore/output-lock.ts',
   ]);
 });
+
+test('what runs as a program of its own is built as one', () => {
+  const build = readFileSync(join(ROOT, 'scripts/build.mjs'), 'utf8');
+  const workers = sourceFiles().filter((file) => /-worker\.ts$/.test(file));
+  assert.ok(workers.length > 3);
+  assert.deepEqual(
+    workers.filter((file) => !build.includes(`'${file}'`)),
+    [],
+  );
+});

@@ -1500,8 +1500,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'restore/output.ts',
     edits: [
       {
-        find: "  assertAbsent(place.path);\n  try {\n    await moveWithoutReplacing(place.entry(suffix), place.entry(''), place.path);",
-        replace: "  try {\n    await rename(place.entry(suffix), place.entry(''));",
+        find: '  assertAbsent(place.path);\n  const aside',
+        replace: '  const aside',
+      },
+      {
+        find: "    await moveWithoutReplacing(place.entry(suffix), place.entry(''), place.path);",
+        replace: "    await rename(place.entry(suffix), place.entry(''));",
       },
     ],
     caughtBy: [
