@@ -17,6 +17,8 @@ import type { Spool } from './spool.ts';
 
 /** Pieces in which the rest of a log goes into the spool. */
 const PIECE_BYTES = 1024 * 1024;
+/** Where writers wait for the end of it: a slow disk has the time to write little between two looks at the clock. */
+const SMALL_PIECE_BYTES = 64 * 1024;
 /** Rounds of reading to the end of a log that a writer keeps extending, before leaving it for later. */
 const CATCH_UP_ROUNDS = 8;
 
@@ -160,7 +162,7 @@ export class LogKeeper {
 
   /** Captures everything up to the tail, letting others run in between. */
   async capture(database: OpenDatabase, tail: LogTail): Promise<void> {
-    while (this.#capturePiece(database, tail)) await database.machine.pause();
+    while (this.#capturePiece(database, tail, PIECE_BYTES)) await database.machine.pause();
   }
 
   /** Captures and follows, without a lock. Answers whether only a little is left: a fast writer may outrun this. */
@@ -179,13 +181,15 @@ export class LogKeeper {
   }
 
   /** The same in one go, or until `isLate` says so. Answers whether everything up to the tail is safe now. */
-  captureNow(database: OpenDatabase, tail: LogTail, isLate: () => boolean = () => false): boolean {
-    while (!isLate() && this.#capturePiece(database, tail)) continue;
+  captureNow(database: OpenDatabase, tail: LogTail, isLate?: () => boolean): boolean {
+    const pieceBytes = isLate === undefined ? PIECE_BYTES : SMALL_PIECE_BYTES;
+    const hasTime = (): boolean => isLate?.() !== true;
+    while (hasTime() && this.#capturePiece(database, tail, pieceBytes)) continue;
     return this.#uncaptured(tail) === undefined;
   }
 
   /** Puts the next piece that somebody needs into the spool. Answers false when there is none, or none to be had. */
-  #capturePiece({ wal }: OpenDatabase, tail: LogTail): boolean {
+  #capturePiece({ wal }: OpenDatabase, tail: LogTail, pieceBytes: number): boolean {
     const from = this.#uncaptured(tail);
     if (from === undefined) return false;
     if (this.#parts.spool.sizeBytes >= this.#parts.spoolLimitBytes) {
@@ -196,7 +200,7 @@ export class LogKeeper {
     }
     const bytes = pieceBuffer().subarray(
       0,
-      Math.min(PIECE_BYTES, tail.position.offsetBytes - from.offsetBytes),
+      Math.min(pieceBytes, tail.position.offsetBytes - from.offsetBytes),
     );
     // A restart writes the header first: with the old header still there, what was read is of the old log.
     if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;

@@ -258,8 +258,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'primary/log-keeper.ts',
     edits: [
       {
-        find: '    while (!isLate() && this.#capturePiece(database, tail)) continue;\n    return this.#uncaptured(tail) === undefined;',
-        replace: '    return database !== undefined && tail !== undefined;',
+        find: '    while (hasTime() && this.#capturePiece(database, tail, pieceBytes)) continue;\n    return this.#uncaptured(tail) === undefined;',
+        replace: '    return database !== undefined && tail !== undefined && pieceBytes > 0 && hasTime();',
       },
     ],
     caughtBy: [

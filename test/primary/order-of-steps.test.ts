@@ -302,4 +302,32 @@ describe('the order of steps', () => {
     assert.equal(keeper.covers(start, 1), true);
     assert.equal(keeper.covers(start, 2), false);
   });
+
+  it('what is kept while writers wait is kept in small pieces, and only as long as there is time', async () => {
+    using live = new LiveDatabase();
+    live.insert(100, 3900);
+    using scratch = new Scratch();
+    const spool = new Spool(scratch.file('spool'));
+    const tools = { clock: systemClock, logger: silentLogger };
+    const trouble = new LocalTrouble({ ...tools, directory: scratch.path });
+    const keeper = new LogKeeper({ spool, spoolLimitBytes: 2 ** 30, ...tools, trouble });
+    const database = openDatabase(live.path, 100);
+    try {
+      const tail = await readLog(database, { index: 0, change: undefined });
+      keeper.confirm('slow', { index: 0, offsetBytes: 0 });
+      let looks = 0;
+      assert.equal(
+        keeper.captureNow(database, tail, () => ++looks > 2),
+        false,
+      );
+      assert.equal(spool.sizeBytes, 2 * 64 * 1024);
+      assert.equal(
+        keeper.captureNow(database, tail, () => false),
+        true,
+      );
+      assert.equal(spool.sizeBytes, tail.position.offsetBytes);
+    } finally {
+      database.close();
+    }
+  });
 });
