@@ -23,6 +23,7 @@ import { DatabaseRunner } from './database-runner.ts';
 import { DescriptorBudget } from './descriptor-budget.ts';
 import { type DatabaseStatus, type HealthReason, healthReasons } from './database-status.ts';
 import { RESTART_HINT } from './follow-failures.ts';
+import { withOtherListener } from './other-process.ts';
 import type { Refusal } from './replica-runner.ts';
 import type { Watchdog } from './watchdog.ts';
 
@@ -120,7 +121,11 @@ export class Daemon {
    */
   async start(): Promise<void> {
     this.#limitHang();
-    await this.#listen(this.#config.addr);
+    try {
+      await this.#listen(this.#config.addr);
+    } catch (error) {
+      throw withOtherListener(error, this.#config.databases);
+    }
     try {
       await this.#openAll();
     } catch (error) {
@@ -295,7 +300,8 @@ export class Daemon {
    * opened as it is to be is logged, and tried again as at the start.
    *
    * @returns what was different
-   * @throws RivuletError `CANCELLED` when everything is to end
+   * @throws RivuletError `CANCELLED` when everything is to end; what kept the address or a replica from being changed, once all
+   *   the rest is in effect
    */
   async reload(next: Config): Promise<ConfigChanges> {
     return this.#changing.run(async () => {
@@ -305,18 +311,20 @@ export class Daemon {
       void this.#reloadKeys();
       this.#config = { ...next, addr: this.#config.addr };
       this.#limitHang();
-      if (changes.addr) await this.#relisten(next.addr);
+      const refused: unknown[] = changes.addr ? await this.#relisten(next.addr) : [];
       if (changes.socket) await this.#reopenControl();
       for (const step of this.#steps(changes, next)) {
         // What the end finishes is not to be changed.
         if (this.#isStopping) break;
-        await step();
+        refused.push(...((await step()) ?? []));
       }
+      if (refused.length > 0) throw refused[0];
       return changes;
     });
   }
 
-  #steps(changes: ConfigChanges, next: Config): (() => Promise<void> | void)[] {
+  /** Each gives what it could not change. */
+  #steps(changes: ConfigChanges, next: Config): (() => Promise<readonly unknown[] | void> | void)[] {
     return [
       ...changes.removed.map((path) => async () => this.#remove(path)),
       ...changes.restarted.map((settings) => async () => this.#restart(settings)),
@@ -342,18 +350,20 @@ export class Daemon {
   }
 
   /** The address may be free only when the old server is gone; if the new one cannot have it, the old one comes back. */
-  async #relisten(addr: string | undefined): Promise<void> {
+  async #relisten(addr: string | undefined): Promise<unknown[]> {
     await this.#server?.close();
     this.#server = undefined;
     try {
       await this.#listen(addr);
       this.#config = { ...this.#config, addr };
+      return [];
     } catch (error) {
       const hint = 'Correct `addr` and send SIGHUP again.';
       this.#tools.logger.error(`the address was not changed: ${messageOf(error)}`, { error, hint });
       await this.#listen(this.#config.addr).catch((again: unknown) => {
         this.#tools.logger.error('metrics and health are not served any more', { error: again, hint });
       });
+      return [error];
     }
   }
 
@@ -374,10 +384,10 @@ export class Daemon {
     );
   }
 
-  async #alter(altered: AlteredDatabase, shutdownTimeoutMs: number): Promise<void> {
+  async #alter(altered: AlteredDatabase, shutdownTimeoutMs: number): Promise<readonly unknown[]> {
     const runner = this.#runners.find(({ settings }) => settings.path === altered.settings.path);
-    if (runner === undefined) return;
-    await runner.change(altered, Math.min(RESTART_BUDGET_MS, shutdownTimeoutMs));
+    if (runner === undefined) return [];
+    const refused = await runner.change(altered, Math.min(RESTART_BUDGET_MS, shutdownTimeoutMs));
     const { changed, added } = altered.replicas;
     const names = new Set([...changed, ...added].map(({ name }) => name));
     const { path, replicas } = runner.settings;
@@ -385,6 +395,7 @@ export class Daemon {
       path,
       replicas.filter(({ name }) => names.has(name)),
     );
+    return refused;
   }
 
   async #restart(settings: DatabaseSettings): Promise<void> {

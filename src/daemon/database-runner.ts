@@ -19,6 +19,7 @@ import { type DatabaseStatus, unopenedReport } from './database-status.ts';
 import { FollowFailures } from './follow-failures.ts';
 import { type Refusal, ReplicaRunner } from './replica-runner.ts';
 import { type OpenedStore, openReplicaStore } from './replica-store.ts';
+import { withOtherProcess } from './other-process.ts';
 import { lookalikeHint } from './place-warnings.ts';
 import { StallAlarm } from './stall-alarm.ts';
 import { databaseStall, stalled, type StallTold } from './stall-told.ts';
@@ -115,7 +116,11 @@ export class DatabaseRunner {
   async open(): Promise<void> {
     assertDirectory(this.settings.path);
     assertUsable(this.settings.path);
-    await this.#openAndLook();
+    try {
+      await this.#openAndLook();
+    } catch (error) {
+      throw withOtherProcess(error, this.settings);
+    }
   }
 
   async #openAndLook(): Promise<void> {
@@ -295,8 +300,10 @@ export class DatabaseRunner {
    * cannot be begun as it is to be stays as it was, which is logged.
    *
    * @param budgetMs - how long each replica that ends may take for its last changes
+   * @returns what kept replicas from being changed
    */
-  async change({ settings, replicas }: AlteredDatabase, budgetMs: number): Promise<void> {
+  async change({ settings, replicas }: AlteredDatabase, budgetMs: number): Promise<readonly unknown[]> {
+    const refused: unknown[] = [];
     await this.#changing.run(async () => {
       const kept = new Map(this.#settings.replicas.map((one) => [one.name, one]));
       for (const name of replicas.removed) {
@@ -304,12 +311,13 @@ export class DatabaseRunner {
         kept.delete(name);
       }
       for (const one of [...replicas.changed, ...replicas.added]) {
-        const inEffect = await this.#put(one, budgetMs);
+        const inEffect = await this.#put(one, budgetMs, refused);
         if (inEffect === undefined) kept.delete(one.name);
         else kept.set(one.name, inEffect);
       }
       this.#settings = { ...settings, replicas: [...kept.values()] };
     });
+    return refused;
   }
 
   async #remove(name: string, budgetMs: number): Promise<void> {
@@ -323,9 +331,14 @@ export class DatabaseRunner {
   /**
    * Puts a replica in the place of the one of the same name, if there is one.
    *
+   * @param refused - gets what keeps it from being put there
    * @returns what is in effect then; undefined when it cannot be begun and was not there before either
    */
-  async #put(settings: ReplicaSettings, budgetMs: number): Promise<ReplicaSettings | undefined> {
+  async #put(
+    settings: ReplicaSettings,
+    budgetMs: number,
+    refused: unknown[],
+  ): Promise<ReplicaSettings | undefined> {
     const { name } = settings;
     const old = this.#replicaOf(name);
     this.#destinations.add(name);
@@ -337,6 +350,7 @@ export class DatabaseRunner {
     } catch (error) {
       const hint = 'Remove the cause and send SIGHUP again; the replica goes on as it was.';
       this.#tools.logger.error('a replica was not changed', { replica: name, error, hint });
+      refused.push(error);
     }
     if (old !== undefined && (await this.#goesOn(primary, old, budgetMs))) return old.settings;
     this.#destinations.delete(name);

@@ -1,4 +1,5 @@
 /** What the daemon tells about its databases: the JSON of `/status` and `/healthz`, described in `docs/monitoring.md`. */
+import { formatDuration } from '../base/duration.ts';
 import { formatReplicaUrl } from '../config/replica-url.ts';
 import type { ReplicaSettings } from '../config/settings.ts';
 import type { KeyStatus } from '../credentials/keeper.ts';
@@ -59,6 +60,7 @@ export function unopenedReport({ name, destination }: ReplicaSettings, lagMs: nu
     caughtUpAtMs: undefined,
     lastError: undefined,
     snapshotDueAtMs: undefined,
+    retentionOverdueMs: 0,
     lease: undefined,
     proof: undefined,
     lagBytes: 0,
@@ -69,7 +71,15 @@ export function unopenedReport({ name, destination }: ReplicaSettings, lagMs: nu
   };
 }
 
-export const HEALTH_REASONS = ['stalled', 'failing', 'waiting', 'lease-lost', 'standby', 'broken'] as const;
+export const HEALTH_REASONS = [
+  'stalled',
+  'failing',
+  'waiting',
+  'lease-lost',
+  'standby',
+  'broken',
+  'retention',
+] as const;
 
 /** Why something is not well. */
 export interface HealthReason {
@@ -85,6 +95,9 @@ export interface HealthReason {
 const UNHEALTHY_AFTER_MS = 30_000;
 /** That nothing moves is noticed by a look that comes up to five seconds after the change that should. */
 const STILL_AFTER_MS = 25_000;
+
+/** Outages of a destination are over by then. What may not be removed is billed, and fills disks. */
+const RETENTION_OVERDUE_MS = 3_600_000;
 
 /** Everything that somebody should look at; nothing when all is well. */
 export function healthReasons(databases: readonly DatabaseStatus[]): HealthReason[] {
@@ -110,7 +123,22 @@ function databaseReasons(database: DatabaseStatus): HealthReason[] {
 }
 
 function replicaReasons(db: string, one: ReplicaReport): HealthReason[] {
-  return [...shippingReasons(db, one), ...proofReasons(db, one)];
+  return [...shippingReasons(db, one), ...proofReasons(db, one), ...retentionReasons(db, one)];
+}
+
+function retentionReasons(
+  db: string,
+  { name, retentionOverdueMs, lastError }: ReplicaReport,
+): HealthReason[] {
+  if (retentionOverdueMs < RETENTION_OVERDUE_MS) return [];
+  const isCause = lastError?.duty === 'retention' && !lastError.isOver;
+  const why = isCause ? `: ${lastError.message}` : '';
+  const message = `what is older than the retention should have been removed ${formatDuration(roundToMinutes(retentionOverdueMs))} ago${why}`;
+  return [{ db, replica: name, reason: 'retention', message }];
+}
+
+function roundToMinutes(ms: number): number {
+  return Math.floor(ms / 60_000) * 60_000;
 }
 
 function proofReasons(db: string, { name, proof }: ReplicaReport): HealthReason[] {

@@ -142,6 +142,7 @@ export class ReplicaRunner {
       onValidation: (ok) => metrics.addValidation(ok ? 'ok' : 'error'),
       onProof: (depth, outcome) => metrics.addProof(depth, outcome),
       onFailure: (error) => this.#failed(error),
+      onDutyFailed: (duty) => metrics.addTaskError(duty),
       onRecovery: () => undefined,
     };
   }
@@ -375,10 +376,12 @@ export class ReplicaRunner {
   /** Brings the gauges up to date. */
   measure(): void {
     const metrics = this.#metrics;
-    const { state, lagBytes, lagCommits, lagMs, confirmed, lease, syncedAtMs, proof } = this.report();
+    const { state, lagBytes, lagCommits, lagMs, confirmed, lease, syncedAtMs, proof, retentionOverdueMs } =
+      this.report();
     metrics.setLag({ lagBytes, lagCommits, lagMs });
     if (proof !== undefined) metrics.setProof(proof);
     metrics.setStalled(state === 'stalled');
+    metrics.setRetentionOverdue(retentionOverdueMs);
     if (syncedAtMs !== undefined) metrics.setSynced(syncedAtMs);
     if (confirmed !== undefined) metrics.setConfirmed(confirmed);
     if (lease !== undefined) metrics.setLease(lease.phase);

@@ -28,6 +28,7 @@ import {
   type DutyKind,
   nextDuty,
   notAhead,
+  retentionDueAtMs,
   type Schedule,
   type ScheduleSettings,
   snapshotDueAtMs,
@@ -82,6 +83,8 @@ export class Duties {
   readonly #prover: Prover;
   readonly #files: Files;
   #session: Session | undefined;
+  /** When the first session was seen, in milliseconds since 1970. */
+  #begunAtMs: number | undefined;
   /** A snapshot that was sent and failed: the answer may have been lost, and the whole of it may be there. */
   #unheard: { readonly generation: Generation; readonly index: number } | undefined;
 
@@ -153,6 +156,18 @@ export class Duties {
     return this.#next()?.atMs;
   }
 
+  /** For how long retention should have been enforced and was not; 0 while that is on time, or nothing is to be removed. */
+  get retentionOverdueMs(): number {
+    const { clock } = this.#parts;
+    if (this.#session === undefined || this.#prover.isBroken) return 0;
+    const schedule = {
+      ...this.#schedule,
+      retentionCheckedAtMs: this.#schedule.retentionCheckedAtMs ?? this.#begunAtMs,
+    };
+    const dueAtMs = retentionDueAtMs(schedule, this.#settings);
+    return dueAtMs === undefined ? 0 : Math.max(0, clock.now() - dueAtMs);
+  }
+
   /** When the next snapshot is due, if anything new was written by then; undefined when none will be. */
   get snapshotDueAtMs(): number | undefined {
     return snapshotDueAtMs(this.#schedule, this.#settings);
@@ -180,6 +195,7 @@ export class Duties {
 
   #begin(session: Session): void {
     this.#session = session;
+    this.#begunAtMs ??= this.#parts.clock.now();
     this.#prover.begin(session);
     const { metaPath, name } = this.#settings;
     // Counted from the very first start on, however often there is a restart.
@@ -218,7 +234,9 @@ export class Duties {
   #failed(kind: DutyKind, session: Session, error: unknown): void {
     // The database is gone, or is another one, and the shipping has not seen it yet: nobody needs to be told, but the
     // duty stays due until then and must not be tried again at once.
-    this.#failures.failed(kind, error, this.#parts.primary.generation === session.generation);
+    const isTold = this.#parts.primary.generation === session.generation;
+    if (isTold) this.#parts.observer.onDutyFailed?.(kind);
+    this.#failures.failed(kind, error, isTold);
   }
 
   /** The snapshot may only appear when the log before its position has been shipped. */

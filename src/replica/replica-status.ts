@@ -62,6 +62,8 @@ export interface ReplicaStatus {
   readonly lastError: NotedError | undefined;
   /** When the next full copy is due, in milliseconds since 1970; it waits for something new. Undefined: none will be. */
   readonly snapshotDueAtMs: number | undefined;
+  /** For how long retention should have removed what is old and could not; 0 while it is on time. */
+  readonly retentionOverdueMs: number;
   /** Undefined without a lease. */
   readonly lease: LeaseStatus | undefined;
   /** Undefined until something was tried. */

@@ -183,6 +183,7 @@ export class Replica {
       caughtUpAtMs: this.#caughtUpAtMs,
       lastError: latestError(this.#lastFailure, this.#duties.lastErrors),
       snapshotDueAtMs: this.#duties.snapshotDueAtMs,
+      retentionOverdueMs: this.#duties.retentionOverdueMs,
       lease: this.#parts.lease?.status,
       proof: this.#duties.proof,
     };

@@ -49,6 +49,13 @@ export function snapshotDueAtMs(schedule: Schedule, settings: ScheduleSettings):
   return everyMs > 0 && schedule.snapshotAtMs !== undefined ? schedule.snapshotAtMs + everyMs : undefined;
 }
 
+/** When retention is to be enforced next; undefined when there is nothing to remove and nothing that will expire. */
+export function retentionDueAtMs(schedule: Schedule, settings: ScheduleSettings): number | undefined {
+  if (settings.retentionMs <= 0 || schedule.retentionIsIdle) return undefined;
+  const everyMs = Math.min(settings.retentionCheckIntervalMs, settings.retentionMs);
+  return (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs;
+}
+
 /** @param hasNews - whether a snapshot taken now would hold anything that the newest one does not */
 export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews: boolean): Duty | undefined {
   const duties: Duty[] = [];
@@ -59,13 +66,8 @@ export function nextDuty(schedule: Schedule, settings: ScheduleSettings, hasNews
       atMs: (schedule.snapshotAtMs ?? Number.NEGATIVE_INFINITY) + snapshotEveryMs,
     });
   }
-  if (settings.retentionMs > 0 && !schedule.retentionIsIdle && schedule.isBroken !== true) {
-    const everyMs = Math.min(settings.retentionCheckIntervalMs, settings.retentionMs);
-    duties.push({
-      kind: 'retention',
-      atMs: (schedule.retentionCheckedAtMs ?? Number.NEGATIVE_INFINITY) + everyMs,
-    });
-  }
+  const retentionAtMs = schedule.isBroken === true ? undefined : retentionDueAtMs(schedule, settings);
+  if (retentionAtMs !== undefined) duties.push({ kind: 'retention', atMs: retentionAtMs });
   const fullEveryMs = fullIntervalMs(settings);
   // What has not changed since is as it was.
   if (fullEveryMs !== undefined && schedule.hasNewsSinceFull !== false && schedule.isBroken !== true) {

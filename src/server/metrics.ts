@@ -10,6 +10,8 @@ export type OperationName = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST';
 /** As the replica's lease says; `held` and `parked` are the writer. */
 export type LeasePhase = 'none' | 'held' | 'parked' | 'standby' | 'lost' | 'released' | 'unprotected';
 
+/** What is done beside the shipping. */
+export type TaskName = 'snapshot' | 'retention' | 'validation' | 'proof';
 export type ProofDepth = 'quick' | 'full';
 export type ProofOutcome = 'proven' | 'broken' | 'inconclusive';
 
@@ -46,6 +48,10 @@ export interface ReplicaMetrics {
   setLag(lag: { readonly lagMs: number; readonly lagBytes: number; readonly lagCommits: number }): void;
   /** Whether nothing is stored although there is something to store. */
   setStalled(isStalled: boolean): void;
+  /** One of the things that are done beside the shipping has failed. */
+  addTaskError(task: TaskName): void;
+  /** For how long retention should have removed what is old; 0 when on time. */
+  setRetentionOverdue(ms: number): void;
   /** When the destination last stored something, in milliseconds since 1970. */
   setSynced(atMs: number): void;
   addValidation(status: 'ok' | 'error'): void;
@@ -123,6 +129,7 @@ function createReloadCounter(registry: Registry): Counter<'result'> {
 
 const CHECKPOINT_MODES: readonly CheckpointMode[] = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
 const VALIDATION_STATUSES = ['ok', 'error'] as const;
+const TASKS: readonly TaskName[] = ['snapshot', 'retention', 'validation', 'proof'];
 const PROOFS = (['quick', 'full'] as const).flatMap((depth) =>
   (['proven', 'broken', 'inconclusive'] as const).map((outcome) => ({ depth, outcome })),
 );
@@ -179,6 +186,15 @@ function createReplicaInstruments(registry: Registry) {
       'litestream_replica_operation_bytes',
       'Bytes sent to or read from destinations',
       ofRequest,
+    ),
+    taskErrors: counter(
+      'rivulet_replica_task_errors_total',
+      'Failures of what is done beside the shipping: snapshots, retention, proofs',
+      [...labelNames, 'task'],
+    ),
+    retentionOverdue: gauge(
+      'rivulet_retention_overdue_seconds',
+      'For how long what is older than the retention should have been removed, and was not; 0 when on time',
     ),
     lagSeconds: gauge(
       'rivulet_replica_lag_seconds',
@@ -271,6 +287,8 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
   to.walBytes.inc(labels, 0);
   for (const status of VALIDATION_STATUSES) to.validations.inc({ ...labels, status }, 0);
   for (const proof of PROOFS) to.proofs.inc({ ...labels, ...proof }, 0);
+  for (const task of TASKS) to.taskErrors.inc({ ...labels, task }, 0);
+  to.retentionOverdue.set(labels, 0);
   return {
     addWalBytes: (bytes) => to.walBytes.inc(labels, bytes),
     setConfirmed: ({ index, offsetBytes }) => {
@@ -283,6 +301,8 @@ function replicaMetrics(to: ReplicaInstruments, db: string, name: string): Repli
       to.lagCommits.set(labels, lagCommits);
     },
     setStalled: (isStalled) => to.stalled.set(labels, Number(isStalled)),
+    addTaskError: (task) => to.taskErrors.inc({ ...labels, task }),
+    setRetentionOverdue: (ms) => to.retentionOverdue.set(labels, ms / 1000),
     setSynced: (atMs) => to.synced.set(labels, atMs / 1000),
     addValidation: (status) => to.validations.inc({ ...labels, status }),
     addProof: (depth, outcome) => to.proofs.inc({ ...labels, depth, outcome }),
@@ -310,8 +330,9 @@ function removeDatabase(from: DatabaseInstruments, db: string): void {
 }
 
 function removeReplica(from: ReplicaInstruments, db: string, name: string): void {
-  const { operations: _operations, operationBytes: _bytes, validations, proofs, ...plain } = from;
+  const { operations: _operations, operationBytes: _bytes, validations, proofs, taskErrors, ...plain } = from;
   for (const instrument of Object.values(plain)) instrument.remove({ db, name });
   for (const status of VALIDATION_STATUSES) validations.remove({ db, name, status });
   for (const proof of PROOFS) proofs.remove({ db, name, ...proof });
+  for (const task of TASKS) taskErrors.remove({ db, name, task });
 }

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 
+import { freePort } from '../support/free-port.ts';
 import { EXECUTABLE, type Ended, runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
@@ -307,4 +308,38 @@ test('-watch shows it again until it is stopped', async () => {
   const { code, out } = await watching.ended;
   assert.equal(code, 0);
   assert.ok((out.match(/: following/g)?.length ?? 0) >= 2);
+});
+
+for (const [what, addr] of [
+  ['without an address', undefined],
+  ['with one', '127.0.0.1:'],
+] as const)
+  test(`a second process names the first one and this command: ${what}`, async () => {
+    const path = makeDatabase(scratch.file('app.db'));
+    const port = await freePort();
+    const dbs = [{ path, replicas: [{ path: scratch.file('replica') }] }];
+    const file = scratch.file('rivulet.yml');
+    writeFileSync(file, JSON.stringify({ ...(addr === undefined ? {} : { addr: `${addr}${port}` }), dbs }));
+    const flags = ['-config', file];
+    const first = await replicate(flags);
+    await until('it answers', async () => (await runRivulet(['status', ...flags])).code === 0);
+    const { code, err } = await runRivulet(['replicate', ...flags]);
+    assert.equal(code, 1, err);
+    assert.ok(err.includes(`process ${first.process.pid}`), err);
+    assert.match(err, /\[DB_IN_USE\]\n +hint: `rivulet status` shows how it is/);
+    const once = await runRivulet(['replicate', '-once', ...flags]);
+    assert.ok(`${once.err}${once.out}`.includes(`process ${first.process.pid}`), once.err);
+  });
+
+test('an address that another program has is told as that', async () => {
+  await using other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const path = makeDatabase(scratch.file('app.db'));
+  const dbs = [{ path, replicas: [{ path: scratch.file('replica') }] }];
+  const file = scratch.file('rivulet.yml');
+  writeFileSync(file, JSON.stringify({ addr: `127.0.0.1:${port}`, dbs }));
+  const { code, err } = await runRivulet(['replicate', '-config', file]);
+  assert.equal(code, 1);
+  assert.match(err, /cannot listen on addr .*another process listens there already \[CONFIG_INVALID\]/);
 });

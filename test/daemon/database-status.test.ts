@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type DatabaseStatus, healthReasons, type ReplicaReport } from '../../src/daemon/database-status.ts';
 
-const REPLICA = { name: 'r', state: 'streaming', lagMs: 0, lagBytes: 0, stillMs: 0 } as ReplicaReport;
+const REPLICA = {
+  name: 'r',
+  state: 'streaming',
+  lagMs: 0,
+  lagBytes: 0,
+  stillMs: 0,
+  retentionOverdueMs: 0,
+} as ReplicaReport;
 
 function reasonsOf(replica: Partial<ReplicaReport>, database: Partial<DatabaseStatus> = {}): unknown[] {
   const status = { path: '/a', state: 'following', replicas: [{ ...REPLICA, ...replica }], ...database };
@@ -52,4 +59,17 @@ test('what failed is in the reason while it lasts, and not when it is over', () 
   };
   assert.match(message(false) ?? '', /no way/);
   assert.doesNotMatch(message(true) ?? '', /no way/);
+});
+
+test('retention that is overdue for an hour is bad health, with what keeps it from removing', () => {
+  assert.deepEqual(reasonsOf({ retentionOverdueMs: 3_599_999 }), []);
+  assert.deepEqual(reasonsOf({ retentionOverdueMs: 3_600_000 }), [['r', 'retention']]);
+  const lastError = { message: 'no way', duty: 'retention', isOver: false } as ReplicaReport['lastError'];
+  const replica = { ...REPLICA, retentionOverdueMs: 7_260_000, lastError };
+  const [reason] = healthReasons([{ path: '/a', replicas: [replica] } as unknown as DatabaseStatus]);
+  assert.match(reason?.message ?? '', /should have been removed 2h1m ago: no way$/);
+});
+
+test('a database that is not there for longer than it may is bad health', () => {
+  assert.deepEqual(reasonsOf({}, { state: 'waiting', waitingSinceMs: 1 }), [[undefined, 'waiting']]);
 });

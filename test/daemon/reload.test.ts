@@ -1,6 +1,8 @@
 /** The real program takes another configuration at SIGHUP, under load. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -242,6 +244,36 @@ describe('SIGHUP', () => {
     assert.equal((await running.ended).code, 0);
     assert.deepEqual(await scene.rowsOf('r'), upTo(writer.rows));
     assert.equal((await scene.generations('r')).length, 1);
+  });
+
+  it('has failed when the address is refused; the rest is in effect', async () => {
+    using scene = new Scene();
+    scene.writer('a').stop();
+    await using taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const own = await freePort();
+    const counted = async (): Promise<string[]> => {
+      const metrics = await (await fetch(`http://127.0.0.1:${own}/metrics`)).text();
+      return [...metrics.matchAll(/^rivulet_config_reload_total\{result="(\w+)"\} (\d+)$/gm)].map(
+        ([, result, times]) => `${result} ${times}`,
+      );
+    };
+    const replicas = [`path: ${scene.path('r')}`];
+    scene.configure({ a: replicas }, [`addr: 127.0.0.1:${own}`]);
+    const running = scene.start();
+    await running.said('snapshot written');
+    const other = `name: other, path: ${scene.path('other')}`;
+    scene.configure({ a: [...replicas, other] }, [`addr: 127.0.0.1:${port}`]);
+    running.process.kill('SIGHUP');
+    await running.said('the address was not changed');
+    await reloaded(running, 1);
+    assert.match(running.text(), /the configuration was reloaded in part only/);
+    assert.doesNotMatch(running.text(), /addr=true/);
+    assert.deepEqual(await counted(), ['ok 0', 'error 1']);
+    await saidTimes(running, 'snapshot written', 2);
+    running.process.kill('SIGTERM');
+    await running.ended;
   });
 
   it('leaves the application of -exec alone', async () => {

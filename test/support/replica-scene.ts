@@ -86,6 +86,7 @@ export class ReplicaScene implements AsyncDisposable {
           onSnapshot: () => void this.facts.push('snapshot'),
           onValidation: (ok) => void this.facts.push(ok ? 'valid' : 'invalid'),
           onProof: (depth, outcome) => void this.facts.push(`proof ${depth} ${outcome}`),
+          onDutyFailed: (duty) => void this.facts.push(`failed ${duty}`),
           onFailure: () => void this.facts.push('failure'),
           onRecovery: () => void this.facts.push('recovery'),
         },
