@@ -1,6 +1,6 @@
 /** The two programs under test, each as its users run it. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,15 +33,12 @@ function litestream(): Tool {
 function compiledRivulet(folder: string): Tool {
   const home = join(folder, 'rivulet');
   mkdirSync(join(home, 'bin'), { recursive: true });
-  const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
-  const output = ['--outDir', join(home, 'dist')];
-  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', ...output], {
+  execFileSync(process.execPath, [join(ROOT, 'scripts/build.mjs'), join(home, 'dist')], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   for (const file of ['package.json', 'bin/rivulet']) copyFileSync(join(ROOT, file), join(home, file));
   chmodSync(join(home, 'bin/rivulet'), 0o755);
-  symlinkSync(join(ROOT, 'node_modules'), join(home, 'node_modules'));
   return { name: 'Rivulet', command: join(home, 'bin/rivulet') };
 }
 

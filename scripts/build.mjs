@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dist = join(root, 'dist');
+/** Another folder may be given. */
+const dist = process.argv[2] ?? join(root, 'dist');
 const { version, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** Programs of their own: the command, its threads, and the one that asks a key in hardware. They lie side by side with all else. */
