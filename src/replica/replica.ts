@@ -573,6 +573,16 @@ export class Replica {
         isStored = this.#holds(goal);
         await this.#promiseEnd(late);
         if (this.#holds(goal)) return;
+        // Something could not be read, and now it is gone: nobody can tell what was in it.
+        if (primary.status === 'waiting') {
+          problem ??= new RivuletError(
+            'DB_UNREADABLE',
+            `${primary.settings.path} could not be read before it was removed`,
+          );
+          unreadSinceMs ??= clock.monotonicMs();
+          if (clock.monotonicMs() - unreadSinceMs >= READ_PATIENCE_MS) break;
+        }
+        await this.#wait(READ_RETRY_MS, late);
       } catch (error) {
         // A standby may send nothing, which is well as long as it has nothing to send.
         if (isRivuletError(error, 'LEASE_HELD') && lease?.status.phase !== 'lost') {

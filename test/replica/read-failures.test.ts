@@ -1,9 +1,12 @@
 /** This machine cannot read the database or its own notes for a while: the destination gives up nothing for that. */
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { isRivuletError } from '../../src/base/errors.ts';
+import { isRivuletError, RivuletError } from '../../src/base/errors.ts';
+import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import { readOwnerNote, writeOwnerNote } from '../../src/replica/lease/owner-file.ts';
 import { UploadRecord } from '../../src/replica/upload-record.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { FailingReads, isSpooled, isWal } from '../support/failing-reads.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
@@ -80,6 +83,31 @@ describe('a log that cannot be read while it is shipped', () => {
     await scene.sync();
     assert.equal(scene.facts.filter((fact) => fact === 'snapshot').length, 1);
     await scene.assertRestores();
+  });
+});
+
+describe('a database that could never be opened, and is gone', () => {
+  it('ends with what is the matter, and soon', async () => {
+    let isBroken = true;
+    const machine: Machine = {
+      ...systemMachine,
+      openConnections: (path, busyTimeoutMs) => {
+        if (isBroken) throw new RivuletError('DB_UNREADABLE', 'for this test');
+        return systemMachine.openConnections(path, busyTimeoutMs);
+      },
+    };
+    const clock = new FakeClock();
+    await using scene = new ReplicaScene({ clock, primary: { machine } });
+    scene.live.insert(5);
+    await assert.rejects(scene.refresh(), { code: 'DB_UNREADABLE' });
+    scene.live.close();
+    for (const ending of ['', '-wal', '-shm']) rmSync(scene.live.path + ending, { force: true });
+    isBroken = false;
+    await assert.rejects(clock.during(scene.replica.finish(30_000)), {
+      code: 'FINAL_SYNC_FAILED',
+      message: /could not be read before it was removed/,
+    });
+    assert.ok(clock.monotonicMs() < 5_000);
   });
 });
 
