@@ -122,6 +122,7 @@ export class ReplicaRunner {
       syncIntervalMs: settings.syncIntervalMs,
       retentionMs: settings.retentionMs,
       retentionCheckIntervalMs: settings.retentionCheckIntervalMs,
+      isFast: settings.destination.type === 'file',
       snapshotIntervalMs: settings.snapshotIntervalMs,
       validationIntervalMs: settings.validationIntervalMs,
       recordsUploads: isEncrypted,

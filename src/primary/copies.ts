@@ -44,7 +44,7 @@ const AHEAD_BYTES = 16 * 1024 * 1024;
 const COPY_ATTEMPTS = 3;
 
 /** Copied in some milliseconds, and most databases are not larger. */
-const IN_MEMORY_BYTES = 4 * 1024 * 1024;
+export const IN_MEMORY_BYTES: number = 4 * 1024 * 1024;
 /** What a small database may have grown by when its copy ends. */
 const GROWTH_BYTES = 256 * 1024;
 /** Of all databases together: thousands may want a first snapshot at once. */

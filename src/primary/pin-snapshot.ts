@@ -36,7 +36,8 @@ export function pinSnapshot(
   return snapshot;
 }
 
-function sourceOf(
+/** What a snapshot at the end of `tail` is read from. */
+export function sourceOf(
   { file, wal, machine }: OpenDatabase,
   tail: LogTail,
   previousEnd: LogEnd | undefined,

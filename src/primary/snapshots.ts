@@ -7,12 +7,13 @@
 import { RivuletError } from '../base/errors.ts';
 import { systemHint } from '../base/system-hint.ts';
 import type { Generation } from '../generations/names.ts';
-import { Copies, type CopiesParts, type CopyRequest } from './copies.ts';
+import { Copies, type CopiesParts, type CopyRequest, IN_MEMORY_BYTES } from './copies.ts';
 import { CopyFailed } from './copy-store.ts';
 import { type Cursor, startOfLog } from './cursor.ts';
 import type { Following } from './following.ts';
 import { pinSnapshot } from './pin-snapshot.ts';
 import type { Snapshot } from './snapshot-source.ts';
+import { stillSnapshot } from './still-snapshot.ts';
 
 /** Attempts to begin a snapshot while the log changes; the first few without taking the write lock. */
 const PIN_ATTEMPTS = 50;
@@ -28,6 +29,11 @@ export interface SnapshotsParts extends Omit<CopiesParts, 'attach' | 'tooFast'> 
 export interface SnapshotOptions extends Partial<Omit<CopyRequest, 'assertWanted'>> {
   /** The generation that it is for; a snapshot of another one must not get there. */
   readonly wanted?: Generation | undefined;
+  /**
+   * Where nothing is being committed, the database is read while the snapshot goes out. It throws SnapshotOvertaken when
+   * something is committed before its end: it has to be opened again then, without this.
+   */
+  readonly isLive?: boolean | undefined;
 }
 
 export class Snapshots {
@@ -90,6 +96,10 @@ export class Snapshots {
         throw new RivuletError('CANCELLED', `generation ${wanted} has ended`);
     };
     const request = { ...options, keepFor, assertWanted };
+    if (options.isLive === true) {
+      const still = await this.#parts.exclusively(async () => this.#openStill(request));
+      if (still !== undefined) return still;
+    }
     try {
       const snapshot = await this.#copies.open(request);
       this.#isToldOfFailure = false;
@@ -99,6 +109,22 @@ export class Snapshots {
       this.#tellFailure(error);
     }
     return this.#parts.exclusively(async () => this.#openPinned(request));
+  }
+
+  /** Undefined for a small database, which is copied in no time, and where something is being committed. */
+  async #openStill({ assertWanted, keepFor }: CopyRequest): Promise<Snapshot | undefined> {
+    const { follower, keeper, clock, logger, sizes } = this.#parts;
+    const begun = await follower.settled();
+    assertWanted(begun);
+    if (begun.database.file.sizeBytes() <= (sizes?.inMemoryBytes ?? IN_MEMORY_BYTES)) return undefined;
+    const following = keepFor === undefined ? begun : await this.#attach(keepFor);
+    const { database, tail, generation } = following;
+    const assertGoesOn = (): void => {
+      const now = follower.following;
+      if (now?.generation === generation && now.database === database) return;
+      throw new RivuletError('CANCELLED', `generation ${generation} has ended`);
+    };
+    return stillSnapshot(database, tail, keeper.ends.get(tail.index - 1), { clock, logger, assertGoesOn });
   }
 
   #tellFailure({ message, neededBytes, cause }: CopyFailed): void {

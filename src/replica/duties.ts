@@ -36,6 +36,7 @@ import {
 import type { Session } from './session.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { HeldSnapshot } from './stored-note.ts';
+import { uploadOpened } from './upload-opened.ts';
 import { uploadSnapshot } from './upload-snapshot.ts';
 import { Prover, type VerifySettings } from './prover.ts';
 import type { NotedError, ProofStatus } from './replica-status.ts';
@@ -51,6 +52,8 @@ export interface DutySettings extends Omit<ScheduleSettings, 'quickProofInterval
   readonly isEncrypted?: boolean;
   /** Directory for temporary databases and small notes; belongs to Rivulet. */
   readonly metaPath: string;
+  /** The destination takes a snapshot about as fast as a disk: no copy is made for it first where nothing is committed. */
+  readonly isFast?: boolean;
 }
 
 export interface DutyParts {
@@ -242,22 +245,29 @@ export class Duties {
   /** The snapshot may only appear when the log before its position has been shipped. */
   async #takeSnapshot(session: Session, signal: AbortSignal | undefined): Promise<void> {
     // The database may have been replaced since the last look of this destination, which was away.
-    const snapshot = await this.#parts.primary.openSnapshot({ wanted: session.generation, signal });
-    const stored = async (): Promise<void> => {
-      await this.#confirmedThrough(session, snapshot.position, signal);
+    const { generation } = session;
+    let index = 0;
+    const open = async (isLive: boolean): Promise<Snapshot> =>
+      this.#parts.primary.openSnapshot({ wanted: generation, isLive, signal });
+    const upload = async (snapshot: Snapshot): Promise<void> => {
+      const stored = async (): Promise<void> => {
+        await this.#confirmedThrough(session, snapshot.position, signal);
+      };
+      index = snapshot.position.index;
+      this.#unheard = { generation, index };
+      await this.upload(generation, snapshot, stored, signal);
     };
-    this.#unheard = { generation: session.generation, index: snapshot.position.index };
     try {
-      await this.upload(session.generation, snapshot, stored, signal);
+      await uploadOpened(this.#settings.isFast === true, open, upload);
     } catch (error) {
       if (!isRivuletError(error, 'STORAGE_EXISTS')) throw error;
       // The answer to an earlier attempt was lost. It is this generation's own, so it is as good as a new one.
       this.#parts.logger.info('the snapshot is there already', {
-        index: formatIndex(snapshot.position.index),
+        index: formatIndex(index),
       });
       this.snapshotIsFrom(this.#parts.clock.now());
     }
-    session.snapshotIndex = snapshot.position.index;
+    session.snapshotIndex = index;
     this.#unheard = undefined;
   }
 

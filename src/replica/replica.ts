@@ -368,12 +368,13 @@ export class Replica {
       this.#note.holds({ generation, index });
       this.#duties.snapshotIsFrom(createdAt);
     };
-    const { name } = this.settings;
+    const { name, isFast = false } = this.settings;
     const monotonicMs = (): number => clock.monotonicMs();
     const parts = {
       ...this.#parts,
       record: this.#record,
       name,
+      isFast,
       signal,
       onCopied,
       upload,

@@ -28,6 +28,7 @@ import { type Beginning, compared, type GoneBack, readFormerOf } from './former/
 import { lookAround } from './look-around.ts';
 import type { OtherContents } from '../generations/other-contents.ts';
 import type { HeldSnapshot } from './stored-note.ts';
+import { uploadOpened } from './upload-opened.ts';
 import type { UploadRecord } from './upload-record.ts';
 
 export interface Session {
@@ -62,6 +63,8 @@ export interface SessionParts {
   /** What is noted here about what was stored; see `upload-record.ts`. */
   readonly record?: UploadRecord | undefined;
   readonly signal: AbortSignal | undefined;
+  /** As of `DutySettings`. */
+  readonly isFast: boolean;
   /** So many more bytes of the database have been copied for a first snapshot. */
   readonly onCopied: (bytes: number) => void;
   /** Uploads and closes the first snapshot of a destination. */
@@ -189,20 +192,23 @@ async function beginSession(
   const former = around === undefined ? undefined : await readFormerOf(parts, around, beginning);
   try {
     const { onCopied, signal } = parts;
-    const snapshot = await primary.openSnapshot({ wanted: generation, keepFor: name, onCopied, signal });
-    const { index, offsetBytes } = snapshot.position;
-    if (primary.generation !== generation) {
-      snapshot.close();
-      throw new RivuletError('CANCELLED', 'the generation changed while a snapshot began');
-    }
-    const cursor = startOfLog(index);
-    primary.confirm(name, generation, positionOf(cursor));
-    parts.record?.begin(generation);
-    await parts.upload(compared(snapshot, former, parts));
+    const open = async (isLive: boolean): Promise<Snapshot> =>
+      primary.openSnapshot({ wanted: generation, isLive, keepFor: name, onCopied, signal });
+    const upload = async (snapshot: Snapshot): Promise<Position> => {
+      if (primary.generation !== generation) {
+        snapshot.close();
+        throw new RivuletError('CANCELLED', 'the generation changed while a snapshot began');
+      }
+      primary.confirm(name, generation, positionOf(startOfLog(snapshot.position.index)));
+      parts.record?.begin(generation);
+      await parts.upload(compared(snapshot, former, parts));
+      return snapshot.position;
+    };
+    const { index, offsetBytes } = await uploadOpened(parts.isFast, open, upload);
     const snapshotSeenMs = parts.monotonicMs();
     return {
       generation,
-      cursor,
+      cursor: startOfLog(index),
       firstIndex: index,
       reachBytes: offsetBytes,
       snapshotIndex: index,

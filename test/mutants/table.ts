@@ -521,6 +521,39 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'snapshot-in-place-not-checked',
+    breaks: 'a snapshot that is read in place goes on after a commit',
+    file: 'primary/still-snapshot.ts',
+    edits: [
+      {
+        find: "if (now.kind !== 'index' || !isSameState(now.index, before.index)) throw new SnapshotOvertaken();",
+        replace: "if (now.kind !== 'index') throw new SnapshotOvertaken();",
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'primary/still-snapshot.test.ts', only: 'is given up' }],
+  },
+  {
+    name: 'overtaken-snapshot-not-made-again',
+    breaks: 'a snapshot that was overtaken by a commit is an error instead of a copy',
+    file: 'replica/upload-opened.ts',
+    edits: [{ find: 'if (!(error instanceof SnapshotOvertaken)) throw error;', replace: 'throw error;' }],
+    caughtBy: [
+      { kind: 'test', file: 'primary/still-snapshot.test.ts', only: 'is made of a copy when something' },
+    ],
+  },
+  {
+    name: 'gone-database-waited-for-at-the-end',
+    breaks: 'the end waits out its time for a database that is gone',
+    file: 'replica/replica.ts',
+    edits: [
+      {
+        find: "if (primary.status === 'waiting') {\n          problem",
+        replace: 'if (clock.now() < 0) {\n          problem',
+      },
+    ],
+    caughtBy: [{ kind: 'test', file: 'replica/read-failures.test.ts', only: 'ends with what is the matter' }],
+  },
+  {
     name: 'snapshot-not-pinned',
     breaks: 'a commit between the look and the begin of a snapshot is not noticed',
     file: 'primary/pin-snapshot.ts',

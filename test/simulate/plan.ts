@@ -278,6 +278,7 @@ function planDestination(random: Random, profile: Profile, hasSecond: boolean): 
       // A store that overwrites needs it: a request that was given up may arrive after its repetition.
       recordsUploads: isOverwriting || random.chance(0.3),
       ...(random.chance(0.3) ? { segmentBytesMax } : {}),
+      isFast: random.chance(0.5),
     },
   };
 }
