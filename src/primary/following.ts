@@ -37,7 +37,8 @@ export function hasUnseen(following: Following): boolean {
   const { file, index, wal } = following.database;
   if (!file.isCurrent() || !index.isCurrent() || !wal.exists()) return true;
   const reading = index.read();
-  return reading.kind !== 'index' || !following.tail.hasAllOf(reading.index) || !isReadable(following);
+  if (reading.kind !== 'index' || !following.tail.hasAllOf(reading.index)) return true;
+  return !isReadable(following) && reading.index.backfilledFrames < reading.index.frames;
 }
 
 /**

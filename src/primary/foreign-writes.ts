@@ -88,9 +88,10 @@ export class ForeignWrites {
   }
 
   #explain(stamp: string, index: WalIndex): void {
+    // Where it cannot be read nothing is explained yet.
+    this.#pageOne = this.#readPage(1);
     this.#stamp = stamp;
     this.#step = stepOf(index);
-    this.#pageOne = this.#readPage(1);
     this.#explainedMs = this.#parts.clock.monotonicMs();
   }
 

@@ -64,6 +64,10 @@ function tellOfSwitch(logger: Logger, wasFollowed: boolean): void {
     });
 }
 
+function saltsOf({ salt1, salt2 }: WalIndex): string {
+  return `${salt1} ${salt2}`;
+}
+
 function isAllInFile(tail: LogTail, index: WalIndex): boolean {
   return index.backfilledFrames >= index.frames && tail.hasAllOf(index);
 }
@@ -87,6 +91,8 @@ export class LogFollower {
   readonly #doubts = noDoubts();
   /** Why the generation before must not be continued, whatever the WAL looks like. */
   #distrusted: string | undefined;
+  /** The WAL of which was said that it cannot be read, although everything in it is safe. */
+  #reported: string | undefined;
   /** Whether the database that is followed has no name any more. */
   #isNameless = false;
   /** What was there when the database was opened; undefined where nobody knows what was stored of it. */
@@ -208,8 +214,7 @@ export class LogFollower {
     const { machine, observer } = this.#parts;
     const { database, tail, readLock } = following;
     if (tail.hasAllOf(database.published())) {
-      if (!isReadable(following) && tail.hasAllOf(database.published()))
-        await this.#failUnreadable(following);
+      if (!isReadable(following)) await this.#failUnlessHarmless(following);
       return false;
     }
     const before = database.published();
@@ -232,12 +237,19 @@ export class LogFollower {
     return newBytes > 0;
   }
 
+  /** What was reported once, and is in the database file, does no harm: whoever commits next begins another WAL. */
+  async #failUnlessHarmless(following: Following): Promise<void> {
+    const { database, tail } = following;
+    const index = database.published();
+    if (!tail.hasAllOf(index)) return;
+    if (!isAllInFile(tail, index) || this.#reported !== saltsOf(index)) await this.#failUnreadable(following);
+  }
+
   /**
    * Frames of the WAL are published, and the file has not what leads to them: somebody has overwritten or cut it.
    *
-   * Where the frames themselves are there, as when the header was overwritten, they are read and kept, and the read transaction ends: the
-   * WAL is whole again once an application has checkpointed and restarted it. Otherwise the database is let go of: applications read
-   * nonsense, or nothing, until nobody has it open any more.
+   * Where the frames themselves are there, as when the header was overwritten, they are read and kept, and then checkpointed: whoever commits next
+   * begins another WAL. Otherwise the database is let go of: applications read nonsense, or nothing, until nobody has it open any more.
    *
    * @throws RivuletError `DB_UNREADABLE`
    */
@@ -251,7 +263,11 @@ export class LogFollower {
     // Restarted meanwhile: the next look reads the WAL that came then.
     if (!tail.isLogOf(database.published())) throw failure;
     if (!again.hasAtLeast(index) || !tail.hasAtLeast(index)) this.#letGo(database);
-    else if (keeper.captureNow(database, tail)) readLock.release();
+    else if (keeper.captureNow(database, tail)) {
+      readLock.release();
+      database.connections.checkpointPassive();
+      this.#reported = saltsOf(index);
+    }
     throw failure;
   }
 

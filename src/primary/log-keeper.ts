@@ -202,8 +202,8 @@ export class LogKeeper {
       0,
       Math.min(pieceBytes, tail.position.offsetBytes - from.offsetBytes),
     );
-    // A restart writes the header first: with the old header still there, what was read is of the old log.
-    if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isSameLog()) return false;
+    // A restart is published first, and writes the header then: before that, what was read is of the old log.
+    if (wal.read(bytes, from.offsetBytes) < bytes.length || !tail.isPresent()) return false;
     const { spool, clock, trouble } = this.#parts;
     return trouble.attempt('spool', () => spool.append(from, bytes, clock.now()));
   }

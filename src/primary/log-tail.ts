@@ -192,6 +192,11 @@ export class LogTail {
     return now !== undefined && Buffer.compare(now.bytes, this.headerBytes) === 0;
   }
 
+  /** The same where somebody else may have overwritten the header: a restart is published before the new header is written. */
+  isPresent(): boolean {
+    return this.isSameLog() || (this.#header !== undefined && this.isLogOf(this.#source.published()));
+  }
+
   /** Where frame `frames` of this WAL ends. */
   bytesOf(frames: number): number {
     return walBytes(frames, this.pageSizeBytes);
