@@ -22,7 +22,7 @@ export function planExec(command: string): ExecCommand {
   const words = new WordReader(command).read();
   if (words === 'unclosed') {
     // The command is not repeated: its arguments may hold a secret.
-    throw new RivuletError('USAGE', '-exec has a quote, or a backslash at its end, that is never closed');
+    throw new RivuletError('USAGE', '-exec has a quote that is never closed, or a backslash at its end');
   }
   if (words === 'shell' || ASSIGNMENT.test(command)) {
     return { file: '/bin/sh', args: ['-c', command], shell: true };
