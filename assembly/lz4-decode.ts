@@ -29,7 +29,11 @@ export function prepareDecoding(): void {
 function copyMatch(to: usize, distance: u32, bytes: u32, room: u32): void {
   const from = to - distance;
   const end = to + bytes;
-  if (room - bytes < 16) {
+  if (distance >= 16 && bytes <= 32 && room >= 32) {
+    // Most matches. What is written too much is overwritten by what comes next.
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+  } else if (room - bytes < 16) {
     for (let i: usize = 0; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
   } else if (distance < 16) {
     const pattern = v128.swizzle(v128.load(from), v128.load(repetition + distance * 16));
@@ -60,22 +64,29 @@ export function decodeBlock(from: usize, bytes: u32, to: usize, room: u32, histo
   while (at < end) {
     const token = <u32>load<u8>(at++);
     let literals = token >> 4;
-    if (literals == LENGTH_CONTINUES) {
-      let more: u32;
-      do {
-        if (at >= end) return -1;
-        more = <u32>load<u8>(at++);
-        literals += more;
-      } while (more == 255);
+    if (literals < LENGTH_CONTINUES && end - at >= 18 && outEnd - out >= 16) {
+      // Few literals, and a match behind them: neither the block nor the room ends here.
+      v128.store(out, v128.load(at));
+      out += literals;
+      at += literals;
+    } else {
+      if (literals == LENGTH_CONTINUES) {
+        let more: u32;
+        do {
+          if (at >= end) return -1;
+          more = <u32>load<u8>(at++);
+          literals += more;
+        } while (more == 255);
+      }
+      if (literals > <u32>(end - at) || literals > <u32>(outEnd - out)) return -1;
+      if (literals <= 64 && <u32>(outEnd - out) >= literals + 16) {
+        for (let i: usize = 0; i < literals; i += 16) v128.store(out + i, v128.load(at + i));
+      } else memory.copy(out, at, literals);
+      out += literals;
+      at += literals;
+      if (at == end) return <i32>(out - to);
+      if (end - at < 2) return -1;
     }
-    if (literals > <u32>(end - at) || literals > <u32>(outEnd - out)) return -1;
-    if (literals <= 64 && <u32>(outEnd - out) >= literals + 16) {
-      for (let i: usize = 0; i < literals; i += 16) v128.store(out + i, v128.load(at + i));
-    } else memory.copy(out, at, literals);
-    out += literals;
-    at += literals;
-    if (at == end) return <i32>(out - to);
-    if (end - at < 2) return -1;
     const distance = <u32>load<u16>(at);
     at += 2;
     if (distance == 0 || distance > <u32>(out - outStart)) return -1;
