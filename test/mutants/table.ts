@@ -2604,6 +2604,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     caughtBy: [
       { kind: 'test', file: 'primary/handover.test.ts', only: 'the write lock is released in time although' },
+      { kind: 'simulate', seed: 1, runs: 100 },
     ],
   },
   {

@@ -11,6 +11,9 @@ import type { Clocks, SimTime } from './time.ts';
 const PAUSED_MS_MAX = 60_000;
 const WRITE_LOCK_WAIT_MS = 30;
 const WRITE_LOCK_STEP_MS = 1;
+/** A disk that is busy makes a checkpoint under the write lock take so long. */
+const SLOW_DISK_CHANCE = 0.5;
+const SLOW_DISK_MS_MAX = 3_000;
 /** A call that waits for another process, which goes on meanwhile. */
 export const WAITS = 'wait for another process';
 /** Mostly there is nobody else. */
@@ -49,11 +52,16 @@ export function simMachine(parts: MachineParts): Machine {
       }
     },
     isCheckpointerFree: async () => true,
-    checkpointWithin: (path) => {
+    checkpointWithin: (path, ms) => {
       process.call('open for a checkpoint under the lock');
+      const tookMs = random.chance(SLOW_DISK_CHANCE) ? random.int(0, SLOW_DISK_MS_MAX) : 0;
+      time.pass(Math.min(Math.max(0, ms), tookMs));
+      // It ends before anybody else runs, or never: what comes in between is what checkpoints in the background meet.
+      if (tookMs > ms && random.chance(0.5)) return 'late';
       const connection = parts.database(path).open(process);
       try {
-        return finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint').busy ? 'busy' : 'done';
+        const { busy } = finish(connection.checkpoint('PASSIVE'), parts, 'checkpoint');
+        return tookMs > ms ? 'late' : busy ? 'busy' : 'done';
       } finally {
         connection.close();
       }
