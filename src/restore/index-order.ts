@@ -1,6 +1,6 @@
 /**
  * Which complaints of SQLite's integrity check say only that an index has another order than this SQLite would give it. An
- * application may replace every collation but BINARY, NOCASE too, and its indexes are sound under its own.
+ * application may replace every collation but BINARY, NOCASE too, and functions such as lower(), and its indexes are sound under its own.
  */
 import type { DatabaseSync } from 'node:sqlite';
 
@@ -26,7 +26,10 @@ export function ofOrderAlone(database: DatabaseSync, complaints: readonly string
 
 function isOrderAlone(database: DatabaseSync, index: string | undefined, table: string | undefined): boolean {
   try {
-    if (index !== undefined) return hasOwnCollation(database, index) && holdsTheRows(database, index);
+    if (index !== undefined) {
+      const mayDiffer = hasOwnCollation(database, index) || isOfReplacedFunctions(database, index);
+      return mayDiffer && holdsTheRows(database, index);
+    }
     return (
       table !== undefined && primaryKeysOf(database, table).some((key) => hasOwnCollation(database, key))
     );
@@ -46,16 +49,31 @@ function hasOwnCollation(database: DatabaseSync, index: string): boolean {
   return keys.some(({ coll }) => coll !== 'BINARY');
 }
 
+/** In `PRAGMA index_xinfo`. */
+const ROWID = -1;
+const EXPRESSION = -2;
+/** Of what SQLite brings with it, its extension for Unicode (ICU) and others like it replace these. */
+const REPLACED = /\b(?:lower|upper|like|regexp)\b/i;
+
+function isOfReplacedFunctions(database: DatabaseSync, index: string): boolean {
+  const sql = database.prepare(OWNER).get(index)?.['sql'];
+  return typeof sql === 'string' && REPLACED.test(sql.slice(sql.indexOf('(')));
+}
+
 /**
- * Whether the entries are the rows of the table, byte by byte, in whatever order. Not for indexes of expressions or of some rows,
- * whose entries nothing else in the file tells.
+ * Whether the entries are the rows of the table, byte by byte, in whatever order; of an expression only that there is one for
+ * each row. Not for indexes of some rows, whose entries nothing else in the file tells.
  */
 function holdsTheRows(database: DatabaseSync, index: string): boolean {
   const owner = database.prepare(OWNER).get(index);
-  const names = database.prepare('SELECT name FROM pragma_index_info(?)').all(index);
-  if (owner === undefined || owner['partial'] !== 0 || names.some(({ name }) => name === null)) return false;
+  if (owner === undefined || owner['partial'] !== 0) return false;
+  const columns = database
+    .prepare('SELECT cid, name FROM pragma_index_xinfo(?)')
+    .all(index)
+    .filter(({ cid }) => cid !== EXPRESSION)
+    .map(({ cid, name }) => (cid === ROWID ? 'rowid' : `${quoted(name)} COLLATE BINARY`))
+    .join(', ');
   const table = quoted(owner['tbl_name']);
-  const columns = ['rowid', ...names.map(({ name }) => `${quoted(name)} COLLATE BINARY`)].join(', ');
   const entries = `SELECT ${columns} FROM ${table} INDEXED BY ${quoted(index)}`;
   const rows = `SELECT ${columns} FROM ${table} NOT INDEXED`;
   const [fewer, more] = [`${rows} EXCEPT ${entries}`, `${entries} EXCEPT ${rows}`].map((sql) =>
@@ -64,7 +82,7 @@ function holdsTheRows(database: DatabaseSync, index: string): boolean {
   return fewer === undefined && more === undefined;
 }
 
-const OWNER = `SELECT s.tbl_name, l.partial FROM sqlite_schema AS s, pragma_index_list(s.tbl_name) AS l
+const OWNER = `SELECT s.tbl_name, s.sql, l.partial FROM sqlite_schema AS s, pragma_index_list(s.tbl_name) AS l
   WHERE s.type = 'index' AND s.name = ?1 AND l.name = ?1`;
 
 function quoted(name: unknown): string {

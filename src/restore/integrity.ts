@@ -91,7 +91,7 @@ function withoutOrder(database: DatabaseSync, complaints: readonly string[]): Op
   const [first] = orderAlone;
   if (first === undefined) return { complaints, leftOut: [] };
   const leftOut = [
-    `SQLite's own check does not agree with the order of an index (${first}): its collation is one that the application ` +
+    `SQLite's own check does not agree with the order of an index (${first}): its order is by a collation or function that the application ` +
       'may have replaced. It holds every row; if the application has not, REINDEX mends it',
   ];
   return { complaints: complaints.filter((complaint) => !orderAlone.has(complaint)), leftOut };

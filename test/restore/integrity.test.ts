@@ -170,6 +170,42 @@ describe('what only the application has', () => {
     });
   });
 
+  it('so it is for an index of a function that extensions replace, and of a table without rowids', () => {
+    for (const [sql, from, to] of [
+      // Made by length(), and said to be made by lower(), as if the application's lower() gave numbers.
+      [
+        "CREATE TABLE u (x); CREATE INDEX ux ON u (length(x)); INSERT INTO u VALUES ('B'), ('aa')",
+        'length',
+        'lower',
+      ],
+      [
+        `CREATE TABLE u (k PRIMARY KEY, x) WITHOUT ROWID; CREATE INDEX ux ON u (x COLLATE BINARY);
+         INSERT INTO u VALUES (1, 'B'), (2, 'a')`,
+        'BINARY',
+        'NOCASE',
+      ],
+    ] as const) {
+      using scratch = new Scratch();
+      make(scratch.file('db'), sql);
+      redefine(scratch.file('db'), 'ux', from, to);
+      assert.match(
+        checkIntegrity(scratch.file('db'), 'full').join('|'),
+        /not agree with the order of an index/,
+      );
+    }
+    using scratch = new Scratch();
+    make(
+      scratch.file('db'),
+      "CREATE TABLE u (x); CREATE INDEX ux ON u (length(x)); INSERT INTO u VALUES ('B')",
+    );
+    redefine(scratch.file('db'), 'ux', 'length', 'hex');
+    assert.throws(
+      () => checkIntegrity(scratch.file('db'), 'full'),
+      { code: 'INTEGRITY' },
+      'nobody replaces that',
+    );
+  });
+
   it('a wrong number of entries is damage in any order', () => {
     using scratch = new Scratch();
     const path = scratch.file('db');
