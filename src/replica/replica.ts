@@ -23,7 +23,7 @@ import type { Primary } from '../primary/primary.ts';
 import type { Snapshot } from '../primary/snapshot-source.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { StoredPlace } from './behind-note.ts';
-import { isListingBehind } from '../storage/listing-behind.ts';
+import { isListingBehind, listingBehind } from '../storage/listing-behind.ts';
 import { withListingsApart } from '../storage/only-listing-refused.ts';
 import { LEASE_KEY } from '../storage/open-register.ts';
 import { isWrongPlace } from '../storage/storage-error.ts';
@@ -308,11 +308,30 @@ export class Replica {
       // What was about to be stored is there: the answer to an earlier attempt was lost. The destination tells.
       this.#parts.logger.debug('an object is there already; looking again at the destination', { error });
       this.#endSession();
-      await this.#shipAll(generation, signal, until);
+      await this.#shipAgain(generation, signal, until);
     }
+    this.#behindSinceMs = undefined;
     this.#failures.recovered();
     this.#readFailures.recovered();
     this.#isChainBroken = false;
+  }
+
+  /** What is still in the way, although the destination was just looked at, is not listed there. */
+  async #shipAgain(
+    generation: Generation,
+    signal: AbortSignal | undefined,
+    until: Position | undefined,
+  ): Promise<void> {
+    try {
+      await this.#shipAll(generation, signal, until);
+    } catch (error) {
+      const key = isRivuletError(error, 'STORAGE_EXISTS') ? error.details['key'] : undefined;
+      if (typeof key !== 'string') throw error;
+      const behind = listingBehind(this.#parts.store.location, key);
+      this.#endSession();
+      await this.#awaitListing(generation, behind);
+      throw behind;
+    }
   }
 
   /** The present generation, once this process may write it. */
@@ -390,7 +409,6 @@ export class Replica {
     const before = this.#before?.generation === generation ? this.#before : undefined;
     try {
       const session = await openSession(parts, generation, { isNew, before });
-      this.#behindSinceMs = undefined;
       await this.#markKeptIfPossible(signal);
       return session;
     } catch (error) {

@@ -1095,6 +1095,37 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'listing-believed-about-snapshot',
+    breaks: 'a snapshot that a listing lacks counts as removed',
+    file: 'replica/snapshot-look.ts',
+    edits: [
+      {
+        find: 'if (await isThere(store, snapshotKey(generation, snapshotIndex), { signal })) return true;',
+        replace: 'await isThere(store, snapshotKey(generation, snapshotIndex), { signal });',
+      },
+    ],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'replica/listing-behind.test.ts',
+        only: 'costs no snapshot when a log begins, although it is always empty',
+      },
+    ],
+  },
+  {
+    name: 'listing-believed-about-damage',
+    breaks: 'what a listing lacks counts as damage although it is there by its name',
+    file: 'generations/unlisted.ts',
+    edits: [{ find: 'if (await isThere(store, key, options)) return key;', replace: 'void key;' }],
+    caughtBy: [
+      {
+        kind: 'test',
+        file: 'verify/quick-proof.test.ts',
+        only: 'what a listing lacks and is there by its name is no damage, and nothing is read again for it',
+      },
+    ],
+  },
+  {
     name: 'emptied-destination-unseen',
     breaks: 'segments are stored although the snapshots have been removed',
     file: 'replica/snapshot-look.ts',

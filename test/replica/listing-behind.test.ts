@@ -117,6 +117,33 @@ describe('a listing that is behind', () => {
     await scene.assertRestores();
   });
 
+  it('does not hold up uploads for ever when it ends before what is there', async () => {
+    const clock = new LaterClock();
+    const store = new LaggingStore();
+    await using scene = new ReplicaScene({ store, clock });
+    const listed = new Set<string>();
+    for (let round = 0; round < 4; round += 1) {
+      scene.live.insert(3);
+      await scene.sync();
+      if (round === 1) for (const key of store.keys()) listed.add(key);
+    }
+    store.unlist(store.keys().filter((key) => !listed.has(key)));
+    await scene.restart();
+    scene.live.insert(1);
+    const isBehind = { code: 'STORAGE_FAILED', message: /_.* which is there: it is behind/ };
+    await assert.rejects(scene.sync(), isBehind);
+    clock.pass(59_000);
+    await assert.rejects(scene.sync(), isBehind);
+    clock.pass(2_000);
+    store.nowMs += 60_000;
+    await assert.rejects(scene.sync(), { code: 'CHAIN_BROKEN' });
+    await scene.sync();
+    assert.ok(scene.replica.isCaughtUp);
+    assert.equal(snapshots(scene), 2);
+    store.unlist();
+    await scene.assertRestores();
+  });
+
   it('hides nothing of a session that ended: it is asked for by name', async () => {
     const clock = new LaterClock();
     const store = new LaggingStore();
