@@ -190,6 +190,7 @@ export class LogFollower {
     const { path, machine, logger } = this.#parts;
     const why = 'the database file was removed or replaced';
     if (identify(path, machine.files) !== undefined) return this.#openAnew(following, why);
+    if (following.database.file.sizeBytes() === 0) return this.#leaveEmptied(following);
     const found = await this.#follow(following);
     const now = this.requireFollowing();
     if (this.#isStoredEverywhere(now)) return this.#openAnew(now, why);
@@ -198,6 +199,14 @@ export class LogFollower {
         'the database file was removed; what destinations lack is sent from the files that are still open',
       );
     this.#isNameless = true;
+    return found;
+  }
+
+  /** Its WAL alone makes no database: a snapshot of that would be none either. */
+  async #leaveEmptied(following: Following): Promise<boolean> {
+    const isStored = this.#isStoredEverywhere(following);
+    const found = await this.#openAnew(following, 'the database file was emptied');
+    if (this.#following === undefined && !isStored) this.#hasUnread = true;
     return found;
   }
 

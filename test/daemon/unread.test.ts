@@ -178,6 +178,27 @@ describe('a database that vanishes', () => {
     assert.equal(await restoredRows(live), 7);
   });
 
+  it('because it was emptied in place: what was not stored is not put together from its WAL alone', async () => {
+    using live = new LiveDatabase();
+    live.insert(3);
+    const { daemon } = await started(live, { shutdownTimeout: '300ms' });
+    await until('it is level', () => isLevel(daemon));
+    const away = `${live.scratch.file('replica')}.away`;
+    renameSync(live.scratch.file('replica'), away);
+    writeFileSync(live.scratch.file('replica'), 'a file');
+    live.insert(2);
+    await until('it is seen', () => replicaOf(daemon).lagBytes > 0);
+    live.close();
+    truncateSync(live.path, 0);
+    await until('it is left', () => daemon.status()[0]?.generation === undefined);
+    rmSync(live.scratch.file('replica'));
+    renameSync(away, live.scratch.file('replica'));
+    await grows(() => replicaOf(daemon).lagMs);
+    await untilBad(daemon);
+    assert.equal(await stoppedSoon(daemon), 1);
+    assert.equal(await restoredRows(live), 3);
+  });
+
   it('with everything stored lacks nothing', async () => {
     using live = new LiveDatabase();
     live.insert(3);
