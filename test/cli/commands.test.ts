@@ -342,6 +342,14 @@ describe('commands on a replica', () => {
     assert.match(left.err, /nothing but the lease.*REPLICA_EMPTY/);
   });
 
+  test('what lies at a replica that was passed over is told', async () => {
+    mkdirSync(scratch.file('nothing'));
+    writeFileSync(join(scratch.file('nothing'), 'dump.sql'), 'x');
+    const { code, err } = await run('restore', '-config', config, scratch.file('app.db'));
+    assert.equal(code, 0);
+    assert.match(err, /nothing holds files of other programs, such as dump\.sql/);
+  });
+
   test('newer data of Litestream v0.5 beside a replica is not passed over for the newest state', async () => {
     const place = join(scratch.file('replica'), '0000');
     mkdirSync(place);

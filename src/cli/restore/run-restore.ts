@@ -52,6 +52,8 @@ export async function runRestore(context: CommandContext): Promise<number> {
   if (isSkippable && isEmptyThere) throw emptyOutput(outputPath);
   const chosen = chooseCandidate(candidates, target);
   for (const failure of candidates.failures) logger.warn(describeFailure(failure));
+  for (const { other } of candidates.readable)
+    if (other !== undefined) logger.warn(other.message, { hint: other.hint });
   if (flags.boolean('dry-run')) {
     showPlan(context, planRestore(chosen.inventory, target), chosen, outputPath);
     return EXIT_OK;
