@@ -162,7 +162,7 @@ describe('a database that cannot be replicated', () => {
     await both.said('snapshot written');
     await both.said('bad.db is not a SQLite database');
     both.process.kill('SIGTERM');
-    assert.equal((await both.ended).code, EXIT_OK);
+    assert.equal((await both.ended).code, EXIT_FINAL_SYNC_FAILED, 'nobody knows what is in the other one');
     await runRivulet(['restore', '-o', scratch.file('out.db'), fileUrl('good-replica')]);
     assert.equal(rowsOf(scratch.file('out.db')), 5);
   });
