@@ -285,7 +285,7 @@ export class DatabaseRunner {
     this.#looks++;
     this.#lookedAtMs = this.#tools.clock.now();
     this.#lookedMs = this.#tools.clock.monotonicMs();
-    this.#failures.succeeded();
+    this.#failures.succeeded(this.#primary?.status === 'following');
   }
 
   // ---- changes while it runs -----------------------------------------------------------------------------------

@@ -83,9 +83,10 @@ export class FollowFailures {
     this.#logger.error('the database is not followed any more', { error, hint: RESTART_HINT });
   }
 
-  succeeded(): void {
+  /** @param isThere - whether there is a database that is followed now */
+  succeeded(isThere: boolean): void {
     this.#backoff.reset();
-    if (this.#isFailing) this.#logger.info('the database is replicated again');
+    if (this.#isFailing && isThere) this.#logger.info('the database is replicated again');
     this.#told = undefined;
     this.#isFailing = false;
   }
