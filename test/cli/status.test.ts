@@ -134,7 +134,7 @@ test('the JSON has a shape that scripts can rely on', async () => {
   );
   const [replica = {}] = status.replicas;
   const sure = ['name', 'state', 'generation', 'confirmed', 'syncedAtMs', 'caughtUpAtMs', 'snapshotDueAtMs'];
-  const more = ['lease', 'destination', 'lagBytes', 'lagCommits', 'lagMs', 'stillMs'];
+  const more = ['lease', 'destination', 'lagBytes', 'lagCommits', 'lagMs', 'stillMs', 'retentionOverdueMs'];
   for (const key of [...sure, ...more]) assert.ok(key in replica, key);
   const rare = ['lastError', 'proof', 'stalledSinceMs', 'credentials'];
   for (const key of Object.keys(replica)) assert.ok([...sure, ...more, ...rare].includes(key), key);
