@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Files } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
-import { openRuntimeDirectory, runtimeWorld } from '../base/runtime-directory.ts';
+import { openRuntimeDirectory, runtimeWorld, type RuntimeWorld } from '../base/runtime-directory.ts';
 import type { SocketSettings } from '../config/settings.ts';
 import type { Routes } from '../server/answers.ts';
 import type { ControlSocket } from '../server/control-socket.ts';
@@ -14,28 +14,34 @@ export interface ControlDeps {
   readonly settings: SocketSettings;
   /** The first database, after which the socket is named when no path is configured. */
   readonly databasePath: string;
+  /** Its state directory, for a machine that has no other place; undefined while the database does not belong to this process. */
+  readonly statePath: string | undefined;
   readonly routes: Routes;
   readonly logger: Logger;
+  /** This process's when absent. */
+  readonly world?: RuntimeWorld;
 }
 
 /** Opens it. One that cannot be opened is a warning, for replication goes on without it. */
 export async function openControl({
   settings,
   databasePath,
+  statePath,
   routes,
   logger,
+  world = runtimeWorld(),
 }: ControlDeps): Promise<ControlSocket | undefined> {
   if (!settings.enabled) return undefined;
   const { startControlSocket } = await import('../server/control-socket.ts');
   const { socketPaths } = await import('../server/socket-path.ts');
   const { permissions } = settings;
-  const places =
-    settings.path === undefined ? socketPaths(runtimeName(databasePath), runtimeWorld()) : [settings.path];
+  const runtime = settings.path === undefined ? socketPaths(runtimeName(databasePath), world) : [];
+  const last = [settings.path ?? (statePath === undefined ? [] : formerPath(statePath))].flat();
+  const places = [...runtime, ...last];
   let failure: unknown;
   for (const path of places) {
     try {
-      if (settings.path === undefined && process.platform !== 'win32')
-        openRuntimeDirectory(dirname(path)).close();
+      if (runtime.includes(path) && process.platform !== 'win32') openRuntimeDirectory(dirname(path)).close();
       const socket = await startControlSocket({ path, permissions, routes });
       logger.debug('answering on the control socket', { path });
       return socket;
@@ -70,12 +76,16 @@ export function noteControl(database: NotedDatabase, socket: ControlSocket, logg
   }
 }
 
+function formerPath(metaPath: string): string {
+  return join(metaPath, 'control.sock');
+}
+
 /** An earlier version had its socket in the state directory, where one of a killed process still is: nobody can archive it. */
 export async function removeFormerSocket(
   metaPath: string,
   present: ControlSocket | undefined,
 ): Promise<void> {
-  const former = join(metaPath, 'control.sock');
+  const former = formerPath(metaPath);
   if (former === present?.path) return;
   const { removeDeadSocket } = await import('../server/control-socket.ts');
   await removeDeadSocket(former).catch(() => undefined);

@@ -145,6 +145,7 @@ export class Daemon {
     this.#control = await openControl({
       settings: this.#config.socket,
       databasePath: runner.settings.path,
+      statePath: runner.isOpen ? runner.settings.metaPath : undefined,
       routes: this.#routes(),
       logger: this.#tools.logger,
     });

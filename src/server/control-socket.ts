@@ -41,7 +41,12 @@ export async function startControlSocket({
   if (!isPipe) await makeRoom(path);
   const server = createBoundedServer(routes);
   await listen(server, path);
-  if (!isPipe) setModeOf(path, permissions, (stats) => stats.isSocket());
+  try {
+    if (!isPipe) setModeOf(path, permissions, (stats) => stats.isSocket());
+  } catch (error) {
+    server.close();
+    throw error;
+  }
   const own = isPipe ? undefined : placeOfEntry(path);
   const isCurrent = (): boolean => isPipe || placeOfEntry(path) === own;
   const isReplaced = (): boolean => !isCurrent() && placeOfEntry(path) !== undefined;

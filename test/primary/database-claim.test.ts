@@ -8,6 +8,7 @@ import { claimDatabase } from '../../src/primary/database-claim.ts';
 import { identify } from '../../src/primary/database-file.ts';
 import { ChildScript } from '../support/child-script.ts';
 import { LiveDatabase, openPrimary } from '../support/live-database.ts';
+import { noRuntimeDirectories } from '../support/no-runtime-directories.ts';
 import { Scratch } from '../support/scratch.ts';
 
 describe('a database under a second name', () => {
@@ -69,16 +70,12 @@ describe('a database under a second name', () => {
 
   it('where there is no place for its lock, it is known in this process', () => {
     using scratch = new Scratch();
-    const before = process.geteuid;
+    using _none = noRuntimeDirectories();
     const identity = { device: '1', inode: '2' };
-    try {
-      // The places of a user whose directories this one may not use.
-      process.geteuid = () => 4_000_000_000;
-      const claim = claimDatabase(scratch.file('a.db'), identity);
-      assert.throws(() => claimDatabase(scratch.file('b.db'), identity), { code: 'DB_IN_USE' });
-      claim.release();
-    } finally {
-      if (before !== undefined) process.geteuid = before;
-    }
+    const claim = claimDatabase(scratch.file('a.db'), identity);
+    assert.throws(() => claimDatabase(scratch.file('b.db'), identity), { code: 'DB_IN_USE' });
+    claim.keep();
+    claim.release();
+    claimDatabase(scratch.file('b.db'), identity).release();
   });
 });
