@@ -64,6 +64,10 @@ function tellOfSwitch(logger: Logger, wasFollowed: boolean): void {
     });
 }
 
+function isPublished({ database }: Following): boolean {
+  return database.index.read().kind === 'index';
+}
+
 function saltsOf({ salt1, salt2 }: WalIndex): string {
   return `${salt1} ${salt2}`;
 }
@@ -131,6 +135,11 @@ export class LogFollower {
     return begun.commits === this.commits && begun.isStoredAt(name);
   }
 
+  /** Whether the database that is followed has no name any more, and nobody can tell what was committed to it last. */
+  get isLeft(): boolean {
+    return this.#isNameless && this.#following !== undefined && !isPublished(this.#following);
+  }
+
   /** How often a race with the application was lost. */
   get lostRaces(): number {
     return this.#ways.count;
@@ -191,7 +200,8 @@ export class LogFollower {
     const why = 'the database file was removed or replaced';
     if (identify(path, machine.files) !== undefined) return this.#openAnew(following, why);
     if (following.database.file.sizeBytes() === 0) return this.#leaveEmptied(following);
-    const found = await this.#follow(following);
+    // Whether a writer that was killed while it published has committed is decided by whoever opens the database next, and nobody will.
+    const found = isPublished(following) && (await this.#follow(following));
     const now = this.requireFollowing();
     if (this.#isStoredEverywhere(now)) return this.#openAnew(now, why);
     if (!this.#isNameless)

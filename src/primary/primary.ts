@@ -276,7 +276,7 @@ export class Primary {
       this.#keepOthersOut();
       const changed = await this.#follower.look();
       const following = this.#following;
-      if (following !== undefined) {
+      if (following !== undefined && !this.#follower.isLeft) {
         await checkpointIfDue(following, this.#parts);
         letGo(following, this.#parts);
         observer.onSync(clock.monotonicMs() - startedMs);
