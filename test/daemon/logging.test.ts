@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { RivuletError, systemCode } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
@@ -12,6 +13,8 @@ import { SyncOutput, type WriteSync } from '../../src/daemon/sync-output.ts';
 import { makeFifo } from '../support/fifo.ts';
 import { Scratch } from '../support/scratch.ts';
 
+/** A thread that waits for room has written by then. */
+const QUIET_MS = 250;
 const TIME = new Date(2026, 0, 31, 9, 5, 7, 25);
 
 async function capture(options: Partial<LoggerOptions>, speak: (logger: Logger) => void): Promise<string[]> {
@@ -330,17 +333,31 @@ test('a pipe that blocks, and that nobody reads, keeps neither the work nor the 
     stdio: ['pipe', writer, 'pipe'],
   });
   const ended = once(child, 'exit');
-  await once(nonNull(child.stderr), 'data');
-  const first = drained(reader);
-  assert.match(first, /^\S+ INFO  first i=0 /);
-  nonNull(child.stdin).write('go\n');
-  await once(nonNull(child.stderr), 'data');
-  const second = drained(reader);
-  assert.match(second, /WARN  lines of the log were lost: .* lines=\d+\n\S+ INFO  second i=0 /);
-  nonNull(child.stdin).write('go\n');
-  assert.deepEqual(await ended, [3, null]);
-  for (const descriptor of [reader, writer]) closeSync(descriptor);
+  try {
+    await once(nonNull(child.stderr), 'data');
+    const first = await allOf(reader);
+    assert.match(first, /^\S+ INFO  first i=0 /);
+    nonNull(child.stdin).write('go\n');
+    await once(nonNull(child.stderr), 'data');
+    const second = await allOf(reader);
+    assert.match(second, /WARN  lines of the log were lost: .* lines=\d+\n\S+ INFO  second i=0 /);
+    nonNull(child.stdin).write('go\n');
+    assert.deepEqual(await ended, [3, null]);
+  } finally {
+    child.kill('SIGKILL');
+    for (const descriptor of [reader, writer]) closeSync(descriptor);
+  }
 });
+
+/** What is in the pipe, and what a thread that waited for room puts there then. */
+async function allOf(descriptor: number): Promise<string> {
+  let all = '';
+  for (let piece = drained(descriptor); piece !== ''; piece = drained(descriptor)) {
+    all += piece;
+    await sleep(QUIET_MS);
+  }
+  return all;
+}
 
 test('an error says what to do when it knows', async () => {
   const lines: string[] = [];
