@@ -94,7 +94,7 @@ export function openDatabase(
     machine,
     ...parts,
     keepClaim: () => claim?.keep(),
-    published: () => readPublished(path, parts),
+    published: () => readPublished(path, { ...parts, file }),
     openReader,
     close,
   };
@@ -111,7 +111,7 @@ function beginReader(connections: Connections, isOver: () => void): { end(): voi
 
 function readPublished(
   path: string,
-  { connections, index }: Pick<OpenDatabase, 'connections' | 'index'>,
+  { connections, index, file }: Pick<OpenDatabase, 'connections' | 'index' | 'file'>,
 ): WalIndex {
   for (let attempt = 0; ; attempt++) {
     const reading = index.read();
@@ -122,6 +122,9 @@ function readPublished(
       });
     if (attempt >= RECOVERY_ATTEMPTS)
       throw new RivuletError('DB_BUSY', `the WAL index of ${path} is being written and cannot be read yet`);
+    // A recovery decides whether the last writer has committed. Of a database without a name nobody would learn of that.
+    if (!file.isCurrent())
+      throw new RivuletError('DB_BUSY', `${path} was removed while its WAL index was being written`);
     connections.recoverIndex();
   }
 }
