@@ -521,6 +521,13 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'nameless-index-recovered',
+    breaks: 'a transaction counts whose writer was killed over it, and whose database has no name any more',
+    file: 'primary/open-database.ts',
+    edits: [{ find: 'if (!file.isCurrent())', replace: 'if (path.length === 0)' }],
+    caughtBy: [{ kind: 'simulate', seed: 3280, runs: 1 }],
+  },
+  {
     name: 'snapshot-in-place-not-checked',
     breaks: 'a snapshot that is read in place goes on after a commit',
     file: 'primary/still-snapshot.ts',
