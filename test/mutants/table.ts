@@ -378,7 +378,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/order-of-steps.test.ts',
-        only: 'a log in another file is not the next one',
+        only: 'a WAL in another file is opened again',
       },
     ],
   },
@@ -2070,7 +2070,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         kind: 'test',
         file: 'primary/order-of-steps.test.ts',
-        only: 'a log in another file is not the next one',
+        only: 'a WAL in another file is opened again',
       },
     ],
   },

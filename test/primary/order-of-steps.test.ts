@@ -21,6 +21,7 @@ import { Primary } from '../../src/primary/primary.ts';
 import { Spool } from '../../src/primary/spool.ts';
 import { encodeWalHeader } from '../../src/wal/wal-header.ts';
 import { LiveDatabase, NO_CHECKPOINTS, openPrimary } from '../support/live-database.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
 import { Scratch } from '../support/scratch.ts';
 
 /** `inner`, some of whose members are others. */
@@ -227,6 +228,24 @@ describe('the order of steps', () => {
       rmSync(`${live.path}-shm`, { force: true });
       live.insert(1);
       await primary.refresh();
+      assert.equal(primary.status, 'following');
+    } finally {
+      await primary.close();
+    }
+  });
+
+  it('a WAL in another file is opened again, also where that holds the same', async () => {
+    using live = new LiveDatabase();
+    const logger = new RecordingLogger();
+    const primary = openPrimary(live.path, { logger });
+    try {
+      live.insert(3, 500);
+      await primary.refresh();
+      const other = live.scratch.file('other-wal');
+      copyFileSync(`${live.path}-wal`, other);
+      renameSync(other, `${live.path}-wal`);
+      await primary.refresh();
+      assert.equal(logger.matching('the file of the WAL was replaced').length, 1);
       assert.equal(primary.status, 'following');
     } finally {
       await primary.close();
