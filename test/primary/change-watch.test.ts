@@ -183,7 +183,8 @@ describe('a checkpoint on a thread of its own', () => {
 
   it('is waited for only as long as the caller may stand still, and goes on then', async () => {
     using live = new LiveDatabase();
-    live.insert(50, 3000);
+    // So much that the thread cannot have done it in the moment until this one looks.
+    live.insert(4000, 8000);
     await untilFree();
     assert.equal(checkpointWithin(live.path, 0), 'late');
     await untilFree();
