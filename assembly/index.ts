@@ -5,7 +5,6 @@
 export { encodeBlock } from './lz4-encode';
 export { decodeBlock, prepareDecoding } from './lz4-decode';
 export { addToHash, beginHash, hashOf } from './xxh32';
-export { checkFrames, sumWords } from './wal';
 
 /** The first byte that is free for the caller. */
 export function freeFrom(): usize {

@@ -1,5 +1,5 @@
 /**
- * The loops that go over every byte, in WebAssembly: LZ4 blocks, xxHash32, and the checks of a write-ahead log. They are
+ * The loops that go over every byte, in WebAssembly: LZ4 blocks and xxHash32. They are
  * compiled from `assembly/`. Everything happens in one memory that never grows, so nothing is allocated for a block. **What a function
  * returns as a view of that memory is good only until the next call of any function here**: it is to be used or copied before
  * anything is awaited.
@@ -21,8 +21,6 @@ interface KernelExports {
   beginHash(state: number): void;
   addToHash(state: number, from: number, bytes: number): void;
   hashOf(state: number): number;
-  sumWords(sums: number, from: number, bytes: number, isBigEndian: boolean): void;
-  checkFrames(facts: number, from: number, bytes: number): number;
 }
 
 /** The largest block of an LZ4 frame, before and after (LZ4 frame format, "Block Maximum Size"). */
