@@ -66,7 +66,7 @@ export interface CopiesParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly keeper: LogKeeper;
-  readonly follower: Pick<LogFollower, 'settled' | 'following' | 'pin'>;
+  readonly follower: Pick<LogFollower, 'settled' | 'requireSame' | 'pin'>;
   readonly sizes: CopySizes | undefined;
   /** From now on everything from the start of the present log on is kept for `consumer`. Run exclusively. */
   readonly attach: (consumer: symbol) => Promise<Following>;
@@ -123,18 +123,18 @@ export class Copies {
     // Everything from here on is kept before the first piece is read.
     const following = await exclusively(async () => attach(consumer));
     request.assertWanted(following);
-    this.#assertGoesOn(following);
+    this.#parts.follower.requireSame(following);
     const source = this.#sourceOf(consumer, following);
     const store = this.#openStore(following, mayUseMemory);
     const pieceBytes = sizes?.pieceBytes ?? COPY_PIECE_BYTES;
     try {
       const copied = await copyDatabase(source, store, { ...request, pieceBytes });
-      this.#assertGoesOn(following);
+      this.#parts.follower.requireSame(following);
       const { index } = copied.position;
       if (request.keepFor !== undefined) keeper.confirm(request.keepFor, { index, offsetBytes: 0 });
       const previousEnd = keeper.ends.get(index - 1);
       const { pageSizeBytes } = source;
-      const assertGoesOn = (): void => void this.#assertGoesOn(following);
+      const assertGoesOn = (): void => void this.#parts.follower.requireSame(following);
       const { pause } = machine;
       const facts = { previousEnd, pageSizeBytes, pieceBytes, pause, assertGoesOn, clock, logger };
       return snapshotOf(copied, store, facts);
@@ -160,7 +160,7 @@ export class Copies {
   #sourceOf(consumer: symbol, begun: Following): CopySource {
     const { keeper, machine, clock, logger } = this.#parts;
     const { database, tail } = begun;
-    const present = (): Following => this.#assertGoesOn(begun);
+    const present = (): Following => this.#parts.follower.requireSame(begun);
     return {
       file: database.file,
       pageSizeBytes: tail.pageSizeBytes,
@@ -177,13 +177,6 @@ export class Copies {
       clock,
       logger,
     };
-  }
-
-  /** @throws RivuletError `CANCELLED` */
-  #assertGoesOn({ generation, database }: Following): Following {
-    const now = this.#parts.follower.following;
-    if (now?.generation === generation && now.database === database) return now;
-    throw new RivuletError('CANCELLED', `generation ${generation} has ended`);
   }
 
   /** Behind everything that was committed before the call, and so behind all that has been checkpointed. */
@@ -205,7 +198,7 @@ export class Copies {
       if (!isRivuletError(error, 'DB_BUSY')) throw error;
       return undefined;
     }
-    const { tail } = this.#assertGoesOn(begun);
+    const { tail } = this.#parts.follower.requireSame(begun);
     const isSeen = tail.isSameLog() && tail.advanceNow(AHEAD_BYTES) && tail.isSameLog();
     return isSeen ? tail.position : undefined;
   }

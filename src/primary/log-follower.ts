@@ -120,6 +120,17 @@ export class LogFollower {
     throw new RivuletError('DB_NOT_FOUND', `${this.#parts.path} is not there`);
   }
 
+  /**
+   * What is followed now, as long as that is the generation of `begun`, in the same files.
+   *
+   * @throws RivuletError `CANCELLED`: what was begun for that generation must not appear behind what comes after it
+   */
+  requireSame({ generation, database }: Following): Following {
+    const now = this.#following;
+    if (now?.generation === generation && now.database === database) return now;
+    throw new RivuletError('CANCELLED', `generation ${generation} has ended`);
+  }
+
   /** Transactions that were read since the start. */
   get commits(): number {
     return this.#earlierCommits + (this.#following?.tail.commits ?? 0);

@@ -118,12 +118,8 @@ export class Snapshots {
     assertWanted(begun);
     if (begun.database.file.sizeBytes() <= (sizes?.inMemoryBytes ?? IN_MEMORY_BYTES)) return undefined;
     const following = keepFor === undefined ? begun : await this.#attach(keepFor);
-    const { database, tail, generation } = following;
-    const assertGoesOn = (): void => {
-      const now = follower.following;
-      if (now?.generation === generation && now.database === database) return;
-      throw new RivuletError('CANCELLED', `generation ${generation} has ended`);
-    };
+    const { database, tail } = following;
+    const assertGoesOn = (): void => void follower.requireSame(following);
     return stillSnapshot(database, tail, keeper.ends.get(tail.index - 1), { clock, logger, assertGoesOn });
   }
 

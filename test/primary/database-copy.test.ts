@@ -19,7 +19,13 @@ import type { CopySizes } from '../../src/primary/copies.ts';
 import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import type { Primary } from '../../src/primary/primary.ts';
 import type { Snapshot } from '../../src/primary/snapshot-source.ts';
-import { LiveDatabase, NOT_IN_MEMORY, openPrimary, type PrimaryShape } from '../support/live-database.ts';
+import {
+  LiveDatabase,
+  NO_READER,
+  NOT_IN_MEMORY,
+  openPrimary,
+  type PrimaryShape,
+} from '../support/live-database.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { Follower } from '../support/take-all.ts';
 
@@ -252,16 +258,8 @@ describe('a copy of a live database', () => {
   it('begins no read transaction, and none is open while it is read', async () => {
     using live = new LiveDatabase();
     live.insert(300, 3000);
-    const machine: Machine = {
-      ...systemMachine,
-      openConnections: (path, busyTimeoutMs) => {
-        const connections = systemMachine.openConnections(path, busyTimeoutMs);
-        connections.openReader = () => assert.fail('a read transaction for the snapshot');
-        return connections;
-      },
-    };
     for (const copySizes of [NOT_IN_MEMORY, {}] satisfies CopySizes[]) {
-      const primary = openPrimary(live.path, { machine, copySizes });
+      const primary = openPrimary(live.path, { machine: NO_READER, copySizes });
       try {
         await primary.refresh();
         const snapshot = await primary.openSnapshot();

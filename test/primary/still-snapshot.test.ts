@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { type Machine, systemMachine } from '../../src/primary/machine.ts';
 import type { Primary } from '../../src/primary/primary.ts';
 import type { Snapshot } from '../../src/primary/snapshot-source.ts';
 import { SnapshotOvertaken } from '../../src/primary/still-snapshot.ts';
-import { LiveDatabase, NOT_IN_MEMORY, openPrimary } from '../support/live-database.ts';
+import { LiveDatabase, NO_READER, NOT_IN_MEMORY, openPrimary } from '../support/live-database.ts';
 import type { RecordingLogger } from '../support/recording-logger.ts';
 import { ReplicaScene } from '../support/replica-scene.ts';
 import { until } from '../support/until.ts';
@@ -16,20 +15,10 @@ async function opened(live: LiveDatabase): Promise<Primary> {
   live.insert(700, 4000);
   live.checkpoint('PASSIVE');
   live.exec('UPDATE t SET body = randomblob(3000) WHERE id % 3 = 0');
-  const primary = openPrimary(live.path, { machine, copySizes: NOT_IN_MEMORY });
+  const primary = openPrimary(live.path, { machine: NO_READER, copySizes: NOT_IN_MEMORY });
   await primary.refresh();
   return primary;
 }
-
-/** No read transaction is begun for a snapshot. */
-const machine: Machine = {
-  ...systemMachine,
-  openConnections: (path, busyTimeoutMs) => {
-    const connections = systemMachine.openConnections(path, busyTimeoutMs);
-    connections.openReader = () => assert.fail('a read transaction for the snapshot');
-    return connections;
-  },
-};
 
 /** Empties the WAL, as soon as the primary's own read transaction, which it holds while it follows, has moved out of the way. */
 async function emptyWal(live: LiveDatabase, primary: Primary): Promise<void> {

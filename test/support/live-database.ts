@@ -1,4 +1,5 @@
 /** A database with an application's own connection, and the parts that a primary is made of. */
+import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { silentLogger, type Logger } from '../../src/base/log.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
@@ -37,6 +38,15 @@ export interface PrimaryShape {
 export const NO_ROOM: Machine = {
   ...systemMachine,
   files: { ...systemMachine.files, freeBytes: () => 0 },
+};
+/** A machine on which no snapshot may begin a read transaction. */
+export const NO_READER: Machine = {
+  ...systemMachine,
+  openConnections: (path, busyTimeoutMs) => {
+    const connections = systemMachine.openConnections(path, busyTimeoutMs);
+    connections.openReader = () => assert.fail('a read transaction for the snapshot');
+    return connections;
+  },
 };
 export const NOT_IN_MEMORY: CopySizes = { inMemoryBytes: 0 };
 

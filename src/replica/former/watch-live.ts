@@ -10,16 +10,7 @@ export function watched(
   onSeen: (live: LivePages) => void,
 ): Snapshot {
   if (snapshot.pageSizeBytes !== former.pageSizeBytes) return snapshot;
-  const { position, pageSizeBytes, pageCount, end, previousEnd } = snapshot;
-  return {
-    position,
-    pageSizeBytes,
-    pageCount,
-    end,
-    previousEnd,
-    pages: () => pagesOf(snapshot, former, onSeen),
-    close: () => snapshot.close(),
-  };
+  return { ...snapshot, pages: () => pagesOf(snapshot, former, onSeen) };
 }
 
 async function* pagesOf(
