@@ -1,13 +1,25 @@
 /** The data directory is exchanged while it is replicated, the local state with it: as applications restore, and as deployments do. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { systemCode } from '../../src/base/errors.ts';
 import { runRivulet, type Started, startRivulet } from '../support/run-rivulet.ts';
 import { Scratch } from '../support/scratch.ts';
 import { until } from '../support/until.ts';
+
+const COPY_ATTEMPTS = 20;
 
 let scratch = new Scratch();
 let running: Started | undefined;
@@ -45,6 +57,19 @@ async function start(config: string): Promise<Started> {
   running = startRivulet(['replicate', '-config', config]);
   await running.said('snapshot written');
   return running;
+}
+
+/** The process writes its notes under other names first, and these may vanish while the directory is copied. */
+function copyWhole(from: string, to: string): void {
+  for (let left = COPY_ATTEMPTS; ; left--) {
+    try {
+      cpSync(from, to, { recursive: true });
+      return;
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || left === 0) throw error;
+      rmSync(to, { recursive: true, force: true });
+    }
+  }
 }
 
 /** The process is found, and replicates what is there; a second one is refused. */
@@ -102,7 +127,7 @@ describe('after the data directory was exchanged', () => {
   it('by an application that moves its files away and a copy of them back, local state and all', async () => {
     const config = configure('replica');
     const started = await start(config);
-    cpSync(scratch.file('data'), scratch.file('copy'), { recursive: true });
+    copyWhole(scratch.file('data'), scratch.file('copy'));
     for (const [from, to] of [
       ['data', 'away'],
       ['copy', 'data'],
